@@ -1,0 +1,1 @@
+"""What launchers share; nothing here is a launcher."""

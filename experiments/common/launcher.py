@@ -1,0 +1,107 @@
+"""What every launcher shares: flags, exit statuses, the environment JAX starts in, the record of what ran.
+
+Import this before JAX. Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that failed.
+"""
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _prepare_environment() -> None:
+    """Sets what JAX reads once, when it is imported."""
+    jaxlib = importlib.metadata.version('jaxlib')
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.jax_cache' / f'jaxlib-{jaxlib}'))
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+    if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
+        # With fewer threads than virtual devices, collective operations wait for each other for ever.
+        os.environ.setdefault('NPROC', '16')
+
+
+_prepare_environment()
+
+from absl import flags  # noqa: E402
+from absl import logging as absl_logging  # noqa: E402
+
+WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for all results, made when missing (default under runs/).')
+SEED = flags.DEFINE_integer('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.')
+
+
+class UsageError(Exception):
+    """Input that cannot be used; its text is the one line the user sees."""
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turns ValueError inside the block, where flags and files are read, into exit status 2 with its text."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses flags, calls ``main`` and exits with the right status.
+
+    Args:
+        main: returns an exit status, None meaning 0.
+    """
+    module = sys.modules['__main__']
+    name = Path(module.__file__).stem
+    flags.FLAGS.register_key_flag_for_module('__main__', flags.FLAGS['workdir'])
+    flags.FLAGS.register_key_flag_for_module('__main__', flags.FLAGS['seed'])
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger('absl').setLevel(logging.WARNING)
+    if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
+        print(f'{module.__doc__.strip()}\n\nusage: ./launch.sh {name} [--flag=value ...]\n')
+        print(_flags_text())
+        sys.exit(0)
+    try:
+        extra = flags.FLAGS(sys.argv)[1:]
+        if extra:
+            raise UsageError(f'{extra[0]!r} is not a flag; flags look like --name=value')
+        status = main()
+    except (flags.Error, UsageError) as error:
+        print(f'{name}: {_one_line(error)}', file=sys.stderr)
+        status = 2
+    sys.exit(status or 0)
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())
+
+
+def _flags_text() -> str:
+    lines = []
+    for flag in sorted(flags.FLAGS.get_key_flags_for_module('__main__'), key=lambda f: f.name):
+        default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'
+        lines.append(f'  --{flag.name}: {flag.help}{default}')
+    return '\n'.join(lines)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices and the git commit: the part of config.json that says where the numbers come from."""
+    import jax
+
+    packages = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+    return {
+        'versions': {'python': sys.version.split()[0], **{p: importlib.metadata.version(p) for p in packages}},
+        'devices': [str(device) for device in jax.devices()],
+        'git_commit': _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    try:
+        command = ['git', '-C', str(ROOT), 'rev-parse', 'HEAD']
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # an installed copy, or no git

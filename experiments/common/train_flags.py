@@ -1,0 +1,73 @@
+"""The flags of the train launcher, and how they become settings."""
+
+import dataclasses
+
+from absl import flags
+
+from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.settings import Settings, override
+
+PRESET = flags.DEFINE_string('preset', 'flags', f'Settings to start from: {", ".join(PRESETS)}.')
+
+# One flag for each field of Settings (--seed is every launcher's); without it, the preset decides.
+_HELP = {
+    'dataset': 'flags, mnist, any TFDS name with images, or folder:PATH',
+    'data_dir': 'where TFDS finds its prepared datasets',
+    'image_size': 'side in pixels, or HEIGHTxWIDTH',
+    'arch': 'networks: mlp or dcgan',
+    'width': 'channels of the widest layer divided by 8 (dcgan), or units of a hidden layer (mlp)',
+    'latent_dim': 'dimensions of the latent vector',
+    'latent': 'its distribution: normal or uniform',
+    'critic_norm': 'normalisation in the critic: none, batch or layer',
+    'objective': 'wasserstein, minimax, non_saturating, hinge or least_squares',
+    'constraint': 'what keeps the critic Lipschitz: none, clip, gradient_penalty or one_sided_penalty',
+    'clip': 'largest absolute value of a critic weight',
+    'penalty_weight': 'factor of the penalty in the critic loss',
+    'optimizer': 'adam or rmsprop',
+    'generator_lr': "the generator's learning rate",
+    'critic_lr': "the critic's learning rate",
+    'beta1': 'decay of the mean of gradients (adam)',
+    'beta2': 'decay of the mean of squared gradients (adam)',
+    'decay_steps': 'generator updates over which the learning rates fall linearly to 0; 0: constant',
+    'n_critic': 'critic updates per generator update',
+    'critic_warmup': '100 critic updates for each of the first 25 generator updates and for every 500th',
+    'steps': 'generator updates after which training is done',
+    'batch_size': 'images in a batch, over all devices',
+    'precision': 'of the computation: float32 or bfloat16; parameters are float32',
+    'augment': 'none; data: flips, small rotations and zooms, colour of the real images; diff: of real and fake alike',
+    'ema_decay': "decay of the generator's moving average, from which samples come; 0: none",
+    'init_from': "another run's folder, whose networks to begin from",
+    'deterministic': 'make a GPU repeat itself to the bit, at some cost in speed',
+}
+_DEFINE = {'int': flags.DEFINE_integer, 'float': flags.DEFINE_float, 'bool': flags.DEFINE_bool}
+
+_SETTINGS = {
+    field.name: _DEFINE.get(str(getattr(field.type, '__name__', field.type)), flags.DEFINE_string)(
+        field.name, None, f'{_HELP[field.name][0].upper()}{_HELP[field.name][1:]}.'
+    )
+    for field in dataclasses.fields(Settings)
+    if field.name != 'seed'
+}
+
+PARALLEL = flags.DEFINE_string('parallel', 'auto', 'jit: one device; pmap: all devices; auto: whichever fits.')
+DEVICES = flags.DEFINE_integer('devices', None, 'Number of virtual CPU devices.')
+CHECKPOINT_EVERY = flags.DEFINE_integer('checkpoint_every', 500, 'Steps between checkpoints.')
+KEEP_CHECKPOINTS = flags.DEFINE_integer('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.')
+SAMPLE_EVERY = flags.DEFINE_integer('sample_every', 100, 'Steps between grids of samples.')
+LOG_EVERY = flags.DEFINE_integer('log_every', 10, 'Steps between lines of metrics.jsonl.')
+PROFILE = flags.DEFINE_bool('profile', False, 'Write a profile of a few steps to WORKDIR/profile.')
+
+
+def settings_from_flags(seed: int) -> Settings:
+    """The preset's settings with the flags that were given.
+
+    Raises:
+        ValueError: one line naming the flag, what is wrong with it and what would do.
+    """
+    if PRESET.value not in PRESETS:
+        raise ValueError(f'--preset={PRESET.value} is unknown; there are: {", ".join(PRESETS)}')
+    for flag in (CHECKPOINT_EVERY, KEEP_CHECKPOINTS, SAMPLE_EVERY, LOG_EVERY, DEVICES):
+        if flag.value is not None and flag.value < 1:
+            raise ValueError(f'--{flag.name}={flag.value} must be at least 1')
+    given = {name: flag.value for name, flag in _SETTINGS.items() if flag.value is not None}
+    return override(PRESETS[PRESET.value], {**given, 'seed': seed})

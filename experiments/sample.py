@@ -1,0 +1,124 @@
+"""Sample from a trained run: a grid, single images, and a walk between latents along great circles.
+
+Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments.common import launcher  # before JAX: it prepares its environment
+
+import jax  # isort: skip
+import jax.numpy as jnp  # isort: skip
+import numpy as np  # isort: skip
+
+from experiments.common import pictures
+from wgan_jax.data.images import to_uint8
+from wgan_jax.files import atomic_path, write_json
+from wgan_jax.training.load import Generator, load
+
+NUM = flags.DEFINE_integer('num', 64, 'How many images.')
+STEP = flags.DEFINE_integer('step', None, 'Checkpoint to sample from (default: the newest).')
+EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
+COLUMNS = flags.DEFINE_integer('columns', None, 'Images in a row of the grid (default: about square).')
+SINGLES = flags.DEFINE_bool('singles', True, 'Also write each image as a PNG of its own size.')
+WAYPOINTS = flags.DEFINE_integer('waypoints', 5, 'Latents that the interpolation visits; it returns to the first.')
+FRAMES = flags.DEFINE_integer('frames', 16, 'Images between two waypoints.')
+
+STRIP_STEPS = 9  # images in each row of the strip, both ends included
+
+
+def main() -> int:
+    """Reads the flags and writes the pictures; returns the exit status."""
+    with launcher.usage_errors():
+        for flag in (NUM, WAYPOINTS, FRAMES, COLUMNS):
+            least = 2 if flag is WAYPOINTS else 1
+            if flag.value is not None and flag.value < least:
+                raise ValueError(f'--{flag.name}={flag.value} must be at least {least}')
+        if not 0 <= launcher.SEED.value < 2**32:
+            raise ValueError(f'--seed={launcher.SEED.value} must lie in [0, 2**32)')
+        workdir = Path(launcher.WORKDIR.value or 'runs/flags')
+        generator = load(workdir, STEP.value, EMA.value)
+        folder = workdir / 'sample'
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ValueError(f'{folder} cannot be written ({error.strerror})') from None
+    write_json(folder / 'config.json', _config(workdir, generator))
+    sample_key, walk_key = jax.random.split(jax.random.key(launcher.SEED.value))
+    images = np.asarray(generator.sample(sample_key, NUM.value))
+    pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
+    if SINGLES.value:
+        _write_singles(folder / 'images', to_uint8(images))
+    ends, walk = _walk(generator, walk_key)
+    pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
+    strip = _strip(generator, ends)
+    pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
+    with atomic_path(folder / 'samples.npz') as temporary:
+        np.savez(temporary, samples=images, strip=strip)
+    write_json(folder / 'results.json', {'step': generator.step, 'images': len(images), 'frames': len(walk)})
+    print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
+    return 0
+
+
+def _config(workdir: Path, generator: Generator) -> dict[str, object]:
+    chosen = {flag.name: flag.value for flag in (NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES, launcher.SEED)}
+    return {
+        'launcher': 'sample',
+        'run': str(workdir),
+        'step': generator.step,
+        'flags': chosen,
+        **launcher.environment(),
+    }
+
+
+def great_circle(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """Points between two latents that are as likely as its ends.
+
+    sin((1-t) w)/sin(w) a + sin(t w)/sin(w) b, with w the angle between a and b. On a straight line the points in the
+    middle are shorter than any that the generator has seen.
+
+    Args:
+        a, b: latents, (Z,).
+        t: positions in [0, 1], (T,).
+
+    Returns:
+        (T, Z); the straight line where a and b have one direction.
+
+    Source: Shoemake 1985; White 2016, "Sampling generative networks".
+    """
+    cosine = jnp.sum(a * b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
+    angle = jnp.arccos(jnp.clip(cosine, -1, 1))
+    t = t[:, None]
+    near = jnp.sin(angle) < 1e-4
+    sine = jnp.where(near, 1.0, jnp.sin(angle))
+    circle = jnp.sin((1 - t) * angle) / sine * a + jnp.sin(t * angle) / sine * b
+    return jnp.where(near, (1 - t) * a + t * b, circle)
+
+
+def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
+    """The waypoints, and images all the way round them."""
+    ends = generator.latents(key, WAYPOINTS.value)
+    t = jnp.arange(FRAMES.value) / FRAMES.value
+    path = [great_circle(a, b, t) for a, b in zip(ends, jnp.roll(ends, -1, axis=0), strict=True)]
+    return ends, np.asarray(generator.generate(jnp.concatenate(path)))
+
+
+def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
+    """One row of images from each waypoint to the next."""
+    t = jnp.linspace(0, 1, STRIP_STEPS)
+    rows = [great_circle(a, b, t) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return np.asarray(generator.generate(jnp.concatenate(rows)))
+
+
+def _write_singles(folder: Path, images: np.ndarray) -> None:
+    folder.mkdir(exist_ok=True)
+    for stale in folder.glob('*.png'):  # of an earlier call with more images
+        stale.unlink()
+    for i, image in enumerate(np.asarray(images)):
+        pictures.save_png(folder / f'{i:05d}.png', image)
+
+
+if __name__ == '__main__':
+    launcher.run(main)

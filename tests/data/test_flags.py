@@ -1,0 +1,110 @@
+"""The flags: the right files, and how they look at the sizes a generator works at."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wgan_jax.data import flags
+
+# Codes whose pictures coincide: states and those who fly their flag.
+SHARED = [
+    {'au', 'hm'},
+    {'bq', 'nl'},
+    {'bv', 'no', 'sj'},
+    {'fr', 'gf', 'gp', 'mf', 'mq', 'pm', 're', 'yt'},
+    {'gb', 'gb-nir', 'sh'},
+    {'um', 'us'},
+]
+
+
+@pytest.fixture(scope='module')
+def small():
+    return flags.load(32, 48)
+
+
+def flag(images, code):
+    return images.pixels[images.names.index(code)]
+
+
+def test_the_files_are_the_ones_described():
+    digest = hashlib.sha256()
+    for path in flags.paths():
+        digest.update(path.name.encode() + b'\0' + path.read_bytes())
+    assert digest.hexdigest() == '58d916b2d6835c1026cf84d8bcf9943512868c9703107602243526b90879ea4f'
+
+
+def test_every_file_has_a_country_and_the_order_is_stable(small):
+    assert len(small.names) == 256 and small.pixels.shape == (256, 32, 48, 3)
+    assert list(small.names) == sorted(small.names)
+    assert set(small.names) == set(flags.countries())
+    assert flags.countries()['fr'] == 'France'
+    assert flags.load(32, 48).fingerprint == small.fingerprint != flags.load(32, 32).fingerprint
+
+
+def test_who_shares_a_flag(small):
+    groups = defaultdict(set)
+    for code, pixels in zip(small.names, small.pixels, strict=True):
+        groups[pixels.tobytes()].add(code)
+    assert sorted(map(sorted, (group for group in groups.values() if len(group) > 1))) == sorted(map(sorted, SHARED))
+    # Indonesia and Monaco differ by a shade and their proportions; stretched, they nearly coincide.
+    nearly = np.abs(flag(small, 'id').astype(int) - flag(small, 'mc')).mean()
+    assert 0 < nearly < 2
+
+
+@pytest.mark.parametrize('size', [(32, 48), (64, 96), (32, 32)])
+def test_france_is_three_sharp_bands(size):
+    france = flag(flags.load(*size), 'fr')
+    assert np.abs(france.astype(int) - france[:1]).max() == 0  # the same in every row, the part transparent last too
+    colours, width = france[0].astype(int), size[1]
+    blue, white, red = colours[: width // 3], colours[width // 3 + 1 : 2 * width // 3], colours[2 * width // 3 + 1 :]
+    for band, expected in ((blue, (0, 33, 150)), (white, (255, 255, 255)), (red, (240, 40, 55))):
+        assert np.abs(band - expected).max() < 30
+        assert np.abs(band - band[len(band) // 2]).max() <= 1  # no ringing beside the edges
+
+
+def test_nepal_keeps_its_shape_on_white(small):
+    nepal = flag(small, 'np').astype(int)
+    for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1), (16, 2), (16, -3)):
+        np.testing.assert_array_equal(nepal[corner], [255, 255, 255])
+    rows, columns = np.where(np.abs(nepal - 255).sum(axis=-1) > 60)
+    proportion = (np.ptp(rows) + 1) / (np.ptp(columns) + 1)
+    assert proportion == pytest.approx(305 / 250, rel=0.06)
+    assert np.abs((columns.min() + columns.max()) / 2 - 23.5) <= 1.0
+
+
+def test_only_nepal_is_cut_out(small):
+    cut = [path.stem for path in flags.paths() if np.asarray(Image.open(path).convert('RGBA'))[..., 3].min() < 128]
+    assert cut == ['np']
+
+
+def test_borders_are_not_whitened(small):
+    # Germany's and Austria's last rows, gold and red; Austria's is part transparent in the file.
+    for code, colour in (('de', (255, 206, 0)), ('at', (237, 41, 57))):
+        assert np.abs(flag(small, code)[-1].astype(int) - colour).max() < 12
+    np.testing.assert_allclose(flag(small, 'jp')[0, 0], [255, 255, 255])
+    assert np.abs(flag(small, 'jp')[16, 24].astype(int) - (188, 0, 45)).max() < 10
+
+
+def test_grey_is_one_channel():
+    assert flags.load(8, 12, 1).pixels.shape == (256, 8, 12, 1)
+
+
+def test_tfds_builder_round_trip(tmp_path):
+    tfds = pytest.importorskip('tensorflow_datasets', reason='tensorflow-datasets is not installed')
+    pytest.importorskip('array_record', reason='array-record is not installed')
+    from wgan_jax.data import load
+    from wgan_jax.data.flags.builder import NationalFlags
+
+    NationalFlags(data_dir=tmp_path).download_and_prepare()
+    source = tfds.data_source('national_flags', data_dir=tmp_path, split='train')
+    assert len(source) == 256
+    seen = {}
+    for place in range(len(source)):
+        example = source[place]
+        seen[example['code'].decode() if isinstance(example['code'], bytes) else example['code']] = example['image']
+    for path in flags.paths():
+        np.testing.assert_array_equal(seen[path.stem], np.asarray(Image.open(path).convert('RGBA')))
+    assert load('national_flags', 32, 48, data_dir=tmp_path).pixels.shape == (256, 32, 48, 3)

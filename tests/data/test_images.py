@@ -1,0 +1,111 @@
+"""Pixels in and out, and how any picture becomes one of a given size."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from wgan_jax.data import images
+
+
+def test_all_levels_survive_the_round_trip():
+    levels = np.arange(256, dtype=np.uint8)
+    floats = np.asarray(jax.jit(images.to_float)(levels))
+    assert floats.dtype == np.float32 and floats.min() == -1.0 and floats.max() == 1.0
+    np.testing.assert_allclose(floats, levels / 127.5 - 1, atol=1e-7)
+    np.testing.assert_array_equal(images.to_uint8(floats), levels)
+
+
+def test_beyond_the_range_is_clipped_not_wrapped():
+    np.testing.assert_array_equal(images.to_uint8(np.array([-3.0, -1.001, 1.001, 3.0], np.float32)), [0, 0, 255, 255])
+
+
+def test_gather_is_indexing():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 2), dtype=np.uint8)
+    order = np.array([4, 0, 0, 3], np.int32)
+    np.testing.assert_array_equal(images.gather(pixels, order), images.to_float(pixels[order]))
+
+
+def test_fingerprint_knows_content_and_shape():
+    pixels = np.zeros((2, 4, 6, 1), np.uint8)
+    same = images.collect(list(pixels), ['a', 'b'])
+    assert same.fingerprint == images.collect(pixels).fingerprint and len(same.fingerprint) == 64
+    changed = pixels.copy()
+    changed[1, 3, 5, 0] = 1
+    assert images.collect(changed).fingerprint != same.fingerprint
+    assert images.collect(pixels.reshape(2, 6, 4, 1)).fingerprint != same.fingerprint
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'names'),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), ()),
+        (np.zeros((4, 4, 1), np.uint8), ()),
+        (np.zeros((0, 4, 4, 1), np.uint8), ()),
+        (np.zeros((2, 4, 4, 1), np.uint8), ('a',)),
+    ],
+)
+def test_what_is_no_image_array_is_refused(pixels, names):
+    with pytest.raises(ValueError):
+        images.collect(pixels, names)
+
+
+def test_fit_crops_the_centre():
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, 15:25] = (10, 20, 30)
+    np.testing.assert_array_equal(images.fit(Image.fromarray(wide), 5, 5)[2, 2], [10, 20, 30])
+    assert len(np.unique(images.fit(Image.fromarray(wide), 5, 5).reshape(-1, 3), axis=0)) == 1
+    tall = wide.transpose(1, 0, 2)
+    assert len(np.unique(images.fit(Image.fromarray(tall), 5, 5).reshape(-1, 3), axis=0)) == 1
+
+
+def test_shrinking_is_the_mean_over_blocks():
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 18, 3), dtype=np.uint8)
+    expected = pixels.reshape(4, 3, 6, 3, 3).mean(axis=(1, 3))
+    assert np.abs(images.fit(Image.fromarray(pixels), 4, 6) - expected).max() <= 1.0  # two roundings
+
+
+def test_a_picture_of_the_right_size_is_left_alone():
+    pixels = np.random.default_rng(2).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(images.fit(Image.fromarray(pixels), 7, 9), pixels)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 50), (50, 3)])
+def test_extreme_shapes_fit(size):
+    assert images.fit(Image.new('RGB', (2, 9), 'red'), *size).shape == (*size, 3)
+    np.testing.assert_array_equal(images.fit(Image.new('RGB', (9, 2), 'red'), *size)[0, 0], [255, 0, 0])
+
+
+def transparent_palette():
+    image = Image.new('P', (4, 4), 0)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.info['transparency'] = 0
+    return image
+
+
+@pytest.mark.parametrize(
+    ('image', 'expected'),
+    [
+        (Image.new('RGBA', (4, 4), (255, 0, 0, 0)), (255, 255, 255)),
+        (Image.new('RGBA', (4, 4), (255, 0, 0, 255)), (255, 0, 0)),
+        (Image.new('RGBA', (4, 4), (0, 0, 0, 51)), (204, 204, 204)),
+        (Image.new('LA', (4, 4), (0, 0)), (255, 255, 255)),
+        (Image.new('1', (4, 4), 1), (255, 255, 255)),
+        (Image.new('CMYK', (4, 4), (0, 255, 255, 0)), (255, 0, 0)),
+        (Image.fromarray(np.full((4, 4), 0x8080, np.uint16)), (128, 128, 128)),
+        (Image.fromarray(np.full((4, 4), 65535, np.int32)), (255, 255, 255)),
+        (transparent_palette(), (255, 255, 255)),
+    ],
+)
+def test_every_mode_comes_out_right(image, expected):
+    np.testing.assert_allclose(images.fit(image, 4, 4)[1, 1], expected, atol=1)
+
+
+def test_grey_is_one_channel():
+    assert images.fit(Image.new('RGB', (4, 4), (255, 255, 255)), 2, 2, 1).tolist() == [[[255]] * 2] * 2
+
+
+@pytest.mark.parametrize('arguments', [(0, 4, 3), (4, 0, 3), (4, 4, 2)])
+def test_impossible_sizes_are_refused(arguments):
+    with pytest.raises(ValueError):
+        images.fit(Image.new('RGB', (4, 4)), *arguments)

@@ -1,0 +1,60 @@
+"""Data: datasets held in memory, the order they are drawn in, augmentation.
+
+``load(name, height, width)`` gives ``Images``. A new dataset is a file with a ``load`` and a line in ``DATASETS``.
+"""
+
+from collections.abc import Callable
+
+from wgan_jax.data.images import Images
+
+# The loaders import Pillow and TFDS themselves, and are themselves imported when they are called.
+
+
+def _flags(argument: str, height: int, width: int, data_dir) -> Images:
+    del data_dir  # they come with the package
+    if argument:
+        raise ValueError(f"dataset 'flags' takes nothing after a colon, got {argument!r}")
+    from wgan_jax.data import flags
+
+    return flags.load(height, width)
+
+
+def _folder(argument: str, height: int, width: int, data_dir) -> Images:
+    del data_dir  # the path says where
+    if not argument:
+        raise ValueError("dataset 'folder' needs a path: folder:PATH")
+    from wgan_jax.data import folder
+
+    return folder.load(argument, height, width)
+
+
+DATASETS: dict[str, Callable[..., Images]] = {'flags': _flags, 'folder': _folder}
+
+
+def load(name: str, height: int, width: int, *, data_dir=None) -> Images:
+    """A dataset by name, in memory at one size.
+
+    Args:
+        name: 'flags', 'folder:PATH', or a TFDS name such as 'mnist'. What precedes a colon is looked up in ``DATASETS``
+            and called as ``(what follows the colon, height, width, data_dir)``; anything else is TFDS's.
+        height, width: pixels.
+        data_dir: where TFDS datasets are prepared; None: TFDS's own default.
+
+    Returns:
+        ``Images`` with uint8 pixels (N, height, width, C).
+
+    Raises:
+        ValueError: an unknown name, or whatever keeps the dataset from being loaded.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
+    kind, _, argument = name.partition(':')
+    if kind in DATASETS:
+        return DATASETS[kind](argument, height, width, data_dir)
+    from wgan_jax.data import tfds_images
+
+    try:
+        return tfds_images.load(name, height, width, data_dir=data_dir)
+    except tfds_images.UnknownDataset as error:
+        known = ', '.join(f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS)
+        raise ValueError(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error

@@ -1,0 +1,74 @@
+"""The 256 flags that come with the package; ``PROVENANCE.md`` says where from."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from wgan_jax.data.images import WHITE, Images, collect, stretch
+
+FOLDER = Path(__file__).parent
+# A flag is cut out if pixels are more transparent than not. Rectangular ones have at most a row or column that is
+# part transparent because their true height is no whole number of pixels.
+_CUT_OUT_ALPHA = 128
+
+
+def paths() -> list[Path]:
+    """The picture files, sorted by code."""
+    return sorted((FOLDER / 'png').glob('*.png'), key=lambda path: path.stem)
+
+
+def countries() -> dict[str, str]:
+    """English names by lower-case code, as the files are named."""
+    table = json.loads((FOLDER / 'countries.json').read_text(encoding='utf-8'))
+    return {code.lower(): name for code, name in table.items()}
+
+
+def picture(image, height: int, width: int, channels: int = 3) -> np.ndarray:
+    """A flag as uint8 (height, width, channels).
+
+    Proportions run from 98:250 to 305:250, and a generator has one size. A rectangular flag is stretched to it: its
+    bands and crosses stay what they are, and no margin has to be learned. One that is cut out keeps its proportions
+    and stands in the middle of a white field; stretched, it would have a shape it never has.
+
+    Args:
+        image: ``PIL.Image`` of a flag, with or without alpha.
+        height, width, channels: of the result; 1 or 3 channels.
+    """
+    from PIL import Image
+
+    image = image.convert('RGBA')
+    if np.asarray(image)[..., 3].min() >= _CUT_OUT_ALPHA:
+        # The colours under a part transparent border are right; white would only dilute them.
+        return stretch(image.convert('RGB'), height, width, channels)
+    scale = min(height / image.height, width / image.width)
+    inner_height, inner_width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+    paper = Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE))
+    inner = stretch(Image.alpha_composite(paper, image), inner_height, inner_width, channels)
+    field = np.full((height, width, channels), WHITE, np.uint8)
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    field[top : top + inner_height, left : left + inner_width] = inner
+    return field
+
+
+def load(height: int, width: int, channels: int = 3) -> Images:
+    """All flags at one size, sorted by code.
+
+    Args:
+        height, width: pixels; 2:3 is the most common proportion.
+        channels: 3, or 1 for grey.
+
+    Returns:
+        ``Images`` with pixels (256, height, width, channels); the names are the codes, ``countries()`` spells them out.
+
+    Raises:
+        ValueError: a size below 1, or another number of channels.
+    """
+    from PIL import Image
+
+    files = paths()
+    pixels = []
+    for path in files:
+        with Image.open(path) as image:
+            pixels.append(picture(image, height, width, channels))
+    return collect(np.stack(pixels), [path.stem for path in files])

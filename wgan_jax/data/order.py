@@ -1,0 +1,132 @@
+"""Which example is drawn when: a pure function of (seed, update), the same bits in NumPy and in JAX.
+
+Each epoch is a keyed permutation of the dataset, computed element by element and never stored, so nothing has to be
+saved to continue a run and every device computes just its own share. Data held on the device and streamed data are
+ordered by the same function.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wgan_jax.types import Array
+
+_ROUNDS = 16  # with 8, pairs of positions in domains of 8 elements are visibly uneven
+_GOLDEN = 0x9E3779B9  # 2**32 / golden ratio, odd: keeps the round keys apart
+_WORD = 0xFFFFFFFF
+
+
+def _word(xp, value):
+    """``value`` modulo 2**32 as uint32; Python integers of any size are reduced before an array type can refuse."""
+    if isinstance(value, int | np.integer):
+        return xp.uint32(int(value) & _WORD)
+    return xp.asarray(value).astype(xp.uint32)
+
+
+def _hash(xp, x):
+    """A bijection of uint32 in which every input bit moves every output bit with probability about one half.
+
+    Constants: C. Wellons, "Prospecting for hash functions" (lowbias32).
+    """
+    x = (x ^ (x >> xp.uint32(16))) * xp.uint32(0x7FEB352D)
+    x = (x ^ (x >> xp.uint32(15))) * xp.uint32(0x846CA68B)
+    return x ^ (x >> xp.uint32(16))
+
+
+def _feistel(xp, x, key, bits: int):
+    """A keyed bijection of {0..2**bits - 1}: ``high ^= F(low)`` and ``low ^= F(high)`` in turn, undone in reverse."""
+    low_bits = bits // 2
+    low_mask, high_mask = xp.uint32((1 << low_bits) - 1), xp.uint32((1 << (bits - low_bits)) - 1)
+    low, high = x & low_mask, x >> xp.uint32(low_bits)
+    for turn in range(_ROUNDS):
+        round_key = _hash(xp, key + xp.uint32((turn + 1) * _GOLDEN & _WORD))
+        if turn % 2 == 0:
+            high = high ^ (_hash(xp, low ^ round_key) & high_mask)
+        else:
+            low = low ^ (_hash(xp, high ^ round_key) & low_mask)
+    return (high << xp.uint32(low_bits)) | low
+
+
+def permute(positions, key, size: int, *, xp=jnp):
+    """The image of each position under a keyed permutation of {0..size-1}.
+
+    A Feistel network permutes the next power of two; whoever lands outside {0..size-1} walks on along its cycle until
+    it is inside (cycle walking), which is a permutation of the inside. On average under two steps.
+
+    Args:
+        positions: uint32 (n,), each below ``size``.
+        key: uint32 (1,) or (n,): which permutation.
+        size: how many elements, 1 to 2**31 - 1; static.
+        xp: ``jax.numpy`` or ``numpy``.
+
+    Returns:
+        uint32 (n,).
+
+    Source: J. Black, P. Rogaway, "Ciphers with arbitrary finite domains" (2002).
+    """
+    bits = (size - 1).bit_length()
+    if bits == 0:
+        return positions
+    if 1 << bits == size:
+        return _feistel(xp, positions, key, bits)
+
+    def outside(x):
+        return xp.any(x >= xp.uint32(size))
+
+    def walk(x):
+        return xp.where(x < xp.uint32(size), x, _feistel(xp, x, key, bits))
+
+    x = _feistel(xp, positions, key, bits)
+    if xp is not np:
+        return jax.lax.while_loop(outside, walk, x)
+    while outside(x):
+        x = walk(x)
+    return x
+
+
+def epoch_key(seed, epoch, *, xp=jnp):
+    """Which permutation an epoch has: uint32 (1,), or the shape of ``epoch``; both arguments count modulo 2**32."""
+    # One axis, not scalars: NumPy wraps arrays silently but warns for scalars.
+    seed, epoch = xp.atleast_1d(_word(xp, seed)), xp.atleast_1d(_word(xp, epoch))
+    return _hash(xp, _hash(xp, seed ^ xp.uint32(_GOLDEN)) + epoch)
+
+
+def batch_indices(seed, update, slots, *, batch_size: int, size: int, xp=jnp) -> Array:
+    """The dataset indices of some examples of the real batch of one critic update.
+
+    With the position ``p = update * batch_size + slot`` in the endless sequence of examples,
+
+        index = permutation_(seed, epoch)(p mod size),    epoch = floor(p / size),
+
+    so that every epoch holds every example exactly once, in another order; batches straddle epochs.
+
+    Args:
+        seed: int, may be traced; taken modulo 2**32.
+        update: number of the critic update, counted from 0 over the whole run, may be traced; taken modulo 2**32.
+        slots: integers (n,), global positions in the batch, 0 to batch_size - 1; a device passes its own.
+        batch_size: examples in the global batch; static.
+        size: examples in the dataset; static.
+        xp: ``jax.numpy`` or ``numpy``: the same bits from either.
+
+    Returns:
+        int32 (n,), each in {0..size-1}.
+
+    Raises:
+        ValueError: ``size`` or ``batch_size`` below 1, or too large for 32-bit arithmetic.
+    """
+    if size < 1 or batch_size < 1:
+        raise ValueError(f'size and batch_size must be at least 1, got size={size}, batch_size={batch_size}')
+    if size >= 2**31 or size * batch_size >= 2**32:
+        raise ValueError(
+            f'size={size} examples in batches of {batch_size}: size * batch_size must be below 2**32, '
+            'size below 2**31; use a smaller batch or part of the dataset'
+        )
+    update = xp.atleast_1d(_word(xp, update))
+    slots = xp.asarray(slots).astype(xp.uint32)
+    # update * batch_size overflows in a long run. With update = q * size + r it is q * batch_size whole epochs and
+    # r * batch_size + slot < size * batch_size examples. The epoch itself may wrap at 2**32: it only keys a hash.
+    whole, rest = update // xp.uint32(size), update % xp.uint32(size)
+    position = rest * xp.uint32(batch_size) + slots
+    epoch = whole * xp.uint32(batch_size) + position // xp.uint32(size)
+    key = epoch_key(seed, epoch, xp=xp)
+    return permute(position % xp.uint32(size), key, size, xp=xp).astype(xp.int32)

@@ -1,0 +1,116 @@
+"""The DCGAN networks, for images whose height and width are multiples of 16.
+
+Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
+from wgan_jax.networks.network import from_linen
+from wgan_jax.types import Array, Network
+
+NORMS = ('batch', 'layer', 'none')
+
+
+def generator(
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 100,
+    width: int = 64,
+    dtype: jnp.dtype = jnp.float32,
+    conv_form: str | None = None,
+) -> Network:
+    """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
+
+    Args:
+        image_shape: (H, W, C), H and W multiples of 16.
+        latent_dim: Z.
+        width: channels before the last layer.
+        dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
+        conv_form: see ``products.resolve_form``.
+
+    Returns:
+        A network from (N, Z) to (N, H, W, C). The first transposed convolution, of a 1x1 image, is the linear map that
+        it amounts to. 3,576,704 parameters at 64x64x3.
+
+    Raises:
+        ValueError: if H or W is not a multiple of 16.
+    """
+    _check_shape(image_shape)
+    return from_linen(_Generator(image_shape, width, dtype, conv_form), (latent_dim,))
+
+
+def critic(
+    image_shape: tuple[int, int, int],
+    *,
+    width: int = 64,
+    norm: str = 'batch',
+    dtype: jnp.dtype = jnp.float32,
+    conv_form: str | None = None,
+) -> Network:
+    """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
+
+    Args:
+        image_shape: (H, W, C), H and W multiples of 16.
+        width: channels after the first layer.
+        norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two: batch
+            norm makes a score depend on the other images of its batch.
+        dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
+        conv_form: see ``products.resolve_form``.
+
+    Returns:
+        A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
+
+    Raises:
+        ValueError: if H or W is not a multiple of 16, or for an unknown norm.
+    """
+    _check_shape(image_shape)
+    if norm not in NORMS:
+        raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
+    return from_linen(_Critic(width, norm, dtype, conv_form), image_shape)
+
+
+def _check_shape(image_shape: tuple[int, int, int]) -> None:
+    if len(image_shape) != 3 or image_shape[0] % 16 or image_shape[1] % 16 or min(image_shape) < 1:
+        raise ValueError(
+            f'DCGAN needs image_shape = (height, width, channels) with height and width multiples of 16, not '
+            f'{tuple(image_shape)}: resize, crop or pad the images.'
+        )
+
+
+class _Generator(nn.Module):
+    image_shape: tuple[int, int, int]
+    width: int
+    dtype: jnp.dtype
+    form: str | None
+
+    @nn.compact
+    def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
+        h, w, channels = self.image_shape
+        top = 8 * self.width
+        x = Dense(h // 16 * (w // 16) * top, use_bias=False, dtype=self.dtype, form=self.form, name='up_0')(z)
+        x = x.reshape(-1, h // 16, w // 16, top)
+        for i, features in enumerate((top // 2, top // 4, top // 8, channels)):
+            x = nn.relu(BatchNorm(name=f'norm_{i}')(x, train=train, axis_name=axis_name))
+            x = ConvTranspose(features, self.dtype, self.form, name=f'up_{i + 1}')(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class _Critic(nn.Module):
+    width: int
+    norm: str
+    dtype: jnp.dtype
+    form: str | None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
+        for i in range(4):
+            x = Conv(self.width * 2**i, self.dtype, self.form, name=f'down_{i}')(x)
+            if i > 0 and self.norm == 'batch':
+                x = BatchNorm(name=f'norm_{i}')(x, train=train, axis_name=axis_name)
+            elif i > 0 and self.norm == 'layer':
+                x = LayerNorm(name=f'norm_{i}')(x)
+            x = nn.leaky_relu(x, 0.2)
+        x = x.reshape(x.shape[0], -1)
+        return Dense(1, use_bias=False, name='score')(x)[:, 0]  # in float32: rounded scores would round the loss

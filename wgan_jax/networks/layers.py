@@ -1,0 +1,138 @@
+"""Linen layers of the networks: float32 parameters, any compute type, statistics in float32."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from wgan_jax.networks.convolution import downsample, upsample
+from wgan_jax.networks.products import einsum
+from wgan_jax.types import Array
+
+conv_init = nn.initializers.normal(0.02)
+
+
+def scale_init(key, shape, dtype=jnp.float32) -> Array:
+    """Draws normalisation scales from N(1, 0.02), as the original releases do."""
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
+class Dense(nn.Module):
+    """Linear map y = x W + b.
+
+    Attributes:
+        features: D.
+        use_bias: whether b exists.
+        kernel_init: initialiser of W.
+        dtype: compute type; parameters are float32.
+        form: see ``products.resolve_form``.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = conv_init
+    dtype: jnp.dtype = jnp.float32
+    form: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps (N, C) to (N, D)."""
+        kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
+        y = einsum('nc,cd->nd', x.astype(self.dtype), kernel.astype(self.dtype), self.form)
+        if self.use_bias:
+            y += self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
+
+
+class Conv(nn.Module):
+    """Bias-free 4x4 convolution that halves height and width, see ``convolution.downsample``."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+    form: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps (N, H, W, C) to (N, H/2, W/2, D)."""
+        kernel = self.param('kernel', conv_init, (4, 4, x.shape[-1], self.features))
+        return downsample(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
+
+
+class ConvTranspose(nn.Module):
+    """Bias-free transposed 4x4 convolution that doubles height and width, see ``convolution.upsample``."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+    form: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps (N, H, W, C) to (N, 2H, 2W, D)."""
+        kernel = self.param('kernel', conv_init, (4, 4, x.shape[-1], self.features))
+        return upsample(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation, y = (x - mean) / sqrt(var + 1e-5) * scale + bias per channel.
+
+    In training mean and var are those of the whole batch over all axes but the last (the biased variance, from centred
+    values, so that mean >> std costs no digits), and the running ones become 0.9 running + 0.1 batch. Otherwise the
+    running ones normalise. Same function as ``flax.linen.BatchNorm(momentum=0.9, use_fast_variance=False)``.
+
+    Source: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
+        """Normalises x.
+
+        Args:
+            x: (N, ..., C).
+            train: whether the batch's own statistics normalise.
+            axis_name: mapped axis over which those statistics are averaged.
+
+        Returns:
+            An array of the shape and dtype of x.
+        """
+        shape = (x.shape[-1],)
+        scale = self.param('scale', scale_init, shape)
+        bias = self.param('bias', nn.initializers.zeros, shape)
+        running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
+        running_var = self.variable('batch_stats', 'var', jnp.ones, shape)
+        wide = x.astype(jnp.float32)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            average = (lambda v: jax.lax.pmean(v, axis_name)) if axis_name is not None else (lambda v: v)
+            mean = average(wide.mean(axes))
+            var = average(jnp.square(wide - mean).mean(axes))
+            if not self.is_initializing():
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+        else:
+            mean, var = running_mean.value, running_var.value
+        y = (wide - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
+        return y.astype(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with statistics over H, W, C of each example, scale and bias per channel.
+
+    Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450, in the form used by Gulrajani et al., 2017.
+    """
+
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Normalises x, (N, ..., C), into an array of the same shape and dtype."""
+        shape = (x.shape[-1],)
+        scale = self.param('scale', scale_init, shape)
+        bias = self.param('bias', nn.initializers.zeros, shape)
+        axes = tuple(range(1, x.ndim))
+        wide = x.astype(jnp.float32)
+        centred = wide - wide.mean(axes, keepdims=True)
+        var = jnp.square(centred).mean(axes, keepdims=True)
+        y = centred * jax.lax.rsqrt(var + self.epsilon) * scale + bias
+        return y.astype(x.dtype)

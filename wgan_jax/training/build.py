@@ -1,0 +1,65 @@
+"""From settings to the GAN they describe."""
+
+import jax.numpy as jnp
+
+from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.training.gan import GAN, LATENTS, Hyperparameters
+from wgan_jax.training.optimizers import OPTIMIZERS
+from wgan_jax.training.settings import Settings
+from wgan_jax.types import Players
+
+
+def build_networks(settings: Settings, channels: int, *, conv_form: str | None = None) -> Players:
+    """The networks that settings describe.
+
+    Args:
+        settings: validated settings.
+        channels: of the images.
+        conv_form: 'matmul' or 'native'; None chooses by the default backend.
+
+    Returns:
+        Players of Network; the generator maps (N, latent_dim) to (N, H, W, channels), the critic images to scores (N,).
+    """
+    shape = (*settings.height_width, channels)
+    dtype = jnp.dtype(settings.precision)
+    architecture = ARCHITECTURES[settings.arch]
+    common = {'width': settings.width, 'dtype': dtype} | ({'conv_form': conv_form} if settings.arch != 'mlp' else {})
+    generator = architecture.generator(shape, latent_dim=settings.latent_dim, **common)
+    critic = architecture.critic(shape, norm=settings.critic_norm, **common)
+    return Players(generator, critic)
+
+
+def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None) -> tuple[GAN, Hyperparameters]:
+    """The GAN that settings describe, and its traced numbers.
+
+    Args:
+        settings: validated settings.
+        channels: of the images.
+        conv_form: 'matmul' or 'native'; None chooses by the default backend.
+
+    Returns:
+        (GAN, Hyperparameters).
+    """
+    optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
+    gan = GAN(
+        networks=build_networks(settings, channels, conv_form=conv_form),
+        objective=OBJECTIVES[settings.objective],
+        constraint=CONSTRAINTS[settings.constraint],
+        optimizers=Players(optimizer, optimizer),
+        augmentation=AUGMENTATIONS[settings.augment],
+        latent=LATENTS[settings.latent](settings.latent_dim),
+        batch_size=settings.batch_size,
+        n_critic=settings.n_critic,
+        critic_warmup=settings.critic_warmup,
+        decay_steps=settings.decay_steps,
+        ema_decay=settings.ema_decay,
+    )
+    hyperparameters = Hyperparameters(
+        learning_rate=Players(jnp.float32(settings.generator_lr), jnp.float32(settings.critic_lr)),
+        clip=jnp.float32(settings.clip),
+        penalty_weight=jnp.float32(settings.penalty_weight),
+    )
+    return gan, hyperparameters

@@ -1,0 +1,170 @@
+"""Checkpoints of a run: written by Orbax, sealed with a digest, and never trusted without it.
+
+Orbax restores a file with a flipped byte without complaint, and silently casts what has another type. So beside the
+arrays lies a SHA-256 digest over the names, types, shapes and bytes of all of them; a checkpoint that does not match
+its digest is moved aside and the one before it is used.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from wgan_jax.types import PyTree
+
+logger = logging.getLogger(__name__)
+
+
+def flatten(tree: PyTree) -> dict[str, np.ndarray]:
+    """A tree as one dictionary from path names such as 'params/critic/score/kernel' to arrays."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(leaf) for path, leaf in leaves}
+
+
+def unflatten(target: PyTree, arrays: dict[str, np.ndarray], what: str) -> PyTree:
+    """The inverse of ``flatten`` for a known structure.
+
+    Args:
+        target: a tree of arrays or ShapeDtypeStructs with the structure wanted.
+        arrays: as ``flatten`` gives them; further entries are ignored.
+        what: where the arrays come from, for the error.
+
+    Returns:
+        A tree like ``target`` of the arrays.
+
+    Raises:
+        ValueError: naming the first array that is missing or differs in shape or type.
+    """
+
+    def pick(path, leaf):
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        if name not in arrays:
+            raise ValueError(f'{what} has no {name}: it belongs to another network')
+        array = arrays[name]
+        if array.shape != leaf.shape or array.dtype != leaf.dtype:
+            raise ValueError(
+                f'{what}: {name} is {array.dtype}{list(array.shape)}, here {leaf.dtype}{list(leaf.shape)} is needed'
+            )
+        return array
+
+    return jax.tree_util.tree_map_with_path(pick, target)
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over names, types, shapes and bytes, independent of the dictionary's order."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f'{name}:{array.dtype.str}:{array.shape};'.encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+class CheckpointStore:
+    """The checkpoints of one run, ``<folder>/<step>/``.
+
+    Args:
+        folder: made when missing.
+        keep: how many of the newest to keep; None for reading only.
+        warn: called with one line when a damaged checkpoint is passed over.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike, keep: int | None = None, warn: Callable[[str], None] = logger.warning
+    ):
+        import orbax.checkpoint as ocp  # takes a second to import
+
+        self._ocp = ocp
+        self._folder = Path(folder).absolute()  # Orbax takes no relative paths
+        self._warn = warn
+        self._read_only = keep is None
+        self._manager = None
+        if not self._read_only:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._open(keep)
+
+    def _open(self, keep: int) -> None:
+        self._keep = keep
+        options = self._ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        self._manager = self._ocp.CheckpointManager(self._folder, options=options)
+
+    def steps(self) -> list[int]:
+        """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
+
+    def save(self, step: int, tree: PyTree) -> None:
+        """Starts writing a checkpoint; it is complete when ``wait`` returns.
+
+        Args:
+            step: newer than every checkpoint there is.
+            tree: arrays that will not change, NumPy ones for example.
+        """
+        arrays = flatten(tree)
+        args = self._ocp.args.Composite(
+            state=self._ocp.args.StandardSave(arrays), seal=self._ocp.args.JsonSave({'sha256': digest(arrays)})
+        )
+        if not self._manager.save(step, args=args):
+            raise RuntimeError(f'{self._folder} already holds a checkpoint at or past step {step}')
+
+    def wait(self) -> None:
+        """Returns when every checkpoint is wholly on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for what is being written, and lets go."""
+        if self._manager is not None:
+            self._manager.close()
+
+    def read(self, step: int) -> dict[str, np.ndarray]:
+        """The arrays of one checkpoint.
+
+        Raises:
+            ValueError: when it cannot be read or does not match its digest.
+        """
+        folder = self._folder / str(step)
+        try:
+            with self._ocp.Checkpointer(self._ocp.CompositeCheckpointHandler()) as reader:
+                found = reader.restore(
+                    folder,
+                    args=self._ocp.args.Composite(
+                        state=self._ocp.args.StandardRestore(), seal=self._ocp.args.JsonRestore()
+                    ),
+                )
+            arrays = {name: np.asarray(array) for name, array in found['state'].items()}
+            sealed = found['seal']['sha256']
+        except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
+            raise ValueError(f'{folder} cannot be read ({type(error).__name__})') from error
+        if digest(arrays) != sealed:
+            raise ValueError(f'{folder} does not match its digest: its bytes have changed since it was written')
+        return arrays
+
+    def read_newest(self) -> tuple[int, dict[str, np.ndarray]] | None:
+        """The newest sound checkpoint, as (step, arrays); None when there is none.
+
+        A damaged one is passed over with a warning, and, unless reading only, moved to ``<folder>/../damaged/<step>``.
+        """
+        for step in reversed(self.steps()):
+            try:
+                return step, self.read(step)
+            except ValueError as error:
+                self._warn(f'damaged checkpoint: {error}; {self._set_aside(step)}going on from the one before')
+        return None
+
+    def _set_aside(self, step: int) -> str:
+        if self._read_only:
+            return ''
+        aside = self._folder.parent / 'damaged' / str(step)
+        aside.parent.mkdir(exist_ok=True)
+        if aside.exists():
+            shutil.rmtree(aside)
+        self._manager.close()
+        shutil.move(self._folder / str(step), aside)
+        self._open(self._keep)  # the manager remembers the steps it found when it was opened
+        return f'moved to {aside}, '

@@ -1,0 +1,103 @@
+"""What is trained: the parts of a GAN that are fixed before compilation, and the numbers that are not."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wgan_jax.constraints import Constraint
+from wgan_jax.data.augmentation import Augmentation
+from wgan_jax.objectives import Objective
+from wgan_jax.types import Array, Key, Players
+
+# The original code trains the critic this long for each of the first generator updates and at regular intervals.
+WARMUP_CRITIC_UPDATES = 100
+WARMUP_STEPS = 25
+WARMUP_INTERVAL = 500
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers that a sweep varies: traced, so that one compiled program serves all their values.
+
+    Attributes:
+        learning_rate: Players of scalars.
+        clip: half the side of the critic's weight box.
+        penalty_weight: factor of the penalty in the critic's loss.
+    """
+
+    learning_rate: Players
+    clip: Array | float
+    penalty_weight: Array | float
+
+
+@dataclasses.dataclass(frozen=True)
+class GAN:
+    """The structure of a GAN and its training: what a compiled step is specialised to.
+
+    Attributes:
+        networks: Players of Network.
+        objective: losses on scores.
+        constraint: what keeps the critic Lipschitz.
+        optimizers: Players of functions ``learning_rate -> optax.GradientTransformation``.
+        augmentation: functions on the images that the critic sees.
+        latent: ``latent(key) -> (Z,)``, one latent vector.
+        batch_size: examples in a batch, over all devices.
+        n_critic: critic updates per generator update.
+        critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
+        decay_steps: generator updates over which both learning rates fall linearly to 0; 0 for constant rates.
+        ema_decay: decay of the generator's exponential moving average, in [0, 1).
+    """
+
+    networks: Players
+    objective: Objective
+    constraint: Constraint
+    optimizers: Players
+    augmentation: Augmentation
+    latent: Callable[[Key], Array]
+    batch_size: int
+    n_critic: int
+    critic_warmup: bool = False
+    decay_steps: int = 0
+    ema_decay: float = 0.999
+
+    def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players:
+        """Both players' optax transforms at one generator step.
+
+        Args:
+            hyperparameters: the traced numbers.
+            step: generator updates done.
+
+        Returns:
+            Players of ``optax.GradientTransformation``; their states have the same structure at every step.
+        """
+        remaining = jnp.maximum(0.0, 1.0 - step / self.decay_steps) if self.decay_steps else 1.0
+        generator, critic = (
+            make(rate * remaining) for make, rate in zip(self.optimizers, hyperparameters.learning_rate, strict=True)
+        )
+        if self.constraint.transform is not None:
+            critic = optax.chain(critic, self.constraint.transform(hyperparameters.clip))
+        return Players(generator, critic)
+
+    def critic_updates(self, step: Array) -> Array:
+        """Number of critic updates before generator update ``step``, an array of any shape, of NumPy or JAX.
+
+        n_critic; with ``critic_warmup``, 100 where step < 25 or step is a multiple of 500 (the original release).
+        """
+        warm = (step < WARMUP_STEPS) | (step % WARMUP_INTERVAL == 0) if self.critic_warmup else step < 0
+        return self.n_critic + warm * (WARMUP_CRITIC_UPDATES - self.n_critic)
+
+
+def normal_latent(size: int) -> Callable[[Key], Array]:
+    """z ~ N(0, I): ``key -> (size,)``."""
+    return lambda key: jax.random.normal(key, (size,))
+
+
+def uniform_latent(size: int) -> Callable[[Key], Array]:
+    """z ~ U[-1, 1) in every coordinate: ``key -> (size,)``."""
+    return lambda key: jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
+
+
+LATENTS: dict[str, Callable[[int], Callable[[Key], Array]]] = {'normal': normal_latent, 'uniform': uniform_latent}

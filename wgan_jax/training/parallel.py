@@ -1,0 +1,120 @@
+"""One compiled call on one device or on many: the only room that knows jit from pmap.
+
+Under pmap every device holds the whole state and the whole dataset, works on its share of each batch, and averages
+what it found with the others (data parallelism with replicated parameters).
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.state import TrainState
+from wgan_jax.training.step import train_steps
+from wgan_jax.types import Array, PyTree
+
+AXIS = 'devices'
+
+
+class Runner(NamedTuple):
+    """Training as three functions, whatever the devices.
+
+    Attributes:
+        place: ``place(state) -> state``: a state, of NumPy or JAX arrays, laid out on the devices.
+        run: ``run(state, num_steps) -> (state, rows)``: see ``train_steps``; the state given is donated, ``rows`` is
+            (capacity, number of metrics).
+        fetch: ``fetch(state) -> tree``: any part of a state as NumPy arrays.
+        capacity: the most steps of one call.
+        num_devices: how many devices share a batch.
+    """
+
+    place: Callable[[TrainState], TrainState]
+    run: Callable[[TrainState, int], tuple[TrainState, Array]]
+    fetch: Callable[[PyTree], PyTree]
+    capacity: int
+    num_devices: int
+
+
+def make_runner(
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    pixels: np.ndarray,
+    *,
+    mode: str = 'auto',
+    devices: Sequence[jax.Device] | None = None,
+    capacity: int = 512,
+) -> Runner:
+    """A Runner for a GAN on a dataset that is held on the device.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        pixels: the dataset, uint8, (number of images, H, W, C).
+        mode: 'jit' for one device, 'pmap' for any number, 'auto' for whichever fits.
+        devices: which to use; all local ones by default.
+        capacity: the most steps of one call.
+
+    Returns:
+        A Runner; nothing is compiled before its first ``run``.
+
+    Raises:
+        ValueError: for an unknown mode, or a batch that the devices cannot share evenly.
+    """
+    if mode not in ('auto', 'jit', 'pmap'):
+        raise ValueError(f'--parallel={mode} is unknown; there are: auto, jit, pmap')
+    devices = list(jax.local_devices() if devices is None else devices)
+    if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
+        return _on_one(gan, hyperparameters, pixels, devices[0], capacity)
+    if gan.batch_size % len(devices):
+        raise ValueError(
+            f'--batch_size={gan.batch_size} cannot be shared evenly by {len(devices)} devices; '
+            f'{-(-gan.batch_size // len(devices)) * len(devices)} would do'
+        )
+    return _on_many(gan, hyperparameters, pixels, devices, capacity)
+
+
+def _on_one(gan, hyperparameters, pixels, device, capacity):
+    place = functools.partial(jax.device_put, device=device)
+    hyperparameters, pixels = place((hyperparameters, pixels))
+    steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
+
+    def run(state, num_steps):
+        return steps(hyperparameters, state, pixels, np.int32(num_steps))
+
+    return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, 1)
+
+
+def _on_many(gan, hyperparameters, pixels, devices, capacity):
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    def place(tree):
+        return jax.device_put(tree, replicated)
+
+    hyperparameters, pixels = place((hyperparameters, pixels))
+    steps = jax.pmap(
+        functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS),
+        axis_name=AXIS,
+        in_axes=(None, None, None, 0),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=1,
+    )
+
+    def run(state, num_steps):
+        return steps(hyperparameters, state, pixels, np.full(len(devices), num_steps, np.int32))
+
+    # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
+    return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, len(devices))
+
+
+def _copied(state):
+    """Host copies: what is donated later must not be anybody else's array."""
+    return jax.tree.map(np.array, state)
+
+
+def _fetch(tree):
+    """NumPy copies from the first device; indexing an array of replicas instead would gather all of them."""
+    return jax.tree.map(lambda x: np.array(x.addressable_shards[0].data), tree)

@@ -1,0 +1,30 @@
+"""Named settings: the papers' as published, and this project's own recipe for flags."""
+
+from wgan_jax.training.settings import Settings
+
+# Radford et al. 2016, section 4: batch 128, Adam 2e-4 with beta1 0.5, z ~ U[-1, 1]^100, one update each.
+_DCGAN = Settings(
+    objective='non_saturating', critic_norm='batch', latent='uniform', batch_size=128, n_critic=1,
+    optimizer='adam', generator_lr=2e-4, critic_lr=2e-4, beta1=0.5, beta2=0.999, steps=100_000,
+)  # fmt: skip
+
+PRESETS: dict[str, Settings] = {
+    'flags': Settings(
+        image_size='32x48', width=32, latent_dim=64, critic_norm='none', constraint='gradient_penalty',
+        penalty_weight=10.0, optimizer='adam', generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9, n_critic=2,
+        steps=3_000, batch_size=32, augment='data', ema_decay=0.999,
+    ),
+    # Arjovsky et al. 2017, algorithm 1.
+    'wgan': Settings(
+        critic_norm='batch', constraint='clip', clip=0.01, n_critic=5, batch_size=64, steps=100_000,
+        optimizer='rmsprop', generator_lr=5e-5, critic_lr=5e-5,
+    ),
+    # Gulrajani et al. 2017, algorithm 1, with the DCGAN networks of its section 5.
+    'wgan_gp': Settings(
+        critic_norm='none', constraint='gradient_penalty', penalty_weight=10.0, n_critic=5, batch_size=64,
+        optimizer='adam', generator_lr=1e-4, critic_lr=1e-4, beta1=0.0, beta2=0.9, latent_dim=128, steps=200_000,
+    ),
+    'dcgan': _DCGAN,
+    # The minimax loss of Goodfellow et al. 2014, whose generator stops learning when the discriminator is good.
+    'dcgan_minimax': Settings(**{**vars(_DCGAN), 'objective': 'minimax'}),
+}  # fmt: skip

@@ -1,0 +1,59 @@
+"""Everything that changes while a GAN trains, in one structure."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from wgan_jax.training.draws import Role, role_key
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.types import Array, Players, Variables
+
+
+class TrainState(NamedTuple):
+    """The whole state of a run: what a checkpoint holds.
+
+    Attributes:
+        seed: uint32, constant; every draw follows from it and the two counters.
+        step: generator updates done, int32.
+        critic_step: critic updates done, int32.
+        params: Players of parameters.
+        network_state: Players of the networks' own state (batch statistics).
+        optimizer_state: Players of optax states.
+        ema: Variables of the generator averaged over its updates, in float32.
+    """
+
+    seed: Array
+    step: Array
+    critic_step: Array
+    params: Players
+    network_state: Players
+    optimizer_state: Players
+    ema: Variables
+
+
+def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) -> TrainState:
+    """The state before the first update, a pure function of the seed.
+
+    Args:
+        gan: what is trained.
+        hyperparameters: their values do not matter here, only that they are there.
+        seed: 0 <= seed < 2**32.
+
+    Returns:
+        A TrainState in which no two leaves share a buffer, so that it can be donated.
+    """
+    seed = jnp.asarray(seed, jnp.uint32)
+    generator = gan.networks.generator.init(role_key(seed, Role.INIT_GENERATOR))
+    critic = gan.networks.critic.init(role_key(seed, Role.INIT_CRITIC))
+    params = Players(generator.params, critic.params)
+    transforms = gan.transforms(hyperparameters, 0)
+    return TrainState(
+        seed=seed,
+        step=jnp.zeros((), jnp.int32),
+        critic_step=jnp.zeros((), jnp.int32),
+        params=params,
+        network_state=Players(generator.state, critic.state),
+        optimizer_state=Players(*(t.init(p) for t, p in zip(transforms, params, strict=True))),
+        ema=jax.tree.map(jnp.copy, generator),
+    )

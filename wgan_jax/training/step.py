@@ -1,0 +1,240 @@
+"""The train step: n_critic critic updates, one generator update; and many steps inside one compiled call.
+
+All functions are pure and run under jit, vmap (over seeds and hyperparameters) and pmap. Under pmap, ``axis_name``
+names the mapped axis: each device then works on its share of the batch, and losses, gradients and batch statistics
+are averaged over the axis.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wgan_jax.data.images import gather
+from wgan_jax.data.order import batch_indices
+from wgan_jax.objectives import wasserstein_estimate
+from wgan_jax.training.draws import Role, example_keys
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.state import TrainState
+from wgan_jax.types import Array, Players, PyTree, Variables
+
+
+class Metrics(NamedTuple):
+    """What one step reports; the critic's are means over the step's critic updates.
+
+    Attributes:
+        critic_loss: the critic's whole loss, weighted penalty included.
+        penalty: the penalty before weighting; 0 without one.
+        generator_loss: before the generator's update.
+        wasserstein: E f(real) - E f(fake), before each critic update.
+        critic_grad_norm, generator_grad_norm: Euclidean norms of the whole gradient.
+    """
+
+    critic_loss: Array
+    penalty: Array
+    generator_loss: Array
+    wasserstein: Array
+    critic_grad_norm: Array
+    generator_grad_norm: Array
+
+
+def _local_examples(gan: GAN, axis_name: str | None) -> Array:
+    """Global indices of this device's examples in the batch."""
+    if axis_name is None:
+        return jnp.arange(gan.batch_size)
+    local = gan.batch_size // jax.lax.axis_size(axis_name)
+    return jax.lax.axis_index(axis_name) * local + jnp.arange(local)
+
+
+def _average(tree: PyTree, axis_name: str | None) -> PyTree:
+    """The one place where a player's loss, metrics and gradients meet those of the other devices."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def _generate(gan, state, params, role, counter, examples, axis_name):
+    keys = example_keys(state.seed, role, counter, examples)
+    variables = Variables(params, state.network_state.generator)
+    return gan.networks.generator.apply(variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name)
+
+
+def _augment(augment, state, role, counter, examples, images):
+    if augment is None:
+        return images
+    return augment(example_keys(state.seed, role, counter, examples), images)
+
+
+def _scores(gan, params, network_state, images, axis_name):
+    variables = Variables(params, network_state)
+    return gan.networks.critic.apply(variables, images, train=True, axis_name=axis_name)
+
+
+def _score_pair(gan, params, network_state, real, fake, axis_name):
+    """Scores of both batches. Batch statistics are taken of each alone, the real one first."""
+    if jax.tree.leaves(network_state):
+        real_scores, network_state = _scores(gan, params, network_state, real, axis_name)
+        fake_scores, network_state = _scores(gan, params, network_state, fake, axis_name)
+        return real_scores, fake_scores, network_state
+    # Without state no example knows of another, and one product over both batches is faster than two.
+    scores, network_state = _scores(gan, params, network_state, jnp.concatenate([real, fake]), axis_name)
+    return *jnp.split(scores, 2), network_state
+
+
+def critic_update(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array, *, axis_name: str | None = None
+) -> tuple[TrainState, tuple[Array, Array, Array, Array]]:
+    """One critic update on a fresh real batch against a fixed generator.
+
+    loss(w) = objective(f_w(real), f_w(fake)) + penalty_weight * penalty(f_w, real, fake)
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: before the update.
+        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        The state after the update, and (loss, penalty, wasserstein estimate, gradient norm).
+
+    Source: Arjovsky et al. 2017, algorithm 1, lines 3-7; Gulrajani et al. 2017, algorithm 1, lines 3-9.
+    """
+    counter = state.critic_step
+    examples = _local_examples(gan, axis_name)
+    indices = batch_indices(state.seed, counter, examples, batch_size=gan.batch_size, size=pixels.shape[0])
+    real = gather(pixels, indices)
+    fake, _ = _generate(gan, state, state.params.generator, Role.CRITIC_LATENT, counter, examples, axis_name)
+    fake = fake.astype(real.dtype)
+    real = _augment(gan.augmentation.real, state, Role.AUGMENT_REAL, counter, examples, real)
+    fake = _augment(gan.augmentation.fake, state, Role.AUGMENT_FAKE, counter, examples, fake)
+
+    def loss_fn(params):
+        real_scores, fake_scores, network_state = _score_pair(
+            gan, params, state.network_state.critic, real, fake, axis_name
+        )
+        loss = gan.objective.critic_loss(real_scores, fake_scores)
+        penalty = jnp.zeros(())
+        if gan.constraint.penalty is not None:
+            keys = example_keys(state.seed, Role.PENALTY, counter, examples)
+            penalty = gan.constraint.penalty(
+                lambda images: _scores(gan, params, state.network_state.critic, images, axis_name)[0], real, fake, keys
+            )
+            loss = loss + hyperparameters.penalty_weight * penalty
+        return loss, (network_state, penalty, wasserstein_estimate(real_scores, fake_scores))
+
+    (loss, (network_state, penalty, estimate)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
+        state.params.critic
+    )
+    loss, penalty, estimate, gradients = _average((loss, penalty, estimate, gradients), axis_name)
+    transform = gan.transforms(hyperparameters, state.step).critic
+    updates, optimizer_state = transform.update(gradients, state.optimizer_state.critic, state.params.critic)
+    state = state._replace(
+        critic_step=counter + 1,
+        params=state.params._replace(critic=optax.apply_updates(state.params.critic, updates)),
+        network_state=state.network_state._replace(critic=network_state),
+        optimizer_state=state.optimizer_state._replace(critic=optimizer_state),
+    )
+    return state, (loss, penalty, estimate, optax.tree.norm(gradients))
+
+
+def generator_update(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, *, axis_name: str | None = None
+) -> tuple[TrainState, tuple[Array, Array]]:
+    """One generator update against a fixed critic, and of the generator's moving average.
+
+    loss(theta) = objective(f(g_theta(z))); average <- d * average + (1 - d) * theta with d = min(decay, (1+t)/(10+t)),
+    which lets a short run's average forget its initial values.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: before the update.
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        The state after the update, and (loss, gradient norm).
+
+    Source: Arjovsky et al. 2017, algorithm 1, lines 9-11.
+    """
+    examples = _local_examples(gan, axis_name)
+
+    def loss_fn(params):
+        fake, network_state = _generate(gan, state, params, Role.GENERATOR_LATENT, state.step, examples, axis_name)
+        fake = fake.astype(jnp.float32)
+        fake = _augment(gan.augmentation.fake, state, Role.AUGMENT_GENERATED, state.step, examples, fake)
+        scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
+        return gan.objective.generator_loss(scores), network_state
+
+    (loss, network_state), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params.generator)
+    loss, gradients = _average((loss, gradients), axis_name)
+    transform = gan.transforms(hyperparameters, state.step).generator
+    updates, optimizer_state = transform.update(gradients, state.optimizer_state.generator, state.params.generator)
+    params = optax.apply_updates(state.params.generator, updates)
+    decay = jnp.minimum(gan.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    state = state._replace(
+        step=state.step + 1,
+        params=state.params._replace(generator=params),
+        network_state=state.network_state._replace(generator=network_state),
+        optimizer_state=state.optimizer_state._replace(generator=optimizer_state),
+        ema=jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, Variables(params, network_state)),
+    )
+    return state, (loss, optax.tree.norm(gradients))
+
+
+def train_step(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array, *, axis_name: str | None = None
+) -> tuple[TrainState, Metrics]:
+    """One step: ``gan.critic_updates(step)`` critic updates, then one generator update.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: before the step.
+        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        The state after the step and its Metrics.
+    """
+    num_updates = gan.critic_updates(state.step)
+
+    def body(_, carry):
+        state, sums = carry
+        state, reported = critic_update(gan, hyperparameters, state, pixels, axis_name=axis_name)
+        return state, jax.tree.map(jnp.add, sums, reported)
+
+    zeros = (jnp.zeros(()),) * 4
+    state, sums = jax.lax.fori_loop(0, num_updates, body, (state, zeros))
+    critic_loss, penalty, estimate, critic_grad_norm = (total / num_updates for total in sums)
+    state, (generator_loss, generator_grad_norm) = generator_update(gan, hyperparameters, state, axis_name=axis_name)
+    return state, Metrics(critic_loss, penalty, generator_loss, estimate, critic_grad_norm, generator_grad_norm)
+
+
+def train_steps(
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    state: TrainState,
+    pixels: Array,
+    num_steps: Array | int,
+    *,
+    capacity: int,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Array]:
+    """Many steps in one call, whose number is a run-time value: any number up to ``capacity`` is one program.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: before the steps.
+        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        num_steps: how many steps, at most ``capacity``.
+        capacity: rows of the metrics buffer.
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        The state after the steps, and their metrics (capacity, number of metrics), rows past ``num_steps`` zero.
+    """
+
+    def body(i, carry):
+        state, rows = carry
+        state, metrics = train_step(gan, hyperparameters, state, pixels, axis_name=axis_name)
+        return state, rows.at[i].set(jnp.stack(metrics))
+
+    rows = jnp.zeros((capacity, len(Metrics._fields)))
+    return jax.lax.fori_loop(0, num_steps, body, (state, rows))

@@ -1,0 +1,46 @@
+"""Names for the few structures that every room shares.
+
+Notation for shapes: N examples in a batch, H x W pixels, C channels, Z latent dimensions.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Key = jax.Array  # a typed PRNG key, or an array of them
+PyTree = Any
+
+
+class Players(NamedTuple):
+    """Whatever comes in a pair, one for each player of the game: parameters, losses, learning rates."""
+
+    generator: Any
+    critic: Any
+
+
+class Variables(NamedTuple):
+    """All arrays of a network.
+
+    Attributes:
+        params: what the optimizer changes.
+        state: what the network itself changes while it is applied (batch statistics); may be empty.
+    """
+
+    params: PyTree
+    state: PyTree
+
+
+class Network(NamedTuple):
+    """A network as two pure functions.
+
+    Attributes:
+        init: ``init(key) -> Variables``.
+        apply: ``apply(variables, x, *, train, axis_name=None, labels=None) -> (out, state)``. With ``train`` the
+            batch's own statistics normalise and ``state`` is the updated one; ``axis_name`` names the mapped axis over
+            which those statistics are averaged, if there is one.
+    """
+
+    init: Callable[..., Variables]
+    apply: Callable[..., tuple[Array, PyTree]]
