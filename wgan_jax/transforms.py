@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from wgan_jax.types import PyTree
@@ -33,7 +34,7 @@ def clip_weights(
 
     Source: Arjovsky et al. 2017, algorithm 1, line 7.
     """
-    if not isinstance(limit, jax.core.Tracer) and not bool(jnp.all(jnp.asarray(limit) > 0)):
+    if not isinstance(limit, jax.core.Tracer) and not np.all(np.asarray(limit) > 0):
         raise ValueError(f'the clip limit must be > 0, got {limit}')
 
     def init(params):

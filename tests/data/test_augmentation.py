@@ -55,7 +55,7 @@ def test_a_positive_angle_turns_counter_clockwise():
 def test_zoom_above_one_enlarges():
     image = np.zeros((33, 33, 1), np.float32)
     image[12:21, 12:21] = 1.0
-    assert float(jnp.sum(aug.rotate_and_zoom(jnp.asarray(image), 0.0, 1.25))) == pytest.approx(81 * 1.25**2, rel=0.02)
+    assert float(jnp.sum(aug.rotate_and_zoom(jnp.asarray(image), 0.0, 1.25))) == pytest.approx(81 * 1.25**2, rel=0.05)
 
 
 def test_no_corner_turns_black():
@@ -91,7 +91,7 @@ def test_grey_stays_grey_under_saturation(images, channels):
 
 
 @pytest.mark.parametrize('function', [aug.augment_data, aug.augment_diff])
-@pytest.mark.parametrize('shape', [(16, 24, 3), (28, 28, 1), (5, 7, 2)])
+@pytest.mark.parametrize('shape', [(16, 24, 3), (5, 7, 2)])
 def test_an_example_depends_on_its_own_key_alone(function, shape, keys):
     images = jax.random.uniform(jax.random.key(2), (6, *shape), minval=-1.0)
     function = jax.jit(function)
@@ -107,7 +107,7 @@ def test_an_example_depends_on_its_own_key_alone(function, shape, keys):
 def test_data_stays_in_range_and_uses_it():
     keys = jax.random.split(jax.random.key(3), 200)
     extremes = jnp.tile(jnp.sign(jax.random.normal(jax.random.key(4), (1, 8, 8, 3))), (200, 1, 1, 1))
-    out = np.asarray(aug.augment_data(keys, extremes))
+    out = np.asarray(jax.jit(aug.augment_data)(keys, extremes))
     assert out.min() == -1.0 and out.max() == 1.0
 
 
@@ -115,7 +115,9 @@ def test_flips_occur_every_second_time():
     # Four quadrants of their own brightness: which is where tells the flips apart, whatever else is done.
     n = 1000
     quadrants = np.kron(np.array([[-0.6, -0.2], [0.2, 0.6]], np.float32), np.ones((8, 8), np.float32))
-    out = aug.augment_data(jax.random.split(jax.random.key(5), n), jnp.tile(quadrants[None, ..., None], (n, 1, 1, 1)))
+    out = jax.jit(aug.augment_data)(
+        jax.random.split(jax.random.key(5), n), jnp.tile(quadrants[None, ..., None], (n, 1, 1, 1))
+    )
     centres = np.asarray(out)[:, [3, 3, 12, 12], [3, 12, 3, 12], 0]
     horizontal, vertical = centres[:, 0] > centres[:, 1], centres[:, 0] > centres[:, 2]
     assert abs(horizontal.mean() - 0.5) < 0.06 and abs(vertical.mean() - 0.5) < 0.06
@@ -123,8 +125,8 @@ def test_flips_occur_every_second_time():
 
 
 def test_diff_draws_what_its_docstring_says():
-    n = 2000
-    out = np.asarray(aug.augment_diff(jax.random.split(jax.random.key(6), n), jnp.full((n, 8, 16, 1), 0.7)))
+    n = 4000
+    out = np.asarray(jax.jit(aug.augment_diff)(jax.random.split(jax.random.key(6), n), jnp.full((n, 8, 16, 1), 0.7)))
     # One grey level: only brightness moves it; what is not a hole or moved in has that level.
     levels = out.max(axis=(1, 2, 3))
     assert levels.min() > 0.2 - 1e-6 and levels.max() < 1.2 + 1e-6 and abs(levels.mean() - 0.7) < 0.03
@@ -140,34 +142,34 @@ def test_diff_draws_what_its_docstring_says():
     hole_rows = np.array([np.mean([c - 2 <= i < c + 2 for c in range(9)]) for i in range(8)])
     hole_columns = np.array([np.mean([c - 4 <= j < c + 4 for c in range(17)]) for j in range(16)])
     expected *= 1 - np.outer(hole_rows, hole_columns)
-    assert np.abs(visible.mean(axis=0) - expected).max() < 0.06
+    assert np.abs(visible.mean(axis=0) - expected).max() < 0.035
 
 
-def test_gradient_of_diff_is_the_finite_difference_and_its_curvature_is_finite(keys):
-    images = jax.random.uniform(jax.random.key(7), (6, 8, 12, 3), minval=-1.0)
+def test_gradient_of_diff_is_the_finite_difference_and_so_is_its_curvature(keys):
+    images = jax.random.uniform(jax.random.key(7), (2, 8, 12, 3), minval=-1.0)
 
     def score(x):
-        return jnp.sum(jnp.sin(2.0 * aug.augment_diff(keys, x)))
+        return jnp.sum(jnp.sin(2.0 * aug.augment_diff(keys[:2], x)))
 
-    direction = jax.random.normal(jax.random.key(8), images.shape)
-    gradient = jax.grad(score)(images)
-    step = 1e-2
-    difference = (score(images + step * direction) - score(images - step * direction)) / (2 * step)
-    np.testing.assert_allclose(jnp.vdot(gradient, direction), difference, rtol=2e-3)
+    def penalty(x):  # differentiated in reverse over reverse, as a gradient penalty is
+        value, gradient = jax.value_and_grad(score)(x)
+        return jnp.sum(gradient**2), (value, gradient)
 
-    def penalty(x):  # as in a gradient penalty: reverse over reverse
-        return jnp.sum(jax.grad(score)(x) ** 2)
-
-    second = jax.grad(penalty)(images)
-    difference = (penalty(images + step * direction) - penalty(images - step * direction)) / (2 * step)
-    assert np.all(np.isfinite(second))
-    np.testing.assert_allclose(jnp.vdot(second, direction), difference, rtol=5e-3)
+    evaluate = jax.jit(jax.value_and_grad(penalty, has_aux=True))
+    (_, (_, first)), second = evaluate(images)
+    for gradient, read in ((first, lambda out: out[0][1][0]), (second, lambda out: out[0][0])):
+        norm = jnp.linalg.norm(gradient)
+        assert np.isfinite(norm) and norm > 1.0
+        step = 0.05 * gradient / norm
+        difference = (read(evaluate(images + step)) - read(evaluate(images - step))) / 0.1
+        np.testing.assert_allclose(norm, difference, rtol=2e-3)
 
 
 def test_diff_is_affine_in_the_image(images, keys):
-    zero = aug.augment_diff(keys, jnp.zeros_like(images))
-    linear = aug.augment_diff(keys, images) - zero
-    np.testing.assert_allclose(aug.augment_diff(keys, -2.0 * images) - zero, -2.0 * linear, atol=2e-5)
+    augment = jax.jit(aug.augment_diff)
+    zero = augment(keys, jnp.zeros_like(images))
+    linear = augment(keys, images) - zero
+    np.testing.assert_allclose(augment(keys, -2.0 * images) - zero, -2.0 * linear, atol=2e-5)
 
 
 def test_registry():

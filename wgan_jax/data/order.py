@@ -38,12 +38,20 @@ def _feistel(xp, x, key, bits: int):
     low_bits = bits // 2
     low_mask, high_mask = xp.uint32((1 << low_bits) - 1), xp.uint32((1 << (bits - low_bits)) - 1)
     low, high = x & low_mask, x >> xp.uint32(low_bits)
-    for turn in range(_ROUNDS):
-        round_key = _hash(xp, key + xp.uint32((turn + 1) * _GOLDEN & _WORD))
-        if turn % 2 == 0:
-            high = high ^ (_hash(xp, low ^ round_key) & high_mask)
-        else:
-            low = low ^ (_hash(xp, high ^ round_key) & low_mask)
+
+    def two_rounds(pair, halves):
+        low, high = halves
+        first = key + xp.uint32(2 * _GOLDEN & _WORD) * _word(xp, pair)
+        second = first + xp.uint32(_GOLDEN)
+        high = high ^ (_hash(xp, low ^ _hash(xp, first)) & high_mask)
+        low = low ^ (_hash(xp, high ^ _hash(xp, second)) & low_mask)
+        return low, high
+
+    if xp is np:
+        for pair in range(_ROUNDS // 2):
+            low, high = two_rounds(np.array([pair], np.uint32), (low, high))
+    else:  # a loop, as XLA takes seconds to compile the rounds written out
+        low, high = jax.lax.fori_loop(0, _ROUNDS // 2, two_rounds, (low, high))
     return (high << xp.uint32(low_bits)) | low
 
 

@@ -79,7 +79,8 @@ def load(
     # Asked first: as it stands, data_source() would try to download.
     if not builder.is_prepared():
         raise ValueError(
-            f'TFDS dataset {name!r} is not prepared in {builder.data_path}; where TensorFlow is installed, run: {prepare}'
+            f'TFDS dataset {name!r} is not prepared in {builder.data_path}; '
+            f'where TensorFlow is installed, run: {prepare}'
         )
     channels = 1 if feature.shape[-1] == 1 else 3
     try:
@@ -90,8 +91,8 @@ def load(
     gigabytes = examples * height * width * channels / 1e9
     if gigabytes > max_gigabytes:
         raise ValueError(
-            f'TFDS dataset {name!r}: {examples} images of {height}x{width}x{channels} take {gigabytes:.1f} GB, the limit '
-            f'is {max_gigabytes:g} GB: use a smaller image size, or a part of it'
+            f'TFDS dataset {name!r}: {examples} images of {height}x{width}x{channels} take {gigabytes:.1f} GB, the '
+            f'limit is {max_gigabytes:g} GB: use a smaller image size, or a part of it'
         )
     try:
         source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()})

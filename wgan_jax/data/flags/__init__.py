@@ -8,8 +8,8 @@ import numpy as np
 from wgan_jax.data.images import WHITE, Images, collect, stretch
 
 FOLDER = Path(__file__).parent
-# A flag is cut out if pixels are more transparent than not. Rectangular ones have at most a row or column that is
-# part transparent because their true height is no whole number of pixels.
+# A flag is cut out if pixels are more transparent than not. Rectangular ones have at most a border line that is part
+# transparent, because their true size is no whole number of pixels.
 _CUT_OUT_ALPHA = 128
 
 
@@ -39,8 +39,9 @@ def picture(image, height: int, width: int, channels: int = 3) -> np.ndarray:
 
     image = image.convert('RGBA')
     if np.asarray(image)[..., 3].min() >= _CUT_OUT_ALPHA:
-        # The colours under a part transparent border are right; white would only dilute them.
-        return stretch(image.convert('RGB'), height, width, channels)
+        # Without the border lines that are part transparent: their colours are blends already, and paler.
+        opaque = image.getchannel('A').point(lambda alpha: alpha // 255).getbbox()
+        return stretch(image.crop(opaque).convert('RGB'), height, width, channels)
     scale = min(height / image.height, width / image.width)
     inner_height, inner_width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     paper = Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE))

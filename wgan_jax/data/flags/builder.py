@@ -7,6 +7,9 @@
 Imported only where it is used: TFDS need not be installed for the rest of the package.
 """
 
+import io
+from typing import ClassVar
+
 import tensorflow_datasets as tfds
 
 from wgan_jax.data import flags
@@ -18,7 +21,7 @@ class NationalFlags(tfds.core.GeneratorBasedBuilder):
     name = 'national_flags'
     pkg_dir_path = flags.FOLDER
     VERSION = tfds.core.Version('1.0.0')
-    RELEASE_NOTES = {'1.0.0': '256 flags.'}
+    RELEASE_NOTES: ClassVar = {'1.0.0': '256 flags.'}
 
     def __init__(self, *, file_format='array_record', **kwargs):
         # The only format that can be written and read without TensorFlow.
@@ -49,8 +52,6 @@ class NationalFlags(tfds.core.GeneratorBasedBuilder):
 
 def _rgba_png(path) -> bytes:
     """The file's picture as an RGBA PNG: the feature has one number of channels, the files have three modes."""
-    import io
-
     from PIL import Image
 
     with Image.open(path) as image:

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Runs a launcher of experiments/ in an environment of its own, made beside this file when needed.
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+venv="$root/.venv"
+
+fail() { # status, message
+  echo "launch.sh: $2" >&2
+  exit "$1"
+}
+
+# One line a launcher: its name and the first line of its docstring.
+list_launchers() {
+  local file
+  for file in "$root"/experiments/[a-z]*.py; do
+    printf '  %-14s %s\n' "$(basename "$file" .py)" "$(head -n 1 "$file" | sed 's/^"""//; s/"""$//')"
+  done
+}
+
+usage() {
+  cat <<END
+usage: ./launch.sh [NAME] [--flag=value ...]
+
+Runs NAME (default: train); ./launch.sh NAME --help lists its flags. NAME is one of:
+
+$(list_launchers)
+  setup          Only make the environment.
+  test           Run the tests; further arguments go to pytest.
+
+The environment is made in .venv on first use. WGAN_JAX_BACKEND=cpu, cuda or tpu overrides which JAX is installed
+and used; otherwise an NVIDIA driver means cuda, a TPU means tpu, and anything else cpu.
+END
+}
+
+choose_backend() {
+  if [[ -n "${WGAN_JAX_BACKEND:-}" ]]; then
+    case "$WGAN_JAX_BACKEND" in
+      cpu | cuda | tpu) echo "$WGAN_JAX_BACKEND" ;;
+      *) fail 2 "WGAN_JAX_BACKEND=$WGAN_JAX_BACKEND is unknown; there are: cpu, cuda, tpu" ;;
+    esac
+  elif command -v nvidia-smi > /dev/null && nvidia-smi -L 2> /dev/null | grep -q '^GPU'; then
+    echo cuda
+  elif compgen -G '/dev/accel[0-9]*' > /dev/null || { [[ -d /dev/vfio ]] && [[ -n "${TPU_NAME:-}${TPU_WORKER_ID:-}" ]]; }; then
+    echo tpu
+  else
+    echo cpu
+  fi
+}
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
+    if command -v "$candidate" > /dev/null \
+      && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail 2 "no Python >= 3.11 was found: install one, or name it in the environment variable PYTHON"
+}
+
+# Makes .venv and installs what requirements.txt asks for, unless that was done before for this backend.
+make_environment() { # backend
+  local wanted python package
+  wanted="$1 $(cksum < "$root/requirements.txt")"
+  if [[ -x "$venv/bin/python" && "$(cat "$venv/.installed" 2> /dev/null)" == "$wanted" ]]; then
+    return
+  fi
+  python="$(find_python)"
+  if [[ ! -x "$venv/bin/python" ]]; then
+    echo "launch.sh: making $venv with $("$python" --version)" >&2
+    "$python" -m venv "$venv" || fail 2 "python -m venv failed: install Python's venv module (Debian: python3-venv)"
+  fi
+  "$venv/bin/python" -m pip --version > /dev/null 2>&1 \
+    || fail 2 "$venv has no pip: delete $venv and install pip (Debian: python3-venv python3-pip)"
+  case "$1" in
+    cuda) package='jax[cuda13]' ;;
+    tpu) package='jax[tpu]' ;;
+    *) package='jax' ;;
+  esac
+  echo "launch.sh: installing $package and the other packages of requirements.txt (about 1 GB, once)" >&2
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$package" -r "$root/requirements.txt" >&2 \
+    || fail 1 "pip could not install the packages (see above); the same command tries again"
+  echo "$wanted" > "$venv/.installed"
+}
+
+main() {
+  local name=train backend
+  if [[ $# -gt 0 && "$1" != -* ]]; then
+    name="$1"
+    shift
+  elif [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
+    usage
+    exit 0
+  fi
+  case "$name" in
+    setup | test) ;;
+    *)
+      [[ "$name" =~ ^[a-z_]+$ && "$name" != __init__ && -f "$root/experiments/$name.py" ]] \
+        || fail 2 "there is no launcher '$name'; there are: $(list_launchers | awk '{printf "%s ", $1}')setup test"
+      ;;
+  esac
+  backend="$(choose_backend)" || exit $?
+  make_environment "$backend"
+  if [[ "$backend" == cpu ]]; then
+    export JAX_PLATFORMS="${JAX_PLATFORMS:-cpu}"
+  fi
+  # -P: modules of the caller's folder must not hide ours.
+  export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+  case "$name" in
+    setup) echo "launch.sh: $venv is ready for $backend" ;;
+    test)
+      cd "$root" # where pytest finds its settings; test paths are relative to it
+      exec "$venv/bin/python" -m pytest "$@"
+      ;;
+    *) exec "$venv/bin/python" -P -m "experiments.$name" "$@" ;;
+  esac
+}
+
+main "$@"

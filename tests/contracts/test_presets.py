@@ -1,0 +1,52 @@
+"""What every preset must satisfy: it builds, lowers for TPU and CUDA, and trains two finite steps in one program."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests.training.common import small_gan, small_pixels, small_settings
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.gan import GAN
+from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.settings import validate
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import train_steps
+
+PIXELS = small_pixels()
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_preset_is_valid(preset):
+    validate(PRESETS[preset])
+    gan, _ = build_gan(PRESETS[preset], 3)
+    assert isinstance(gan, GAN)
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('preset', PRESETS)
+def test_preset_lowers_for_tpu_and_cuda(preset, precision):
+    # At the preset's own size: nothing is computed, so only the tracing takes time.
+    settings = PRESETS[preset].__class__(**{**vars(PRESETS[preset]), 'precision': precision})
+    gan, numbers = build_gan(settings, 3, conv_form='native')
+    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    pixels = jax.ShapeDtypeStruct((256, *settings.height_width, 3), jnp.uint8)
+    steps = jax.jit(functools.partial(train_steps, gan, capacity=8))
+    exported = jax.export.export(steps, platforms=['tpu', 'cuda'])(
+        numbers, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)
+    )
+    assert set(exported.platforms) == {'tpu', 'cuda'}
+    assert exported.out_avals[0].dtype == jnp.uint32  # the seed, first leaf of the state
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_preset_takes_two_finite_steps(preset):
+    assert small_settings(preset).steps > 0
+    gan, numbers = small_gan(preset)
+    run = jax.jit(functools.partial(train_steps, gan, capacity=2))
+    state, rows = run(numbers, init_state(gan, numbers, 0), PIXELS, 2)
+    leaves = jax.tree.leaves((rows, state))
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
+    assert int(state.step) == 2 and int(state.critic_step) == 2 * gan.n_critic
+    assert run._cache_size() == 1

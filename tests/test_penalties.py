@@ -1,0 +1,103 @@
+"""The gradient penalty against closed forms, finite differences and the mistakes that are often made in it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.penalties import gradient_norms, gradient_penalty
+
+KEY = jax.random.key(3)
+
+
+def _batch(seed, shape=(6, 4, 2)):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+@pytest.mark.parametrize('target', [0.0, 1.0, 2.5])
+def test_linear_critic_has_penalty_of_its_weight_norm(target):
+    w = jnp.arange(1.0, 9.0).reshape(4, 2) / 5
+
+    def critic(x):
+        return jnp.einsum('nij,ij->n', x, w)
+
+    expected = (np.linalg.norm(w) - target) ** 2
+    penalty = gradient_penalty(critic, _batch(0), _batch(1), KEY, target=target)
+    np.testing.assert_allclose(penalty, expected, rtol=1e-6)
+    one_sided = gradient_penalty(critic, _batch(0), _batch(1), KEY, target=target, one_sided=True)
+    np.testing.assert_allclose(one_sided, max(0, np.linalg.norm(w) - target) ** 2, rtol=1e-6)
+
+
+def test_one_sided_ignores_small_gradients():
+    penalty = gradient_penalty(lambda x: 0.3 * x[:, 0, 0], _batch(0), _batch(1), KEY, one_sided=True)
+    assert penalty == 0
+    two_sided = gradient_penalty(lambda x: 0.3 * x[:, 0, 0], _batch(0), _batch(1), KEY)
+    np.testing.assert_allclose(two_sided, 0.49, rtol=1e-6)
+
+
+def test_norm_is_per_sample_not_over_the_batch():
+    scale = jnp.array([1.0, 2.0, 3.0])
+    norms = gradient_norms(lambda x: scale * x[:, 0], jnp.zeros((3, 5)))
+    np.testing.assert_allclose(norms, scale)
+
+
+def test_interpolates_lie_on_the_segment_with_one_weight_per_sample():
+    # f = |x|^2 / 2 has gradient x: with real = a and fake = b constant over the pixels, an interpolate is constant
+    # over its pixels, so its norm is sqrt(pixels) times a number between a and b, another one for each sample.
+    real, fake = jnp.full((64, 3, 3, 1), 1.0), jnp.full((64, 3, 3, 1), 2.0)
+    seen = []
+
+    def critic(x):
+        seen.append(x)
+        return jnp.sum(x**2, axis=(1, 2, 3)) / 2
+
+    with jax.disable_jit():
+        penalty = gradient_penalty(critic, real, fake, KEY, target=0.0)
+    # E (3 u)^2 for u ~ U[1, 2] is 9 * 7/3, up to the sampling error of 64 draws.
+    assert 9 * 7 / 3 * 0.75 < penalty < 9 * 7 / 3 * 1.25
+    x = np.asarray(jax.lax.stop_gradient(seen[0].primal if hasattr(seen[0], 'primal') else seen[0]))
+    assert np.ptp(x, axis=(1, 2, 3)).max() == 0
+    assert x.min() >= 1 and x.max() <= 2 and np.unique(x[:, 0, 0, 0]).size == 64
+
+
+def test_keys_per_sample_make_a_sample_independent_of_its_batch():
+    def critic(x):
+        return jnp.sum(jnp.sin(3 * x), axis=(1, 2))
+
+    keys = jax.random.split(KEY, 6)
+    whole = gradient_penalty(critic, _batch(0), _batch(1), keys)
+    singles = [
+        gradient_penalty(critic, _batch(0)[i : i + 1], _batch(1)[i : i + 1], keys[i : i + 1]) for i in range(6)
+    ]
+    np.testing.assert_allclose(whole, np.mean(singles), rtol=1e-6)
+
+
+def test_zero_gradient_gives_finite_value_and_finite_derivative():
+    def loss(w):
+        return gradient_penalty(lambda x: w * jnp.sum(x, axis=(1, 2)), _batch(0), _batch(1), KEY)
+
+    value, slope = jax.value_and_grad(loss)(0.0)
+    assert value == 1 and slope == 0
+    assert jnp.isfinite(jax.grad(jax.grad(loss))(0.0))
+
+
+def test_derivative_in_the_parameters_equals_finite_differences():
+    with jax.enable_x64(True):
+        w = jnp.asarray(np.random.default_rng(0).normal(size=(8, 5)))
+        v = jnp.asarray(np.random.default_rng(1).normal(size=5))
+        real, fake = (jnp.asarray(np.random.default_rng(s).normal(size=(6, 8))) for s in (2, 3))
+
+        def loss(w):
+            return gradient_penalty(lambda x: jnp.tanh(x @ w) @ v, real, fake, KEY)
+
+        direction = jnp.asarray(np.random.default_rng(4).normal(size=w.shape))
+        h = 1e-5
+        expected = (loss(w + h * direction) - loss(w - h * direction)) / (2 * h)
+        np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(w), direction), expected, rtol=1e-8)
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match=r'real .* and fake'):
+        gradient_penalty(lambda x: x[:, 0], jnp.zeros((3, 2)), jnp.zeros((4, 2)), KEY)
+    with pytest.raises(ValueError, match='one per sample'):
+        gradient_penalty(lambda x: x[:, 0], jnp.zeros((3, 2)), jnp.zeros((3, 2)), jax.random.split(KEY, 2))

@@ -1,0 +1,106 @@
+"""Checkpoints: what comes back is what was saved, and damage of any kind is noticed."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.training.common import small_gan
+from wgan_jax.training.checkpoint import CheckpointStore, flatten, unflatten
+from wgan_jax.training.state import init_state
+
+
+@pytest.fixture(scope='module')
+def state():
+    gan, numbers = small_gan('wgan')
+    return jax.tree.map(np.asarray, init_state(gan, numbers, 3))
+
+
+def _store(folder, state, steps=(1, 2), warnings=None):
+    store = CheckpointStore(folder / 'checkpoints', keep=5, warn=(warnings if warnings is not None else []).append)
+    for step in steps:
+        store.save(step, state._replace(step=np.int32(step) + np.zeros((), np.int32)))
+    store.wait()
+    return store
+
+
+def test_round_trip_keeps_every_bit(tmp_path, state):
+    store = _store(tmp_path, state)
+    step, arrays = store.read_newest()
+    restored = unflatten(state, arrays, 'test')
+    assert step == 2 and restored.step == 2 and type(restored) is type(state)
+    for a, b in zip(jax.tree.leaves(state._replace(step=restored.step)), jax.tree.leaves(restored), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    store.close()
+
+
+def test_only_the_newest_are_kept(tmp_path, state):
+    store = CheckpointStore(tmp_path / 'checkpoints', keep=2)
+    for step in (1, 5, 7, 9):
+        store.save(step, state)
+    store.close()
+    assert store.steps() == [7, 9]
+
+
+def _largest_file(folder):
+    return max((p for p in folder.rglob('*') if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+def _flip(folder):
+    path = _largest_file(folder)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _truncate(folder):
+    path = _largest_file(folder)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _empty(folder):
+    for path in sorted(folder.rglob('*'), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+
+
+def _lose_seal(folder):
+    _empty(folder / 'seal')
+
+
+@pytest.mark.parametrize('damage', [_flip, _truncate, _empty, _lose_seal])
+def test_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, state, damage):
+    _store(tmp_path, state).close()
+    damage(tmp_path / 'checkpoints' / '2')
+    warnings = []
+    store = CheckpointStore(tmp_path / 'checkpoints', keep=5, warn=warnings.append)
+    step, arrays = store.read_newest()
+    assert step == 1 and unflatten(state, arrays, 'test').step == 1
+    assert len(warnings) == 1 and str(tmp_path / 'checkpoints' / '2') in warnings[0]
+    assert store.steps() == [1] and (tmp_path / 'damaged' / '2').is_dir()
+    store.save(2, state)  # the run comes to the same step again
+    store.close()
+    assert store.steps() == [1, 2]
+
+
+def test_reader_passes_over_damage_and_moves_nothing(tmp_path, state):
+    _store(tmp_path, state).close()
+    _flip(tmp_path / 'checkpoints' / '2')
+    warnings = []
+    store = CheckpointStore(tmp_path / 'checkpoints', warn=warnings.append)
+    assert store.read_newest()[0] == 1 and len(warnings) == 1
+    assert store.steps() == [1, 2]
+
+
+def test_a_save_that_was_cut_off_is_ignored(tmp_path, state):
+    store = _store(tmp_path, state)
+    (tmp_path / 'checkpoints' / '3.orbax-checkpoint-tmp-0').mkdir()
+    assert store.read_newest()[0] == 2
+    store.close()
+
+
+def test_another_network_is_named(state):
+    arrays = flatten(state)
+    name = next(n for n in arrays if n.startswith('params/critic'))
+    with pytest.raises(ValueError, match=f'here has no {name}'):
+        unflatten(state, {k: v for k, v in arrays.items() if k != name}, 'here')
+    with pytest.raises(ValueError, match=f'{name} is float32'):
+        unflatten(state, {**arrays, name: np.zeros((1, 2), np.float32)}, 'here')

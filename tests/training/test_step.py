@@ -1,0 +1,161 @@
+"""The train step: what it changes, what it must not change, and that how it is cut into calls does not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from tests.training.common import small_gan, small_pixels
+from wgan_jax.data.images import gather
+from wgan_jax.data.order import batch_indices
+from wgan_jax.training.draws import Role, example_keys
+from wgan_jax.training.parallel import make_runner
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import Metrics, critic_update, generator_update, train_step, train_steps
+from wgan_jax.types import Variables
+
+PIXELS = small_pixels()
+
+
+def _equal(a, b) -> bool:
+    return all(bool((np.asarray(x) == np.asarray(y)).all()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)))
+
+
+def test_critic_update_equals_the_algorithm_written_out():
+    gan, numbers = small_gan('wgan_gp')
+    state = init_state(gan, numbers, 5)
+    after, (loss, penalty, estimate, norm) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
+
+    slots = np.arange(4)
+    real = gather(PIXELS, batch_indices(5, 0, slots, batch_size=4, size=len(PIXELS)))
+    z = jnp.stack([gan.latent(k) for k in example_keys(5, Role.CRITIC_LATENT, 0, slots)])
+    fake, _ = gan.networks.generator.apply(Variables(state.params.generator, state.network_state.generator), z, train=True)
+    weights = jnp.stack([jax.random.uniform(k) for k in example_keys(5, Role.PENALTY, 0, slots)])
+    mixed = weights[:, None, None, None] * real + (1 - weights[:, None, None, None]) * fake
+
+    def loss_fn(params):
+        def score(image):  # one image at a time: the definition
+            return gan.networks.critic.apply(Variables(params, {}), image[None], train=True)[0][0]
+
+        slopes = jnp.stack([jnp.linalg.norm(jax.grad(score)(x)) for x in mixed])
+        scores = [jnp.stack([score(x) for x in batch]) for batch in (real, fake)]
+        return scores[1].mean() - scores[0].mean() + 10 * jnp.mean((slopes - 1) ** 2)
+
+    expected, gradient = jax.value_and_grad(loss_fn)(state.params.critic)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(loss, -estimate + 10 * penalty, rtol=1e-5)
+    np.testing.assert_allclose(norm, optax.tree.norm(gradient), rtol=1e-4)
+    adam = optax.adam(1e-4, b1=0.0, b2=0.9)
+    updates, _ = adam.update(gradient, adam.init(state.params.critic))
+    for a, b in zip(jax.tree.leaves(after.params.critic), jax.tree.leaves(optax.apply_updates(state.params.critic, updates))):
+        np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_each_player_changes_only_what_is_its_own():
+    gan, numbers = small_gan('wgan')
+    before = init_state(gan, numbers, 0)
+    critic, _ = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(before)
+    for name in ('params', 'network_state', 'optimizer_state'):
+        assert _equal(getattr(critic, name).generator, getattr(before, name).generator), name
+        assert not _equal(getattr(critic, name).critic, getattr(before, name).critic), name
+    assert _equal(critic.ema, before.ema) and critic.critic_step == 1 and critic.step == 0
+    generator, _ = jax.jit(lambda s: generator_update(gan, numbers, s))(before)
+    for name in ('params', 'network_state', 'optimizer_state'):
+        assert _equal(getattr(generator, name).critic, getattr(before, name).critic), name
+        assert not _equal(getattr(generator, name).generator, getattr(before, name).generator), name
+    assert generator.critic_step == 0 and generator.step == 1
+
+
+def test_critic_weights_are_in_the_box_after_every_critic_update():
+    gan, numbers = small_gan('wgan')
+    state = init_state(gan, numbers, 0)
+    update = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS)[0])
+    for _ in range(3):
+        state = update(state)
+        assert all(float(jnp.abs(p).max()) <= np.float32(0.01) for p in jax.tree.leaves(state.params.critic))
+    assert max(float(jnp.abs(p).max()) for p in jax.tree.leaves(state.params.generator)) > 0.02
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.5])
+def test_moving_average_follows_params_and_batch_statistics(decay):
+    gan, numbers = small_gan('wgan', ema_decay=decay)
+    before = init_state(gan, numbers, 0)
+    after, _ = jax.jit(lambda s: generator_update(gan, numbers, s))(before)
+    d = min(decay, 0.1)  # (1 + 0) / (10 + 0) at the first step
+    now = Variables(after.params.generator, after.network_state.generator)
+    for average, old, new in zip(*(jax.tree.leaves(t) for t in (after.ema, before.ema, now))):
+        np.testing.assert_allclose(average, d * old + (1 - d) * new, rtol=1e-6, atol=1e-8)
+
+
+def test_learning_rates_decay_linearly_to_zero():
+    gan, numbers = small_gan('wgan_gp', decay_steps=4)
+    state = init_state(gan, numbers, 0)
+    for step, factor in ((0, 1.0), (1, 0.75), (4, 0.0), (9, 0.0)):
+        transform = gan.transforms(numbers, jnp.int32(step)).generator
+        updates, _ = transform.update(jax.tree.map(jnp.ones_like, state.params.generator), state.optimizer_state.generator)
+        np.testing.assert_allclose(jax.tree.leaves(updates)[0], -1e-4 * factor, rtol=1e-5)
+
+
+def test_warm_up_trains_the_critic_a_hundred_times():
+    gan, _ = small_gan('wgan', critic_warmup=True)
+    steps = np.array([0, 24, 25, 499, 500, 501, 1000])
+    np.testing.assert_array_equal(gan.critic_updates(steps), [100, 100, 2, 2, 100, 2, 100])
+    np.testing.assert_array_equal(jax.jit(gan.critic_updates)(steps), [100, 100, 2, 2, 100, 2, 100])
+
+
+@pytest.mark.parametrize('preset', ['wgan', 'flags'])
+def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset):
+    gan, numbers = small_gan(preset)
+    runner = make_runner(gan, numbers, PIXELS, mode='jit', devices=jax.devices()[:1], capacity=8)
+    whole, rows = runner.run(runner.place(init_state(gan, numbers, 0)), 5)
+    state, parts, compilations = runner.place(init_state(gan, numbers, 0)), [], []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compilations.append(name) if 'backend_compile' in name else None
+    )
+    for count in (1, 3, 1):
+        state, part = runner.run(state, count)
+        parts.append(runner.fetch(part)[:count])
+    jax.monitoring.clear_event_listeners()
+    assert not compilations
+    assert _equal(whole, state)
+    np.testing.assert_array_equal(runner.fetch(rows)[:5], np.concatenate(parts))
+    assert runner.fetch(rows)[5:].any() == False  # noqa: E712
+
+
+def test_metrics_are_means_over_the_step_s_critic_updates():
+    gan, numbers = small_gan('wgan_gp')
+    state = init_state(gan, numbers, 0)
+    update = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))
+    middle, first = update(state)
+    _, second = update(middle)
+    _, metrics = jax.jit(lambda s: train_step(gan, numbers, s, PIXELS))(state)
+    for i, name in enumerate(('critic_loss', 'penalty', 'wasserstein', 'critic_grad_norm')):
+        np.testing.assert_allclose(getattr(metrics, name), (first[i] + second[i]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_seeds_and_hyperparameters_may_be_mapped_over():
+    gan, numbers = small_gan('wgan')
+    numbers = numbers._replace(clip=jnp.array([0.01, 0.05]))
+    states = jax.vmap(lambda seed: init_state(gan, numbers._replace(clip=0.01), seed))(jnp.array([1, 2], jnp.uint32))
+    axes = type(numbers)(learning_rate=None, clip=0, penalty_weight=None)
+    run = jax.jit(jax.vmap(lambda n, s: train_steps(gan, n, s, PIXELS, 2, capacity=2), in_axes=(axes, 0)))
+    states, rows = run(numbers, states)
+    assert rows.shape == (2, 2, len(Metrics._fields)) and bool(jnp.isfinite(rows).all())
+    largest = [max(float(jnp.abs(p[i]).max()) for p in jax.tree.leaves(states.params.critic)) for i in (0, 1)]
+    assert largest[0] <= np.float32(0.01) < largest[1] <= np.float32(0.05)
+
+
+def test_bfloat16_computes_with_float32_parameters():
+    gan, numbers = small_gan('wgan_gp', precision='bfloat16')
+    state, rows = jax.jit(lambda s: train_steps(gan, numbers, s, PIXELS, 2, capacity=2))(init_state(gan, numbers, 0))
+    assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.optimizer_state, state.ema))} <= {
+        jnp.dtype('float32'),
+        jnp.dtype('int32'),
+    }
+    full, full_numbers = small_gan('wgan_gp')
+    _, full_rows = jax.jit(lambda s: train_steps(full, full_numbers, s, PIXELS, 2, capacity=2))(
+        init_state(full, full_numbers, 0)
+    )
+    np.testing.assert_allclose(rows[0], full_rows[0], rtol=0.05, atol=0.02)
+    assert not _equal(rows, full_rows)
