@@ -66,9 +66,7 @@ def test_keys_per_sample_make_a_sample_independent_of_its_batch():
 
     keys = jax.random.split(KEY, 6)
     whole = gradient_penalty(critic, _batch(0), _batch(1), keys)
-    singles = [
-        gradient_penalty(critic, _batch(0)[i : i + 1], _batch(1)[i : i + 1], keys[i : i + 1]) for i in range(6)
-    ]
+    singles = [gradient_penalty(critic, _batch(0)[i : i + 1], _batch(1)[i : i + 1], keys[i : i + 1]) for i in range(6)]
     np.testing.assert_allclose(whole, np.mean(singles), rtol=1e-6)
 
 

@@ -48,6 +48,18 @@ def usage_errors() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
+def make_workdir(default: str) -> Path:
+    """The folder for results, made when missing. Raises ValueError when it cannot be."""
+    workdir = Path(WORKDIR.value or default)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if not os.access(workdir, os.W_OK):
+            raise PermissionError(13, 'permission denied')
+    except OSError as error:
+        raise ValueError(f'--workdir={workdir} cannot be written ({error.strerror}): choose another folder') from None
+    return workdir
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Parses flags, calls ``main`` and exits with the right status.
 

@@ -29,9 +29,11 @@ def test_critic_update_equals_the_algorithm_written_out():
 
     slots = np.arange(4)
     real = gather(PIXELS, batch_indices(5, 0, slots, batch_size=4, size=len(PIXELS)))
-    z = jnp.stack([gan.latent(k) for k in example_keys(5, Role.CRITIC_LATENT, 0, slots)])
-    fake, _ = gan.networks.generator.apply(Variables(state.params.generator, state.network_state.generator), z, train=True)
-    weights = jnp.stack([jax.random.uniform(k) for k in example_keys(5, Role.PENALTY, 0, slots)])
+    z = jnp.stack([gan.latent(k) for k in example_keys(5, (Role.CRITIC_LATENT,), 0, slots)[0]])
+    fake, _ = gan.networks.generator.apply(
+        Variables(state.params.generator, state.network_state.generator), z, train=True
+    )
+    weights = jnp.stack([jax.random.uniform(k) for k in example_keys(5, (Role.PENALTY,), 0, slots)[0]])
     mixed = weights[:, None, None, None] * real + (1 - weights[:, None, None, None]) * fake
 
     def loss_fn(params):
@@ -48,7 +50,9 @@ def test_critic_update_equals_the_algorithm_written_out():
     np.testing.assert_allclose(norm, optax.tree.norm(gradient), rtol=1e-4)
     adam = optax.adam(1e-4, b1=0.0, b2=0.9)
     updates, _ = adam.update(gradient, adam.init(state.params.critic))
-    for a, b in zip(jax.tree.leaves(after.params.critic), jax.tree.leaves(optax.apply_updates(state.params.critic, updates))):
+    for a, b in zip(
+        jax.tree.leaves(after.params.critic), jax.tree.leaves(optax.apply_updates(state.params.critic, updates))
+    ):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
@@ -93,7 +97,9 @@ def test_learning_rates_decay_linearly_to_zero():
     state = init_state(gan, numbers, 0)
     for step, factor in ((0, 1.0), (1, 0.75), (4, 0.0), (9, 0.0)):
         transform = gan.transforms(numbers, jnp.int32(step)).generator
-        updates, _ = transform.update(jax.tree.map(jnp.ones_like, state.params.generator), state.optimizer_state.generator)
+        updates, _ = transform.update(
+            jax.tree.map(jnp.ones_like, state.params.generator), state.optimizer_state.generator
+        )
         np.testing.assert_allclose(jax.tree.leaves(updates)[0], -1e-4 * factor, rtol=1e-5)
 
 

@@ -63,7 +63,8 @@ def _images(network, variables, latents):
 def sample_images(generator: Generator, seed: int, n: int) -> Array:
     """The ``n`` fixed images by which a run is watched while it trains: one key per example of the run's seed."""
     latent = LATENTS[generator.settings.latent](generator.settings.latent_dim)
-    return generator.generate(jax.vmap(latent)(example_keys(seed, Role.SAMPLE, 0, jnp.arange(n))))
+    (keys,) = example_keys(seed, (Role.SAMPLE,), 0, jnp.arange(n))
+    return generator.generate(jax.vmap(latent)(keys))
 
 
 def load(workdir: str | os.PathLike, step: int | None = None, ema: bool = True) -> Generator:

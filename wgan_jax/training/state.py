@@ -1,5 +1,6 @@
 """Everything that changes while a GAN trains, in one structure."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -32,6 +33,7 @@ class TrainState(NamedTuple):
     ema: Variables
 
 
+@functools.partial(jax.jit, static_argnums=0)  # op by op, initialising would take longer than a thousand steps
 def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) -> TrainState:
     """The state before the first update, a pure function of the seed.
 

@@ -17,7 +17,7 @@ from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState
-from wgan_jax.types import Array, Players, PyTree, Variables
+from wgan_jax.types import Array, PyTree, Variables
 
 
 class Metrics(NamedTuple):
@@ -52,16 +52,16 @@ def _average(tree: PyTree, axis_name: str | None) -> PyTree:
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
-def _generate(gan, state, params, role, counter, examples, axis_name):
-    keys = example_keys(state.seed, role, counter, examples)
+def _generate(gan, state, params, keys, axis_name):
     variables = Variables(params, state.network_state.generator)
-    return gan.networks.generator.apply(variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name)
+    fake, network_state = gan.networks.generator.apply(
+        variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name
+    )
+    return fake.astype(jnp.float32), network_state
 
 
-def _augment(augment, state, role, counter, examples, images):
-    if augment is None:
-        return images
-    return augment(example_keys(state.seed, role, counter, examples), images)
+def _augment(augment, keys, images):
+    return images if augment is None else augment(keys, images)
 
 
 def _scores(gan, params, network_state, images, axis_name):
@@ -101,11 +101,12 @@ def critic_update(
     counter = state.critic_step
     examples = _local_examples(gan, axis_name)
     indices = batch_indices(state.seed, counter, examples, batch_size=gan.batch_size, size=pixels.shape[0])
-    real = gather(pixels, indices)
-    fake, _ = _generate(gan, state, state.params.generator, Role.CRITIC_LATENT, counter, examples, axis_name)
-    fake = fake.astype(real.dtype)
-    real = _augment(gan.augmentation.real, state, Role.AUGMENT_REAL, counter, examples, real)
-    fake = _augment(gan.augmentation.fake, state, Role.AUGMENT_FAKE, counter, examples, fake)
+    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
+        state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY), counter, examples
+    )
+    fake, _ = _generate(gan, state, state.params.generator, latent_keys, axis_name)
+    real = _augment(gan.augmentation.real, real_keys, gather(pixels, indices))
+    fake = _augment(gan.augmentation.fake, fake_keys, fake)
 
     def loss_fn(params):
         real_scores, fake_scores, network_state = _score_pair(
@@ -114,9 +115,11 @@ def critic_update(
         loss = gan.objective.critic_loss(real_scores, fake_scores)
         penalty = jnp.zeros(())
         if gan.constraint.penalty is not None:
-            keys = example_keys(state.seed, Role.PENALTY, counter, examples)
             penalty = gan.constraint.penalty(
-                lambda images: _scores(gan, params, state.network_state.critic, images, axis_name)[0], real, fake, keys
+                lambda images: _scores(gan, params, state.network_state.critic, images, axis_name)[0],
+                real,
+                fake,
+                penalty_keys,
             )
             loss = loss + hyperparameters.penalty_weight * penalty
         return loss, (network_state, penalty, wasserstein_estimate(real_scores, fake_scores))
@@ -156,10 +159,13 @@ def generator_update(
     """
     examples = _local_examples(gan, axis_name)
 
+    latent_keys, augment_keys = example_keys(
+        state.seed, (Role.GENERATOR_LATENT, Role.AUGMENT_GENERATED), state.step, examples
+    )
+
     def loss_fn(params):
-        fake, network_state = _generate(gan, state, params, Role.GENERATOR_LATENT, state.step, examples, axis_name)
-        fake = fake.astype(jnp.float32)
-        fake = _augment(gan.augmentation.fake, state, Role.AUGMENT_GENERATED, state.step, examples, fake)
+        fake, network_state = _generate(gan, state, params, latent_keys, axis_name)
+        fake = _augment(gan.augmentation.fake, augment_keys, fake)
         scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
         return gan.objective.generator_loss(scores), network_state
 

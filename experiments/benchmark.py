@@ -1,0 +1,234 @@
+"""Benchmark: time of a training round beside PyTorch's, on this machine, in one run and in turn.
+
+A round is n_critic critic updates and one generator update of DCGAN networks at 64x64 pixels. The two sides alternate,
+so that whatever else the machine does falls on both; what is reported is the median of the ratios of pairs.
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from absl import flags
+
+from experiments.common import launcher  # before JAX: it prepares its environment
+
+import jax  # isort: skip
+import jax.numpy as jnp  # isort: skip
+import numpy as np  # isort: skip
+from tqdm import tqdm
+
+from wgan_jax import data
+from wgan_jax.data.images import to_float
+from wgan_jax.files import atomic_path, write_json
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.parallel import make_runner
+from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.state import init_state
+
+PAIRS = flags.DEFINE_integer('pairs', 5, 'Timed rounds of each side.')
+BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.')
+WIDTH = flags.DEFINE_integer('width', 64, 'Width of the networks.')
+CACHE = flags.DEFINE_bool('cache', False, 'Use the compilation cache, so that compile times are those of a second run.')
+
+SIZE, LATENT_DIM = 64, 100
+CASES = {
+    'clip_float32': ('wgan', 'float32'),
+    'clip_bfloat16': ('wgan', 'bfloat16'),
+    'gp_float32': ('wgan_gp', 'float32'),
+    'gp_bfloat16': ('wgan_gp', 'bfloat16'),
+}
+
+
+def round_products(preset: str, batch_size: int, width: int) -> float:
+    """Floating-point operations of the matrix products of one round, counted by the definition of a convolution.
+
+    F is one forward pass of a network; a backward pass is one product for the inputs and one for the weights, F each.
+    The first layer's input gradient is not needed where nothing before it learns.
+    """
+    pixels = [(SIZE // 2**i) ** 2 for i in range(1, 5)]  # output pixels of the critic's layers
+    channels = [3, width, 2 * width, 4 * width, 8 * width]
+    layers = [2 * batch_size * p * 16 * a * b for p, a, b in zip(pixels, channels, channels[1:], strict=False)]
+    forward, first = sum(layers), layers[0]
+    n_critic = PRESETS[preset].n_critic
+    generator = forward + 2 * batch_size * LATENT_DIM * 16 * 8 * width  # mirrored, plus the map from the latents
+    critic_update = generator + 2 * (3 * forward - first)
+    if PRESETS[preset].constraint == 'gradient_penalty':
+        # Forward, input gradient, and the derivative of both with respect to the weights: of the input gradient,
+        # two products a layer; of the forward pass, two more, the first layer's input left out.
+        critic_update += 2 * forward + 2 * forward + 2 * forward - first
+    generator_update = 3 * generator - 2 * batch_size * LATENT_DIM * 16 * 8 * width + 2 * forward
+    return float(n_critic * critic_update + generator_update)
+
+
+def matmul_rate(dtype: jnp.dtype, seconds: float = 1.0) -> float:
+    """The best rate of a 2048 x 2048 matrix product in operations per second."""
+    n = 2048
+    a = jax.random.normal(jax.random.key(0), (n, n), dtype)
+    product = jax.jit(functools.partial(jnp.dot, preferred_element_type=jnp.float32))
+    product(a, a).block_until_ready()
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        product(a, a).block_until_ready()
+        times.append(time.perf_counter() - began)
+    return 2 * n**3 / min(times)
+
+
+class Ours:
+    """A preset's compiled round on the flags.
+
+    Args:
+        preset: 'wgan' or 'wgan_gp'.
+        precision: 'float32' or 'bfloat16'.
+    """
+
+    def __init__(self, preset: str, precision: str):
+        settings = dataclasses.replace(
+            PRESETS[preset], precision=precision, batch_size=BATCH_SIZE.value, width=WIDTH.value, latent_dim=LATENT_DIM
+        )
+        images = data.load('flags', SIZE, SIZE)
+        gan, numbers = build_gan(settings, 3)
+        self.rate = matmul_rate(jnp.dtype(precision))
+        self.runner = make_runner(gan, numbers, images.pixels, mode='jit', devices=jax.devices()[:1])
+        self.state = self.runner.place(init_state(gan, numbers, 0))
+        self.images = settings.n_critic * settings.batch_size
+        self.products = round_products(preset, settings.batch_size, settings.width)
+        began = time.perf_counter()
+        self()
+        self.first_seconds = time.perf_counter() - began
+
+    def __call__(self) -> None:
+        """One round."""
+        self.state, rows = self.runner.run(self.state, 1)
+        rows.block_until_ready()
+
+
+def _torch_round(preset: str, precision: str):
+    import torch
+
+    from experiments.common.torch_baseline import make_round
+
+    images = data.load('flags', SIZE, SIZE)
+    pixels = torch.from_numpy(np.asarray(to_float(images.pixels))).permute(0, 3, 1, 2).contiguous()
+    run = make_round(
+        pixels, penalty=preset == 'wgan_gp', bfloat16=precision == 'bfloat16', batch_size=BATCH_SIZE.value,
+        width=WIDTH.value, n_critic=PRESETS[preset].n_critic, latent_dim=LATENT_DIM,
+    )  # fmt: skip
+    run()
+    return run
+
+
+def _seconds(function) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def _case(
+    preset: str, precision: str, torch_there: bool, bar: tqdm
+) -> tuple[dict[str, float], list[float], list[float]]:
+    bar.set_description(f'{preset} {precision}: compiling')
+    ours = Ours(preset, precision)
+    theirs = _torch_round(preset, precision) if torch_there else None
+    times, torch_times = [], []
+    bar.set_description(f'{preset} {precision}')
+    for _ in range(PAIRS.value):
+        times.append(_seconds(ours))
+        if theirs is not None:
+            torch_times.append(_seconds(theirs))
+        bar.update()
+    seconds = statistics.median(times)
+    result = {
+        'seconds_per_round': seconds,
+        'compile_seconds': max(0.0, ours.first_seconds - seconds),
+        'images_per_second': ours.images / seconds,
+        'matmul_share': ours.products / seconds / ours.rate,
+        'gflop_of_products': ours.products / 1e9,
+        'matmul_gflop_per_second': ours.rate / 1e9,
+        'peak_memory_gigabytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == 'darwin' else 1e6),
+    }  # fmt: skip
+    if theirs is not None:
+        result['torch_seconds_per_round'] = statistics.median(torch_times)
+        result['ratio'] = statistics.median(a / b for a, b in zip(times, torch_times, strict=True))
+    return result, times, torch_times
+
+
+def main() -> int:
+    """Reads the flags, measures every case and writes the table; returns the exit status."""
+    with launcher.usage_errors():
+        for flag in (PAIRS, BATCH_SIZE, WIDTH):
+            if flag.value < 1:
+                raise ValueError(f'--{flag.name}={flag.value} must be at least 1')
+        workdir = launcher.make_workdir('runs/benchmark')
+    if not CACHE.value:
+        jax.config.update('jax_enable_compilation_cache', False)
+    torch_there = importlib.util.find_spec('torch') is not None
+    write_json(
+        workdir / 'config.json',
+        {
+            'launcher': 'benchmark',
+            'flags': {flag.name: flag.value for flag in (PAIRS, BATCH_SIZE, WIDTH, CACHE)},
+            'torch': importlib.metadata.version('torch') if torch_there else None,
+            **launcher.environment(),
+        },
+    )
+    results, arrays = {}, {}
+    with tqdm(total=len(CASES) * PAIRS.value, unit=' pairs') as bar:
+        for name, (preset, precision) in CASES.items():
+            results[name], arrays[f'{name}_seconds'], arrays[f'{name}_torch_seconds'] = _case(
+                preset, precision, torch_there, bar
+            )
+    with atomic_path(workdir / 'times.npz') as temporary:
+        np.savez(temporary, **arrays)
+    _figure(workdir / 'benchmark.png', results)
+    write_json(workdir / 'results.json', results)
+    print(_table(results))
+    if not torch_there:
+        print('torch is not installed: our side alone (pip install torch to compare)')
+    print(f'Results in {workdir}/: results.json, times.npz, benchmark.png')
+    return 0
+
+
+def _table(results: dict[str, dict[str, float]]) -> str:
+    lines = [
+        f'{"":14} {"s/round":>8} {"torch":>8} {"ratio":>6} {"images/s":>9} {"of matmul rate":>15} {"compile s":>10} '
+        f'{"peak GB":>8}'
+    ]
+    for name, r in results.items():
+        torch_time, ratio = (f'{r[key]:.2f}' if key in r else '-' for key in ('torch_seconds_per_round', 'ratio'))
+        lines.append(
+            f'{name:14} {r["seconds_per_round"]:8.2f} {torch_time:>8} {ratio:>6} {r["images_per_second"]:9.0f} '
+            f'{r["matmul_share"]:15.0%} {r["compile_seconds"]:10.1f} {r["peak_memory_gigabytes"]:8.1f}'
+        )
+    return '\n'.join(lines)
+
+
+def _figure(path: Path, results: dict[str, dict[str, float]]) -> None:
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 3.5), layout='constrained')
+    places = np.arange(len(results))
+    axis.bar(places - 0.2, [r['seconds_per_round'] for r in results.values()], 0.4, label='wgan_jax')
+    if all('ratio' in r for r in results.values()):
+        axis.bar(places + 0.2, [r['torch_seconds_per_round'] for r in results.values()], 0.4, label='PyTorch')
+    floor = [r['gflop_of_products'] / r['matmul_gflop_per_second'] for r in results.values()]
+    axis.plot(places - 0.2, floor, 'k_', markersize=22, label='matrix products alone at the measured rate')
+    axis.set_xticks(places, results)
+    axis.set_ylabel('seconds per round')
+    axis.set_title(f'DCGAN 64x64, batch {BATCH_SIZE.value}, width {WIDTH.value}: lower is faster')
+    axis.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+if __name__ == '__main__':
+    launcher.run(main)

@@ -1,0 +1,65 @@
+"""launch.sh without an environment: what it says before it installs anything."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of what launch.sh needs, without an environment."""
+    folder = tmp_path / 'a clone'  # spaces in a path break careless scripts
+    shutil.copytree(ROOT / 'experiments', folder / 'experiments', ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('launch.sh', 'requirements.txt'):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def _launch(clone, *args, **environment):
+    return subprocess.run(
+        [str(clone / 'launch.sh'), *args], capture_output=True, text=True, env={**os.environ, **environment}, cwd='/'
+    )
+
+
+def _tools(folder, *names):
+    """A PATH with only these programs and what bash scripts live on."""
+    folder.mkdir()
+    for name in ('bash', 'dirname', 'basename', 'head', 'sed', 'awk', 'cat', 'cksum', 'grep', *names):
+        (folder / name).symlink_to(shutil.which(name))
+    return str(folder)
+
+
+def test_help_lists_every_launcher_and_installs_nothing(clone, tmp_path):
+    result = _launch(clone, '--help', PATH=_tools(tmp_path / 'bin'))
+    assert result.returncode == 0 and not (clone / '.venv').exists()
+    for path in (ROOT / 'experiments').glob('[a-z]*.py'):
+        assert f'  {path.stem} ' in result.stdout
+
+
+def test_unknown_launcher_is_refused_with_the_names(clone):
+    result = _launch(clone, 'trian')
+    assert result.returncode == 2 and "no launcher 'trian'; there are: " in result.stderr and 'train' in result.stderr
+    assert not (clone / '.venv').exists()
+
+
+def test_missing_python_is_named(clone, tmp_path):
+    result = _launch(clone, 'setup', PATH=_tools(tmp_path / 'bin'), WGAN_JAX_BACKEND='cpu')
+    assert result.returncode == 2 and 'no Python >= 3.11 was found' in result.stderr
+
+
+def test_an_environment_without_pip_is_named(clone, tmp_path):
+    import sys
+
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(clone / '.venv')], check=True)
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu')
+    assert result.returncode == 2 and 'has no pip' in result.stderr
+
+
+def test_unknown_backend_is_refused(clone):
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='gpu')
+    assert result.returncode == 2 and 'WGAN_JAX_BACKEND=gpu is unknown; there are: cpu, cuda, tpu' in result.stderr

@@ -1,0 +1,199 @@
+"""The train and sample launchers as processes: continuation to the bit after kill -9, exit statuses, what they write."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wgan_jax import load
+from wgan_jax.training.checkpoint import CheckpointStore
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [
+    '--image_size=16x32', '--width=4', '--latent_dim=6', '--batch_size=4', '--sample_every=25', '--checkpoint_every=5',
+    '--log_every=1', '--steps=60', '--augment=diff',
+]  # fmt: skip
+
+
+def start(name, *flags, **environment):
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu', **environment}
+    command = [sys.executable, '-P', '-m', f'experiments.{name}', *flags]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def metrics(workdir):
+    lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ('seconds', 'images_per_second')} for line in lines]
+
+
+def arrays(workdir):
+    return CheckpointStore(workdir / 'checkpoints').read_newest()
+
+
+@pytest.fixture(scope='module')
+def straight(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('runs') / 'straight'
+    code, out, err = finish(start('train', *TINY, f'--workdir={workdir}'))
+    assert code == 0, err
+    assert str(workdir) in out
+    return workdir
+
+
+def test_a_run_leaves_everything_behind(straight):
+    config = json.loads((straight / 'config.json').read_text())
+    assert config['settings']['width'] == 4 and config['versions']['jax'] and config['devices']
+    assert [m['step'] for m in metrics(straight)] == list(range(1, 61))
+    assert set(metrics(straight)[0]) == {
+        'step', 'critic_loss', 'penalty', 'generator_loss', 'wasserstein', 'critic_grad_norm', 'generator_grad_norm',
+    }  # fmt: skip
+    names = {path.name for path in (straight / 'samples').iterdir()}
+    assert names == {'step_00000025.png', 'step_00000050.png', 'step_00000060.png'}
+    for name in ('results.json', 'curves.png', 'curves.npz', 'training.gif'):
+        assert (straight / name).stat().st_size > 0
+    assert list((straight / 'tensorboard').glob('events.out.tfevents.*'))
+    assert sorted(int(p.name) for p in (straight / 'checkpoints').iterdir()) == [50, 55, 60]
+
+
+def _wait_for(condition, process, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.002)
+
+
+def test_kill_9_and_the_same_command_end_in_the_same_bits(straight, tmp_path):
+    workdir = tmp_path / 'killed'
+    command = [*TINY, f'--workdir={workdir}']
+    folder = workdir / 'checkpoints'
+    # Once between saves, and once while one is being written: Orbax writes into a temporary folder first.
+    process = start('train', *command)
+    _wait_for(lambda: (folder / '25').exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process = start('train', *command)
+    _wait_for(lambda: any('tmp' in path.name for path in folder.glob('[3-9]*')) or (folder / '45').exists(), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    code, _, err = finish(start('train', *command))
+    assert code == 0, err
+    assert metrics(workdir) == metrics(straight)
+    (step, ours), (expected_step, expected) = arrays(workdir), arrays(straight)
+    assert step == expected_step == 60 and ours.keys() == expected.keys()
+    for name in expected:
+        assert ours[name].tobytes() == expected[name].tobytes(), name
+    for picture in (straight / 'samples').iterdir():
+        assert (workdir / 'samples' / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
+    workdir = tmp_path / 'stopped'
+    process = start('train', *TINY[:-2], '--steps=100000', f'--workdir={workdir}')
+    _wait_for(lambda: (workdir / 'checkpoints' / '5').exists(), process)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = finish(process)
+    assert code == 143 and 'the same command continues it' in err
+    step, _ = arrays(workdir)
+    assert metrics(workdir)[-1]['step'] == step
+
+
+def test_done_is_a_no_op_and_other_settings_are_refused_with_the_differences(straight):
+    before = {path: path.stat().st_mtime_ns for path in straight.rglob('*') if path.is_file() and path.name != '.lock'}
+    code, out, _ = finish(start('train', *TINY, f'--workdir={straight}'))
+    assert code == 0 and 'done already' in out
+    code, _, err = finish(start('train', *TINY, '--n_critic=3', f'--workdir={straight}'))
+    assert code == 2 and 'n_critic: 2 -> 3' in err and len(err.strip().splitlines()) == 1
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_numbers_that_go_bad_end_the_run_with_status_1(tmp_path):
+    workdir = tmp_path / 'bad'
+    flags = ['--critic_lr=1e30', '--generator_lr=1e30', f'--workdir={workdir}']
+    code, _, err = finish(start('train', *TINY, *flags))
+    last = err.strip().splitlines()[-1]
+    assert code == 1 and 'at step' in last and 'became' in last
+
+
+BAD_FLAGS = [
+    (['--preset=stylegan'], 'preset=stylegan is unknown; there are: flags, wgan'),
+    (['--batch_size=0'], 'batch_size=0 must be at least 1'),
+    (['--steps=many'], 'steps'),
+    (['--no_such_flag=1'], 'no_such_flag'),
+    (['extra'], "'extra' is not a flag"),
+    (['--workdir=/proc/nowhere'], 'cannot be written'),
+    (['--dataset=folder:/nowhere'], '/nowhere'),
+    (['--devices=2', '--batch_size=3', '--parallel=pmap'], 'cannot be shared evenly by 2 devices'),
+    (['--deterministic'], 'deterministic has no effect'),
+]
+
+
+@pytest.mark.parametrize('flags, message', BAD_FLAGS)
+def test_input_that_cannot_be_used_gets_one_line_and_status_2(flags, message, tmp_path):
+    code, out, err = finish(start('train', f'--workdir={tmp_path / "x"}', *flags))
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1 and not out
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    import fcntl
+
+    with open(tmp_path / '.lock', 'a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        code, _, err = finish(start('train', *TINY, f'--workdir={tmp_path}'))
+    assert code == 2 and 'in use by another process' in err
+
+
+def test_help_lists_the_flags_and_exits_0():
+    code, out, _ = finish(start('train', '--help'))
+    assert code == 0 and '--penalty_weight' in out and '--workdir' in out
+
+
+def test_two_virtual_devices_train(tmp_path):
+    flags = ['--parallel=pmap', '--devices=2', '--steps=4', f'--workdir={tmp_path}']
+    code, out, err = finish(start('train', *TINY, *flags))
+    assert code == 0 and '2 x cpu' in out, err
+    assert [m['step'] for m in metrics(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_init_from_begins_with_another_run_s_networks(straight, tmp_path):
+    flags = [*TINY[:-2], '--augment=diff', '--steps=1', '--generator_lr=1e-30', f'--init_from={straight}']
+    code, _, err = finish(start('train', *flags, f'--workdir={tmp_path}'))
+    assert code == 0, err
+    (_, ours), (_, theirs) = arrays(tmp_path), arrays(straight)
+    name = next(n for n in ours if n.startswith('params/generator/') and ours[n].ndim == 4)
+    np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6)
+    code, _, err = finish(start('train', *flags, '--width=8', f'--workdir={tmp_path / "other"}'))
+    assert code == 2 and 'is needed' in err
+
+
+def test_sample_writes_pictures_beside_the_run(straight):
+    code, out, err = finish(start('sample', f'--workdir={straight}', '--num=5', '--waypoints=3', '--frames=2'))
+    assert code == 0, err
+    folder = straight / 'sample'
+    assert str(folder) in out and len(list((folder / 'images').glob('*.png'))) == 5
+    for name in ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', 'config.json', 'results.json'):
+        assert (folder / name).stat().st_size > 0
+    code, _, err = finish(start('sample', f'--workdir={straight.parent}'))
+    assert code == 2 and 'not the folder of a training run' in err
+
+
+def test_load_samples_a_pure_function_of_the_key(straight):
+    import jax
+
+    generator = load(straight)
+    images = generator.sample(jax.random.key(1), 6)
+    assert images.shape == (6, 16, 32, 3) and float(abs(images).max()) <= 1
+    np.testing.assert_allclose(generator.sample(jax.random.key(1), 3), images[:3], atol=1e-6)
+    plain = load(straight, step=55, ema=False)
+    assert plain.step == 55 and float(abs(plain.sample(jax.random.key(1), 6) - images).max()) > 1e-4
+    with pytest.raises(ValueError, match=r'no checkpoint at step 7; there are: \[50, 55, 60\]'):
+        load(straight, step=7)
