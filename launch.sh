@@ -39,7 +39,7 @@ choose_backend() {
       cpu | cuda | tpu) echo "$WGAN_JAX_BACKEND" ;;
       *) fail 2 "WGAN_JAX_BACKEND=$WGAN_JAX_BACKEND is unknown; there are: cpu, cuda, tpu" ;;
     esac
-  elif command -v nvidia-smi > /dev/null && nvidia-smi -L 2> /dev/null | grep -q '^GPU'; then
+  elif command -v nvidia-smi > /dev/null && [[ "$(nvidia-smi -L 2> /dev/null)" == GPU* ]]; then
     echo cuda
   elif compgen -G '/dev/accel[0-9]*' > /dev/null || { [[ -d /dev/vfio ]] && [[ -n "${TPU_NAME:-}${TPU_WORKER_ID:-}" ]]; }; then
     echo tpu
@@ -62,7 +62,7 @@ find_python() {
 
 # Makes .venv and installs what requirements.txt asks for, unless that was done before for this backend.
 make_environment() { # backend
-  local wanted python package
+  local wanted python package output
   wanted="$1 $(cksum < "$root/requirements.txt")"
   if [[ -x "$venv/bin/python" && "$(cat "$venv/.installed" 2> /dev/null)" == "$wanted" ]]; then
     return
@@ -70,8 +70,15 @@ make_environment() { # backend
   python="$(find_python)"
   if [[ ! -x "$venv/bin/python" ]]; then
     echo "launch.sh: making $venv with $("$python" --version)" >&2
-    "$python" -m venv "$venv" || fail 2 "python -m venv failed: install Python's venv module (Debian: python3-venv)"
+    trap 'rm -rf "$venv"; exit 130' INT TERM # half an environment would pass for a whole one
+    if ! output="$("$python" -m venv "$venv" 2>&1)"; then
+      rm -rf "$venv"
+      fail 2 "python -m venv failed ($(tail -n 1 <<< "$output")): install Python's venv module (Debian: python3-venv)"
+    fi
+    trap - INT TERM
   fi
+  "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+    || fail 2 "$venv has $("$venv/bin/python" --version), and 3.11 or newer is needed: delete $venv"
   "$venv/bin/python" -m pip --version > /dev/null 2>&1 \
     || fail 2 "$venv has no pip: delete $venv and install pip (Debian: python3-venv python3-pip)"
   case "$1" in
@@ -83,6 +90,17 @@ make_environment() { # backend
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$package" -r "$root/requirements.txt" >&2 \
     || fail 1 "pip could not install the packages (see above); the same command tries again"
   echo "$wanted" > "$venv/.installed"
+}
+
+run_tests() { # pytest arguments
+  local argument paths=("$root/tests")
+  "$venv/bin/python" -c 'import pytest' 2> /dev/null \
+    || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'pytest>=8,<10' >&2 \
+    || fail 1 "pip could not install pytest (see above)"
+  for argument in "$@"; do
+    [[ "$argument" != -* && -e "${argument%%::*}" ]] && paths=()
+  done
+  exec "$venv/bin/python" -P -m pytest -c "$root/pyproject.toml" --rootdir "$root" "$@" ${paths[@]+"${paths[@]}"}
 }
 
 main() {
@@ -103,17 +121,17 @@ main() {
   esac
   backend="$(choose_backend)" || exit $?
   make_environment "$backend"
-  if [[ "$backend" == cpu ]]; then
-    export JAX_PLATFORMS="${JAX_PLATFORMS:-cpu}"
+  if [[ -n "${WGAN_JAX_BACKEND:-}" || -z "${JAX_PLATFORMS:-}" ]]; then
+    case "$backend" in # the CPU stays available beside an accelerator, but never stands in for it unasked
+      cpu) export JAX_PLATFORMS=cpu ;;
+      *) export JAX_PLATFORMS="$backend,cpu" ;;
+    esac
   fi
   # -P: modules of the caller's folder must not hide ours.
   export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
   case "$name" in
     setup) echo "launch.sh: $venv is ready for $backend" ;;
-    test)
-      cd "$root" # where pytest finds its settings; test paths are relative to it
-      exec "$venv/bin/python" -m pytest "$@"
-      ;;
+    test) run_tests "$@" ;;
     *) exec "$venv/bin/python" -P -m "experiments.$name" "$@" ;;
   esac
 }

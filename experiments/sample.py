@@ -3,6 +3,7 @@
 Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 """
 
+import itertools
 from pathlib import Path
 
 from absl import flags
@@ -16,6 +17,7 @@ import numpy as np  # isort: skip
 from experiments.common import pictures
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.latents import great_circle
 from wgan_jax.training.load import Generator, load
 
 NUM = flags.DEFINE_integer('num', 64, 'How many images.')
@@ -36,8 +38,7 @@ def main() -> int:
             least = 2 if flag is WAYPOINTS else 1
             if flag.value is not None and flag.value < least:
                 raise ValueError(f'--{flag.name}={flag.value} must be at least {least}')
-        if not 0 <= launcher.SEED.value < 2**32:
-            raise ValueError(f'--seed={launcher.SEED.value} must lie in [0, 2**32)')
+        seed = launcher.seed()
         workdir = Path(launcher.WORKDIR.value or 'runs/flags')
         generator = load(workdir, STEP.value, EMA.value)
         folder = workdir / 'sample'
@@ -46,7 +47,7 @@ def main() -> int:
         except OSError as error:
             raise ValueError(f'{folder} cannot be written ({error.strerror})') from None
     write_json(folder / 'config.json', _config(workdir, generator))
-    sample_key, walk_key = jax.random.split(jax.random.key(launcher.SEED.value))
+    sample_key, walk_key = jax.random.split(jax.random.key(seed))
     images = np.asarray(generator.sample(sample_key, NUM.value))
     pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
     if SINGLES.value:
@@ -73,30 +74,6 @@ def _config(workdir: Path, generator: Generator) -> dict[str, object]:
     }
 
 
-def great_circle(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
-    """Points between two latents that are as likely as its ends.
-
-    sin((1-t) w)/sin(w) a + sin(t w)/sin(w) b, with w the angle between a and b. On a straight line the points in the
-    middle are shorter than any that the generator has seen.
-
-    Args:
-        a, b: latents, (Z,).
-        t: positions in [0, 1], (T,).
-
-    Returns:
-        (T, Z); the straight line where a and b have one direction.
-
-    Source: Shoemake 1985; White 2016, "Sampling generative networks".
-    """
-    cosine = jnp.sum(a * b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
-    angle = jnp.arccos(jnp.clip(cosine, -1, 1))
-    t = t[:, None]
-    near = jnp.sin(angle) < 1e-4
-    sine = jnp.where(near, 1.0, jnp.sin(angle))
-    circle = jnp.sin((1 - t) * angle) / sine * a + jnp.sin(t * angle) / sine * b
-    return jnp.where(near, (1 - t) * a + t * b, circle)
-
-
 def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
     """The waypoints, and images all the way round them."""
     ends = generator.latents(key, WAYPOINTS.value)
@@ -108,7 +85,7 @@ def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
 def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
     """One row of images from each waypoint to the next."""
     t = jnp.linspace(0, 1, STRIP_STEPS)
-    rows = [great_circle(a, b, t) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    rows = [great_circle(a, b, t) for a, b in itertools.pairwise(ends)]
     return np.asarray(generator.generate(jnp.concatenate(rows)))
 
 

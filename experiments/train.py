@@ -20,7 +20,7 @@ import jax  # isort: skip
 from experiments.common.train_outputs import RunOutputs, write_figures
 from wgan_jax import data
 from wgan_jax.data.images import Images
-from wgan_jax.files import write_json
+from wgan_jax.files import read_json, write_json
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
 from wgan_jax.training.gan import GAN
@@ -35,21 +35,29 @@ def main() -> int:
     """Reads the flags, trains, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            settings = train_flags.settings_from_flags(launcher.SEED.value)
+            settings = train_flags.settings_from_flags(launcher.seed())
             _choose_devices(settings)
             images = data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
+            gan, numbers = build_gan(settings, images.pixels.shape[-1])
+            runner = make_runner(gan, numbers, images.pixels, mode=train_flags.PARALLEL.value)
+            fresh = functools.partial(init_state, gan, numbers, settings.seed)
+            source = None if settings.init_from is None else _source(settings.init_from, jax.eval_shape(fresh))
             workdir = held.enter_context(locked(launcher.WORKDIR.value or f'runs/{train_flags.PRESET.value}'))
             config = _config(settings, images)
             _check_continuation(workdir, config)
-            gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
-            runner = make_runner(gan, hyperparameters, images.pixels, mode=train_flags.PARALLEL.value)
             store = CheckpointStore(workdir / 'checkpoints', train_flags.KEEP_CHECKPOINTS.value, warn=_warn)
-            state = _first_state(settings, store, init_state(gan, hyperparameters, settings.seed))
+            found = store.read_newest()
+            if found is not None:
+                state = unflatten(jax.eval_shape(fresh), found[1], f'checkpoint {found[0]}')
+            else:
+                state = fresh() if source is None else fresh()._replace(**source)
         step = int(state.step)
-        if step >= settings.steps and (workdir / 'results.json').exists():
+        results = workdir / 'results.json'
+        if step >= settings.steps and results.exists() and read_json(results)['steps'] == step:
             print(f'{workdir}: done already, {step} steps; a larger --steps goes on from there')
             return 0
         write_json(workdir / 'config.json', config)
+        results.unlink(missing_ok=True)  # of a shorter run
         total = sum(x.size for x in jax.tree.leaves(state.params))
         print(
             f'{len(images.pixels)} images of {settings.image_size}x{images.pixels.shape[-1]} ({settings.dataset}), '
@@ -100,19 +108,14 @@ def _check_continuation(workdir: Path, config: dict[str, Any]) -> None:
         )
 
 
-def _first_state(settings: Settings, store: CheckpointStore, fresh: TrainState) -> TrainState:
-    """The state of the newest checkpoint; without one, a fresh one, with another run's networks if asked."""
-    found = store.read_newest()
-    if found is not None:
-        return unflatten(fresh, found[1], f'checkpoint {found[0]}')
-    if settings.init_from is None:
-        return fresh
-    read_run(settings.init_from)
-    found = CheckpointStore(Path(settings.init_from) / 'checkpoints', warn=_warn).read_newest()
+def _source(workdir: str, shapes: TrainState) -> dict[str, Any]:
+    """The networks of another run, as the fields of a state."""
+    read_run(workdir)
+    found = CheckpointStore(Path(workdir) / 'checkpoints', warn=_warn).read_newest()
     if found is None:
-        raise ValueError(f'--init_from={settings.init_from} has no checkpoint to begin from')
-    taken = {name: getattr(fresh, name) for name in ('params', 'network_state', 'ema')}
-    return fresh._replace(**unflatten(taken, found[1], f'--init_from={settings.init_from}'))
+        raise ValueError(f'init_from={workdir} has no checkpoint to begin from')
+    taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
+    return unflatten(taken, found[1], f'init_from={workdir}')
 
 
 def _run(gan: GAN, runner: Runner, state: TrainState, settings: Settings, store: CheckpointStore, workdir: Path) -> int:
@@ -120,26 +123,26 @@ def _run(gan: GAN, runner: Runner, state: TrainState, settings: Settings, store:
     outputs = RunOutputs(workdir, settings, gan.networks.generator, store, int(state.step), train_flags.LOG_EVERY.value)
     tracer = functools.partial(jax.profiler.trace, str(workdir / 'profile')) if train_flags.PROFILE.value else None
     received = _stop_signals()
-    began = time.monotonic()
+    began, bad = time.monotonic(), None
     try:
         done = train(gan, runner, state, schedule, outputs, should_stop=lambda: bool(received), tracer=tracer)
     except NotFinite as error:
-        print(f'train: stopped: {error}. The last good checkpoint is kept in {workdir}/checkpoints', file=sys.stderr)
-        return 1
+        bad = error
     finally:
         outputs.close()
+    if bad is not None:
+        print(f'train: stopped: {bad}. The last good checkpoint is kept in {workdir}/checkpoints', file=sys.stderr)
+        return 1
     if not done:
         print(f'train: stopped by {received[0].name} and saved; the same command continues it', file=sys.stderr)
         return 128 + received[0]
     seconds = time.monotonic() - began
     final = write_figures(workdir)
-    write_json(
-        workdir / 'results.json',
-        {'steps': settings.steps, 'seconds_of_last_process': round(seconds, 1), 'final': final},
-    )
+    step = max(int(state.step), settings.steps)
+    write_json(workdir / 'results.json', {'steps': step, 'seconds_of_last_process': round(seconds, 1), 'final': final})
     print(
-        f'Done in {seconds / 60:.1f} minutes. Look at {workdir}/samples/step_{settings.steps:08d}.png (64 samples), '
-        f'{workdir}/training.gif, {workdir}/curves.png; numbers in results.json'
+        f'Done in {seconds / 60:.1f} minutes. Look at {workdir}/samples/step_{step:08d}.png (64 samples), '
+        f'{workdir}/training.gif and {workdir}/curves.png; the numbers are in {workdir}/results.json'
     )
     return 0
 

@@ -31,6 +31,9 @@ _prepare_environment()
 from absl import flags  # noqa: E402
 from absl import logging as absl_logging  # noqa: E402
 
+from wgan_jax.files import read_json  # noqa: E402
+from wgan_jax.training.run import locked  # noqa: E402
+
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for all results, made when missing (default under runs/).')
 SEED = flags.DEFINE_integer('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.')
 
@@ -48,16 +51,26 @@ def usage_errors() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-def make_workdir(default: str) -> Path:
-    """The folder for results, made when missing. Raises ValueError when it cannot be."""
-    workdir = Path(WORKDIR.value or default)
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        if not os.access(workdir, os.W_OK):
-            raise PermissionError(13, 'permission denied')
-    except OSError as error:
-        raise ValueError(f'--workdir={workdir} cannot be written ({error.strerror}): choose another folder') from None
-    return workdir
+def seed() -> int:
+    """The value of --seed. Raises ValueError when it does not fit into 32 bits."""
+    if not 0 <= SEED.value < 2**32:
+        raise ValueError(f'seed={SEED.value} must lie in [0, 2**32)')
+    return SEED.value
+
+
+@contextlib.contextmanager
+def results_folder(name: str) -> Iterator[Path]:
+    """Holds the folder for a launcher's results, ``runs/<name>`` unless --workdir says otherwise.
+
+    Raises:
+        ValueError: when it cannot be made, is in use, or holds what another launcher wrote.
+    """
+    with locked(WORKDIR.value or f'runs/{name}') as workdir:
+        config = workdir / 'config.json'
+        owner = read_json(config).get('launcher') if config.exists() else name
+        if owner != name:
+            raise ValueError(f'workdir {workdir} holds the results of {owner}: choose another folder')
+        yield workdir
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -68,8 +81,6 @@ def run(main: Callable[[], int | None]) -> None:
     """
     module = sys.modules['__main__']
     name = Path(module.__file__).stem
-    flags.FLAGS.register_key_flag_for_module('__main__', flags.FLAGS['workdir'])
-    flags.FLAGS.register_key_flag_for_module('__main__', flags.FLAGS['seed'])
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger('absl').setLevel(logging.WARNING)
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
@@ -84,6 +95,14 @@ def run(main: Callable[[], int | None]) -> None:
     except (flags.Error, UsageError) as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         status = 2
+    except RuntimeError as error:
+        if 'Unable to initialize backend' not in str(error):
+            raise
+        print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print(f'{name}: interrupted', file=sys.stderr)
+        status = 130
     sys.exit(status or 0)
 
 
@@ -93,7 +112,10 @@ def _one_line(error: Exception) -> str:
 
 def _flags_text() -> str:
     lines = []
-    for flag in sorted(flags.FLAGS.get_key_flags_for_module('__main__'), key=lambda f: f.name):
+    modules = flags.FLAGS.flags_by_module_dict()  # absl's and JAX's own flags are nobody's business here
+    ours = [flag for name, group in modules.items() for flag in group if name.startswith('experiments.')]
+    ours += modules.get(sys.argv[0], [])
+    for flag in sorted(ours, key=lambda flag: flag.name):
         default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'
         lines.append(f'  --{flag.name}: {flag.help}{default}')
     return '\n'.join(lines)

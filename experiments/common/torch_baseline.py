@@ -44,7 +44,15 @@ def _initialised(network: nn.Module) -> nn.Module:
 
 
 def make_round(
-    pixels: torch.Tensor, *, penalty: bool, bfloat16: bool, batch_size: int, width: int, n_critic: int, latent_dim: int
+    pixels: torch.Tensor,
+    *,
+    penalty: bool,
+    bfloat16: bool,
+    device: str,
+    batch_size: int,
+    width: int,
+    n_critic: int,
+    latent_dim: int,
 ) -> Callable[[], None]:
     """One round: ``n_critic`` critic updates and one generator update, of WGAN or WGAN-GP at published settings.
 
@@ -52,28 +60,30 @@ def make_round(
         pixels: images, float32 in [-1, 1], (number, 3, 64, 64).
         penalty: gradient penalty with Adam, or else weight clipping with RMSProp and batch norm in the critic.
         bfloat16: run the networks under autocast.
+        device: 'cpu' or 'cuda'.
         batch_size, width, n_critic, latent_dim: sizes.
 
     Returns:
         A function that runs one round in place.
     """
-    g, c = generator(latent_dim, width), critic(width, batch_norm=not penalty)
+    pixels = pixels.to(device)
+    g, c = generator(latent_dim, width).to(device), critic(width, batch_norm=not penalty).to(device)
     if penalty:
         g_optimizer, c_optimizer = (torch.optim.Adam(m.parameters(), 1e-4, betas=(0.0, 0.9)) for m in (g, c))
     else:
         g_optimizer, c_optimizer = (torch.optim.RMSprop(m.parameters(), 5e-5) for m in (g, c))
 
     def latents():
-        return torch.randn(batch_size, latent_dim, 1, 1)
+        return torch.randn(batch_size, latent_dim, 1, 1, device=device)
 
     def penalty_term(real, fake):
-        weight = torch.rand(batch_size, 1, 1, 1)
+        weight = torch.rand(batch_size, 1, 1, 1, device=device)
         mixed = (weight * real + (1 - weight) * fake).requires_grad_()
         (slope,) = torch.autograd.grad(c(mixed).sum(), mixed, create_graph=True)
         return 10 * ((slope.float().flatten(1).norm(dim=1) - 1) ** 2).mean()
 
     def critic_update():
-        real = pixels[torch.randint(len(pixels), (batch_size,))]
+        real = pixels[torch.randint(len(pixels), (batch_size,), device=device)]
         with torch.no_grad():
             fake = g(latents()).float()
         loss = c(fake).mean() - c(real).mean()
@@ -88,7 +98,7 @@ def make_round(
                     parameter.clamp_(-0.01, 0.01)
 
     def run():
-        with torch.autocast('cpu', torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             for _ in range(n_critic):
                 critic_update()
             c.requires_grad_(False)
@@ -96,5 +106,7 @@ def make_round(
             (-c(g(latents())).mean()).backward()
             g_optimizer.step()
             c.requires_grad_(True)
+        if device == 'cuda':
+            torch.cuda.synchronize()
 
     return run

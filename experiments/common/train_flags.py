@@ -65,9 +65,9 @@ def settings_from_flags(seed: int) -> Settings:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
     if PRESET.value not in PRESETS:
-        raise ValueError(f'--preset={PRESET.value} is unknown; there are: {", ".join(PRESETS)}')
+        raise ValueError(f'preset={PRESET.value} is unknown; there are: {", ".join(PRESETS)}')
     for flag in (CHECKPOINT_EVERY, KEEP_CHECKPOINTS, SAMPLE_EVERY, LOG_EVERY, DEVICES):
         if flag.value is not None and flag.value < 1:
-            raise ValueError(f'--{flag.name}={flag.value} must be at least 1')
+            raise ValueError(f'{flag.name}={flag.value} must be at least 1')
     given = {name: flag.value for name, flag in _SETTINGS.items() if flag.value is not None}
     return override(PRESETS[PRESET.value], {**given, 'seed': seed})

@@ -69,7 +69,7 @@ class RunOutputs:
         images = sample_images(
             Generator(self._network, state.ema, self._settings, step), self._settings.seed, NUM_SAMPLES
         )
-        picture = pictures.grid(images)
+        picture = pictures.grid(images, 8)
         folder = self._workdir / 'samples'
         folder.mkdir(exist_ok=True)
         pictures.save_png(folder / f'step_{step:08d}.png', picture)

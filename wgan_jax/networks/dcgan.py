@@ -6,8 +6,10 @@ Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form rele
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
 from wgan_jax.networks.network import from_linen
+from wgan_jax.networks.products import resolve_form
 from wgan_jax.types import Array, Network
 
 NORMS = ('batch', 'layer', 'none')
@@ -38,7 +40,7 @@ def generator(
         ValueError: if H or W is not a multiple of 16.
     """
     _check_shape(image_shape)
-    return from_linen(_Generator(image_shape, width, dtype, conv_form), (latent_dim,))
+    return from_linen(_Generator(tuple(image_shape), width, dtype, resolve_form(conv_form)), (latent_dim,))
 
 
 def critic(
@@ -54,8 +56,8 @@ def critic(
     Args:
         image_shape: (H, W, C), H and W multiples of 16.
         width: channels after the first layer.
-        norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two: batch
-            norm makes a score depend on the other images of its batch.
+        norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
+            batch norm makes a score depend on the other images of its batch.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
         conv_form: see ``products.resolve_form``.
 
@@ -68,7 +70,7 @@ def critic(
     _check_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
-    return from_linen(_Critic(width, norm, dtype, conv_form), image_shape)
+    return from_linen(_Critic(width, norm, dtype, resolve_form(conv_form)), tuple(image_shape))
 
 
 def _check_shape(image_shape: tuple[int, int, int]) -> None:
@@ -83,34 +85,36 @@ class _Generator(nn.Module):
     image_shape: tuple[int, int, int]
     width: int
     dtype: jnp.dtype
-    form: str | None
+    form: str
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         h, w, channels = self.image_shape
         top = 8 * self.width
         x = Dense(h // 16 * (w // 16) * top, use_bias=False, dtype=self.dtype, form=self.form, name='up_0')(z)
-        x = x.reshape(-1, h // 16, w // 16, top)
+        x = to_layout(x.reshape(-1, h // 16, w // 16, top), self.form)
         for i, features in enumerate((top // 2, top // 4, top // 8, channels)):
-            x = nn.relu(BatchNorm(name=f'norm_{i}')(x, train=train, axis_name=axis_name))
+            x = nn.relu(BatchNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
             x = ConvTranspose(features, self.dtype, self.form, name=f'up_{i + 1}')(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        return jnp.tanh(from_layout(x, self.form).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
     width: int
     norm: str
     dtype: jnp.dtype
-    form: str | None
+    form: str
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
+        x = to_layout(x, self.form)
         for i in range(4):
             x = Conv(self.width * 2**i, self.dtype, self.form, name=f'down_{i}')(x)
             if i > 0 and self.norm == 'batch':
-                x = BatchNorm(name=f'norm_{i}')(x, train=train, axis_name=axis_name)
+                x = BatchNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x, train=train, axis_name=axis_name)
             elif i > 0 and self.norm == 'layer':
-                x = LayerNorm(name=f'norm_{i}')(x)
+                x = LayerNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x)
             x = nn.leaky_relu(x, 0.2)
+        x = from_layout(x, self.form)
         x = x.reshape(x.shape[0], -1)
         return Dense(1, use_bias=False, name='score')(x)[:, 0]  # in float32: rounded scores would round the loss

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.convolution import downsample, upsample
+from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, upsample
 from wgan_jax.networks.products import einsum
 from wgan_jax.types import Array
 
@@ -44,43 +44,50 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """Bias-free 4x4 convolution that halves height and width, see ``convolution.downsample``."""
+    """Bias-free 4x4 convolution that halves height and width, see ``convolution.downsample``.
+
+    Attributes:
+        features: D.
+        dtype: compute type; parameters are float32.
+        form: 'matmul' or 'native', which fixes the layout of the images.
+    """
 
     features: int
-    dtype: jnp.dtype = jnp.float32
-    form: str | None = None
+    dtype: jnp.dtype
+    form: str
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps (N, H, W, C) to (N, H/2, W/2, D)."""
-        kernel = self.param('kernel', conv_init, (4, 4, x.shape[-1], self.features))
-        return downsample(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
+        """Maps images of C channels, H x W, to D channels, H/2 x W/2."""
+        kernel = self.param('kernel', conv_init, (4, 4, x.shape[CHANNEL_AXIS[self.form]], self.features))
+        return downsample(x, kernel, dtype=self.dtype, form=self.form)
 
 
 class ConvTranspose(nn.Module):
-    """Bias-free transposed 4x4 convolution that doubles height and width, see ``convolution.upsample``."""
+    """Bias-free transposed 4x4 convolution that doubles height and width, see ``Conv`` and ``convolution.upsample``."""
 
     features: int
-    dtype: jnp.dtype = jnp.float32
-    form: str | None = None
+    dtype: jnp.dtype
+    form: str
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps (N, H, W, C) to (N, 2H, 2W, D)."""
-        kernel = self.param('kernel', conv_init, (4, 4, x.shape[-1], self.features))
-        return upsample(x.astype(self.dtype), kernel.astype(self.dtype), self.form)
+        """Maps images of C channels, H x W, to D channels, 2H x 2W."""
+        kernel = self.param('kernel', conv_init, (4, 4, x.shape[CHANNEL_AXIS[self.form]], self.features))
+        return upsample(x, kernel, dtype=self.dtype, form=self.form)
 
 
 class BatchNorm(nn.Module):
     """Batch normalisation, y = (x - mean) / sqrt(var + 1e-5) * scale + bias per channel.
 
-    In training mean and var are those of the whole batch over all axes but the last (the biased variance, from centred
-    values, so that mean >> std costs no digits), and the running ones become 0.9 running + 0.1 batch. Otherwise the
-    running ones normalise. Same function as ``flax.linen.BatchNorm(momentum=0.9, use_fast_variance=False)``.
+    In training mean and var are those of the whole batch over all axes but that of channels (the biased variance, from
+    centred values, so that mean >> std costs no digits), and the running ones become 0.9 running + 0.1 batch. Otherwise
+    the running ones normalise. Same function as ``flax.linen.BatchNorm(momentum=0.9, use_fast_variance=False)``.
 
     Source: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167.
     """
 
+    channel_axis: int = -1
     momentum: float = 0.9
     epsilon: float = 1e-5
 
@@ -89,30 +96,29 @@ class BatchNorm(nn.Module):
         """Normalises x.
 
         Args:
-            x: (N, ..., C).
+            x: any shape, with C entries along the channel axis.
             train: whether the batch's own statistics normalise.
             axis_name: mapped axis over which those statistics are averaged.
 
         Returns:
             An array of the shape and dtype of x.
         """
-        shape = (x.shape[-1],)
-        scale = self.param('scale', scale_init, shape)
-        bias = self.param('bias', nn.initializers.zeros, shape)
-        running_mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
-        running_var = self.variable('batch_stats', 'var', jnp.ones, shape)
+        scale, bias, shape = _affine(self, x)
+        count = (x.shape[self.channel_axis],)
+        running_mean = self.variable('batch_stats', 'mean', jnp.zeros, count)
+        running_var = self.variable('batch_stats', 'var', jnp.ones, count)
         wide = x.astype(jnp.float32)
         if train:
-            axes = tuple(range(x.ndim - 1))
+            axes = tuple(i for i in range(x.ndim) if i != self.channel_axis % x.ndim)
             average = (lambda v: jax.lax.pmean(v, axis_name)) if axis_name is not None else (lambda v: v)
             mean = average(wide.mean(axes))
-            var = average(jnp.square(wide - mean).mean(axes))
+            var = average(jnp.square(wide - mean.reshape(shape)).mean(axes))
             if not self.is_initializing():
                 running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
                 running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
         else:
             mean, var = running_mean.value, running_var.value
-        y = (wide - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
+        y = (wide - mean.reshape(shape)) * (jax.lax.rsqrt(var.reshape(shape) + self.epsilon) * scale) + bias
         return y.astype(x.dtype)
 
 
@@ -122,17 +128,25 @@ class LayerNorm(nn.Module):
     Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450, in the form used by Gulrajani et al., 2017.
     """
 
+    channel_axis: int = -1
     epsilon: float = 1e-5
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Normalises x, (N, ..., C), into an array of the same shape and dtype."""
-        shape = (x.shape[-1],)
-        scale = self.param('scale', scale_init, shape)
-        bias = self.param('bias', nn.initializers.zeros, shape)
-        axes = tuple(range(1, x.ndim))
+        """Normalises x, (N, H, W, C) or, with channel axis 0, (C, H, W, N); same shape and dtype out."""
+        scale, bias, _ = _affine(self, x)
+        axes = (0, 1, 2) if self.channel_axis == 0 else (1, 2, 3)
         wide = x.astype(jnp.float32)
         centred = wide - wide.mean(axes, keepdims=True)
         var = jnp.square(centred).mean(axes, keepdims=True)
         y = centred * jax.lax.rsqrt(var + self.epsilon) * scale + bias
         return y.astype(x.dtype)
+
+
+def _affine(module: nn.Module, x: Array) -> tuple[Array, Array, list[int]]:
+    """Declares scale and bias, and returns them in the shape, also returned, that broadcasts along the channel axis."""
+    shape = [1] * x.ndim
+    shape[module.channel_axis] = x.shape[module.channel_axis]
+    scale = module.param('scale', scale_init, (x.shape[module.channel_axis],))
+    bias = module.param('bias', nn.initializers.zeros, (x.shape[module.channel_axis],))
+    return scale.reshape(shape), bias.reshape(shape), shape

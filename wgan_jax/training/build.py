@@ -4,9 +4,10 @@ import jax.numpy as jnp
 
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.objectives import OBJECTIVES
-from wgan_jax.training.gan import GAN, LATENTS, Hyperparameters
+from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Players

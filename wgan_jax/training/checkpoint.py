@@ -5,6 +5,7 @@ arrays lies a SHA-256 digest over the names, types, shapes and bytes of all of t
 its digest is moved aside and the one before it is used.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -139,22 +140,38 @@ class CheckpointStore:
                 )
             arrays = {name: np.asarray(array) for name, array in found['state'].items()}
             sealed = found['seal']['sha256']
+        except (MemoryError, PermissionError):
+            raise  # says nothing about the checkpoint
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
-            raise ValueError(f'{folder} cannot be read ({type(error).__name__})') from error
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EIO):
+                raise
+            reason = str(error).strip().split('\n')[0][:120]
+            raise ValueError(f'{folder} cannot be read ({type(error).__name__}: {reason})') from error
         if digest(arrays) != sealed:
             raise ValueError(f'{folder} does not match its digest: its bytes have changed since it was written')
         return arrays
 
     def read_newest(self) -> tuple[int, dict[str, np.ndarray]] | None:
-        """The newest sound checkpoint, as (step, arrays); None when there is none.
+        """The newest sound checkpoint, as (step, arrays); None when there are no checkpoints.
 
-        A damaged one is passed over with a warning, and, unless reading only, moved to ``<folder>/../damaged/<step>``.
+        Damaged ones on the way are named in a warning and, unless reading only, moved to
+        ``<folder>/../damaged/<step>``.
+
+        Raises:
+            ValueError: when there are checkpoints and all are damaged; nothing is moved then.
         """
+        damaged = {}
         for step in reversed(self.steps()):
             try:
-                return step, self.read(step)
+                arrays = self.read(step)
             except ValueError as error:
-                self._warn(f'damaged checkpoint: {error}; {self._set_aside(step)}going on from the one before')
+                damaged[step] = error
+                continue
+            for bad, error in damaged.items():
+                self._warn(f'damaged checkpoint: {error}; {self._set_aside(bad)}going on from step {step}')
+            return step, arrays
+        if damaged:
+            raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; begin again in another folder')
         return None
 
     def _set_aside(self, step: int) -> str:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -81,23 +80,13 @@ class GAN:
             critic = optax.chain(critic, self.constraint.transform(hyperparameters.clip))
         return Players(generator, critic)
 
-    def critic_updates(self, step: Array) -> Array:
-        """Number of critic updates before generator update ``step``, an array of any shape, of NumPy or JAX.
+    def critic_updates(self, step: Array) -> Array | int:
+        """Number of critic updates before generator update ``step``, an integer or array of NumPy or JAX.
 
-        n_critic; with ``critic_warmup``, 100 where step < 25 or step is a multiple of 500 (the original release).
+        n_critic, a constant of the program; with ``critic_warmup`` at least 100 where step < 25 or step is a multiple
+        of 500 (the original release).
         """
-        warm = (step < WARMUP_STEPS) | (step % WARMUP_INTERVAL == 0) if self.critic_warmup else step < 0
-        return self.n_critic + warm * (WARMUP_CRITIC_UPDATES - self.n_critic)
-
-
-def normal_latent(size: int) -> Callable[[Key], Array]:
-    """z ~ N(0, I): ``key -> (size,)``."""
-    return lambda key: jax.random.normal(key, (size,))
-
-
-def uniform_latent(size: int) -> Callable[[Key], Array]:
-    """z ~ U[-1, 1) in every coordinate: ``key -> (size,)``."""
-    return lambda key: jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
-
-
-LATENTS: dict[str, Callable[[int], Callable[[Key], Array]]] = {'normal': normal_latent, 'uniform': uniform_latent}
+        if not self.critic_warmup:
+            return self.n_critic
+        warm = (step < WARMUP_STEPS) | (step % WARMUP_INTERVAL == 0)
+        return self.n_critic + warm * (max(WARMUP_CRITIC_UPDATES, self.n_critic) - self.n_critic)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from wgan_jax.latents import LATENTS
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
 from wgan_jax.training.draws import Role, example_keys
-from wgan_jax.training.gan import LATENTS
-from wgan_jax.training.run import read_run
+from wgan_jax.training.run import read_run, settings_of
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Array, Key, Network, Variables
 
@@ -63,7 +64,7 @@ def _images(network, variables, latents):
 def sample_images(generator: Generator, seed: int, n: int) -> Array:
     """The ``n`` fixed images by which a run is watched while it trains: one key per example of the run's seed."""
     latent = LATENTS[generator.settings.latent](generator.settings.latent_dim)
-    (keys,) = example_keys(seed, (Role.SAMPLE,), 0, jnp.arange(n))
+    (keys,) = example_keys(np.uint32(seed), (Role.SAMPLE,), 0, jnp.arange(n))
     return generator.generate(jax.vmap(latent)(keys))
 
 
@@ -92,7 +93,7 @@ def load(workdir: str | os.PathLike, step: int | None = None, ema: bool = True) 
         raise ValueError(f'{workdir} has no checkpoint at step {step}; there are: {store.steps()}')
     else:
         arrays = store.read(step)
-    settings = Settings(**config['settings'])
+    settings = settings_of(config)
     network = build_networks(settings, config['dataset']['shape'][-1]).generator
     shapes = jax.eval_shape(network.init, jax.random.key(0))
     if ema:

@@ -125,13 +125,23 @@ def train(
         nonlocal previous, size
         rows = runner.fetch(rows)[:count]
         now = time.monotonic()
-        images = gan.batch_size * gan.critic_updates(np.arange(first - 1, first - 1 + count))
+        updates = gan.critic_updates(np.arange(first - 1, first - 1 + count))
+        images = np.broadcast_to(gan.batch_size * updates, count)
         block = Block(first, rows, images, previous - started, now - started)
         if first > begin + 1:  # the very first call is mostly compilation
             size = max(1, min(math.ceil(SECONDS_PER_CALL * count / (now - previous)), 2 * count))
         previous = now
-        _check_metrics(block)
-        listener.block(block)
+        bad = np.argwhere(~np.isfinite(block.rows))
+        if not len(bad):
+            listener.block(block)
+            return
+        row, column = bad[0]
+        if row:  # how it came to this is worth keeping
+            listener.block(block._replace(rows=block.rows[:row], images=block.images[:row]))
+        raise NotFinite(
+            f'{Metrics._fields[column]} became {block.rows[row, column]} at step {first + row}; '
+            'a lower learning rate may help'
+        )
 
     while step < schedule.steps and not should_stop():
         barrier = schedule.next_barrier(step)
@@ -150,6 +160,7 @@ def train(
             pending = None
         if step == barrier:
             _at_barrier(step, runner, state, schedule, listener)
+            previous = time.monotonic()  # what the listener took is not training time
     if pending is not None:
         fetch(*pending)
     if begin < step < schedule.steps:
@@ -164,16 +175,6 @@ def _at_barrier(step, runner, state, schedule, listener):
         listener.sample(step, fetched)
     if done or (schedule.checkpoint_every and step % schedule.checkpoint_every == 0):
         listener.checkpoint(step, fetched)
-
-
-def _check_metrics(block: Block) -> None:
-    bad = np.argwhere(~np.isfinite(block.rows))
-    if len(bad):
-        row, column = bad[0]
-        raise NotFinite(
-            f'{Metrics._fields[column]} became {block.rows[row, column]} at step {block.first + row}; '
-            'a lower learning rate may help'
-        )
 
 
 def _checked(state: TrainState) -> TrainState:

@@ -52,7 +52,7 @@ def make_runner(
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         pixels: the dataset, uint8, (number of images, H, W, C).
-        mode: 'jit' for one device, 'pmap' for any number, 'auto' for whichever fits.
+        mode: 'jit' for one device, 'pmap' for any number, 'auto' for jit on one device or pmap on as many as share the batch evenly.
         devices: which to use; all local ones by default.
         capacity: the most steps of one call.
 
@@ -63,13 +63,15 @@ def make_runner(
         ValueError: for an unknown mode, or a batch that the devices cannot share evenly.
     """
     if mode not in ('auto', 'jit', 'pmap'):
-        raise ValueError(f'--parallel={mode} is unknown; there are: auto, jit, pmap')
+        raise ValueError(f'parallel={mode} is unknown; there are: auto, jit, pmap')
     devices = list(jax.local_devices() if devices is None else devices)
+    if mode == 'auto':  # as many as can share the batch evenly
+        devices = devices[: max(n for n in range(1, len(devices) + 1) if gan.batch_size % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
         return _on_one(gan, hyperparameters, pixels, devices[0], capacity)
     if gan.batch_size % len(devices):
         raise ValueError(
-            f'--batch_size={gan.batch_size} cannot be shared evenly by {len(devices)} devices; '
+            f'batch_size={gan.batch_size} cannot be shared evenly by {len(devices)} devices; '
             f'{-(-gan.batch_size // len(devices)) * len(devices)} would do'
         )
     return _on_many(gan, hyperparameters, pixels, devices, capacity)

@@ -74,4 +74,4 @@ def open_tensorboard(folder: str | os.PathLike, step: int) -> Any:
     """
     from tensorboardX import SummaryWriter  # slow to import, and only a training run wants it
 
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder), purge_step=step + 1)

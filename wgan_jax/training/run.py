@@ -1,6 +1,7 @@
 """A run's folder: its lock, its configuration, and which command may continue it."""
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.files import read_json
+from wgan_jax.training.settings import Settings
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
 # counts is its content, whose fingerprint is compared.
@@ -26,13 +28,13 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / '.lock', 'a')
     except OSError as error:
-        raise ValueError(f'--workdir={workdir} cannot be written ({error.strerror}): choose another folder') from None
+        raise ValueError(f'workdir {workdir} cannot be written ({error.strerror}): choose another folder') from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ValueError(
-                f'--workdir={workdir} is in use by another process: wait for it, stop it, or choose another folder'
+                f'workdir {workdir} is in use by another process: wait for it, stop it, or choose another folder'
             ) from None
         yield workdir
 
@@ -41,7 +43,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What keeps a command from continuing a run.
 
     Args:
-        before, now: configurations of a run, with their parts 'settings' and 'dataset'.
+        before, now: configurations of a run as ``read_run`` gives them.
 
     Returns:
         'name: before -> now' for each setting that differs though it may not.
@@ -51,9 +53,9 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         shown = [f'{c["settings"]["dataset"]} ({c["dataset"]["fingerprint"][:8]})' for c in (before, now)]
         lines.append(f'dataset: {shown[0]} -> {shown[1]}')
     old, new = before['settings'], now['settings']
-    for name in sorted((old.keys() | new.keys()) - set(MAY_CHANGE)):
-        if old.get(name) != new.get(name):
-            lines.append(f'{name}: {old.get(name)} -> {new.get(name)}')
+    lines += [
+        f'{name}: {old[name]} -> {new[name]}' for name in new if name not in MAY_CHANGE and old[name] != new[name]
+    ]
     return lines
 
 
@@ -63,6 +65,15 @@ def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json')
     config = read_json(path)
-    if not isinstance(config, dict) or config.get('launcher') != 'train':
-        raise ValueError(f'{workdir} holds the results of {config.get("launcher", "something else")}, not of train')
-    return config
+    launcher = config.get('launcher') if isinstance(config, dict) else None
+    if launcher != 'train':
+        raise ValueError(f'{workdir} holds the results of {launcher or "something else"}, not of train')
+    try:
+        return {**config, 'settings': dataclasses.asdict(settings_of(config))}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not the configuration of a training run ({error})') from None
+
+
+def settings_of(config: dict[str, Any]) -> Settings:
+    """The settings in a run's configuration; one that is missing, being newer than the run, has its default."""
+    return Settings(**config['settings'])

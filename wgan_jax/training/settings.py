@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import DATASETS
 from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.objectives import OBJECTIVES
-from wgan_jax.training.gan import LATENTS
 from wgan_jax.training.optimizers import OPTIMIZERS
 
 CRITIC_NORMS = ('none', 'batch', 'layer')
@@ -18,7 +18,7 @@ PRECISIONS = ('float32', 'bfloat16')
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Everything that decides the numbers a run produces. The fields are the train launcher's flags of these names.
+    """Everything that decides the numbers a run produces. The train launcher has a flag for each.
 
     ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
     (0: constant rates). ``image_size`` is 'HxW' in pixels. A field that the others leave without effect keeps its
@@ -67,7 +67,7 @@ def parse_image_size(text: str) -> str:
     if len(sides) == 1:
         sides = sides * 2
     if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ValueError(f'--image_size={text} is neither a side such as 64 nor HEIGHTxWIDTH such as 32x48')
+        raise ValueError(f'image_size={text} is neither a side such as 64 nor HEIGHTxWIDTH such as 32x48')
     return f'{int(sides[0])}x{int(sides[1])}'
 
 
@@ -92,7 +92,7 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
     validate(settings)
     for name, reason in _without_effect(settings).items():
         if name in given:
-            raise ValueError(f'--{name} has no effect {reason}: leave it out')
+            raise ValueError(f'{name} has no effect {reason}: leave it out')
     return settings
 
 
@@ -104,7 +104,7 @@ def validate(settings: Settings) -> None:
     }  # fmt: skip
     for name, known in choices.items():
         if getattr(settings, name) not in known:
-            raise ValueError(f'--{name}={getattr(settings, name)} is unknown; there are: {", ".join(known)}')
+            raise ValueError(f'{name}={getattr(settings, name)} is unknown; there are: {", ".join(known)}')
     for name in ('width', 'latent_dim', 'n_critic', 'steps', 'batch_size'):
         _require(settings, name, getattr(settings, name) >= 1, 'must be at least 1')
     for name in ('clip', 'generator_lr', 'critic_lr'):
@@ -115,7 +115,7 @@ def validate(settings: Settings) -> None:
     _require(settings, 'decay_steps', settings.decay_steps >= 0, 'must be >= 0 (0: no decay)')
     _require(settings, 'seed', 0 <= settings.seed < 2**32, 'must lie in [0, 2**32)')
     if settings.arch == 'mlp':
-        _require(settings, 'critic_norm', settings.critic_norm == 'none', 'is not built for --arch=mlp; use none')
+        _require(settings, 'critic_norm', settings.critic_norm == 'none', 'is not built for arch=mlp; use none')
     else:
         sides = settings.height_width
         fits = all(side % 16 == 0 for side in sides)
@@ -123,14 +123,14 @@ def validate(settings: Settings) -> None:
         _require(settings, 'image_size', fits, f'has a side not divisible by 16; {nearest} would do')
     if CONSTRAINTS[settings.constraint].penalty is not None and settings.critic_norm == 'batch':
         raise ValueError(
-            f'--constraint={settings.constraint} needs the gradient of each sample by itself, and batch normalisation '
-            'mixes the samples: use --critic_norm=none or --critic_norm=layer'
+            f'constraint={settings.constraint} needs the gradient of each sample by itself, and batch normalisation '
+            'mixes the samples: use critic_norm=none or critic_norm=layer'
         )
 
 
 def _require(settings, name, holds, what):
     if not holds:
-        raise ValueError(f'--{name}={getattr(settings, name)} {what}')
+        raise ValueError(f'{name}={getattr(settings, name)} {what}')
 
 
 def _without_effect(settings: Settings) -> dict[str, str]:
@@ -138,11 +138,11 @@ def _without_effect(settings: Settings) -> dict[str, str]:
     constraint = CONSTRAINTS[settings.constraint]
     unused = {}
     if constraint.transform is None:
-        unused['clip'] = f'with --constraint={settings.constraint}'
+        unused['clip'] = f'with constraint={settings.constraint}'
     if constraint.penalty is None:
-        unused['penalty_weight'] = f'with --constraint={settings.constraint}'
+        unused['penalty_weight'] = f'with constraint={settings.constraint}'
     if settings.optimizer != 'adam':
-        unused['beta1'] = unused['beta2'] = f'with --optimizer={settings.optimizer}'
+        unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     if settings.dataset.partition(':')[0] in DATASETS:
-        unused['data_dir'] = f'with --dataset={settings.dataset}, which TFDS does not read'
+        unused['data_dir'] = f'with dataset={settings.dataset}, which TFDS does not read'
     return unused

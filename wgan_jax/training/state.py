@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax.training.draws import Role, role_key
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -33,7 +34,6 @@ class TrainState(NamedTuple):
     ema: Variables
 
 
-@functools.partial(jax.jit, static_argnums=0)  # op by op, initialising would take longer than a thousand steps
 def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) -> TrainState:
     """The state before the first update, a pure function of the seed.
 
@@ -45,6 +45,12 @@ def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) ->
     Returns:
         A TrainState in which no two leaves share a buffer, so that it can be donated.
     """
+    # A Python integer of 2**31 or more would not fit into the int32 that JAX makes of it.
+    return _init_state(gan, hyperparameters, np.uint32(seed) if isinstance(seed, int) else seed)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # op by op, initialising would compile hundreds of programs
+def _init_state(gan, hyperparameters, seed):
     seed = jnp.asarray(seed, jnp.uint32)
     generator = gan.networks.generator.init(role_key(seed, Role.INIT_GENERATOR))
     critic = gan.networks.critic.init(role_key(seed, Role.INIT_CRITIC))

@@ -1,0 +1,43 @@
+"""The stride-2 4x4 convolution, its transpose and its kernel gradient as one matrix product each, for any even sides.
+
+Arrays are (C, H, W, N), as in ``winograd``, whose functions these are for sizes and channels that do not suit it.
+"""
+
+import jax.numpy as jnp
+
+from wgan_jax.networks.winograd import border, product
+from wgan_jax.types import Array
+
+
+def downsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and kernel, (4, 4, C, D), to (D, H/2, W/2, N)."""
+    c, h, w, n = x.shape
+    d = kernel.shape[3]
+    y = product('dk,km->dm', kernel.transpose(3, 0, 1, 2).reshape(d, 16 * c), _columns(x, dtype), dtype)
+    return y.reshape(d, h // 2, w // 2, n)
+
+
+def upsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and kernel, (4, 4, C, D), to (D, 2H, 2W, N)."""
+    c, h, w, n = x.shape
+    d = kernel.shape[3]
+    y = product('dk,km->dm', kernel.transpose(0, 1, 3, 2).reshape(16 * d, c), x.reshape(c, -1), dtype)
+    y = y.reshape(2, 2, 2, 2, d, h, w, n).transpose(0, 2, 4, 5, 1, 6, 3, 7)  # block, block, D, H, pixel, W, pixel, N
+    blocks = sum(
+        jnp.pad(y[i, j], ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
+    )
+    return blocks.reshape(d, 2 * h + 2, 2 * w + 2, n)[:, 1:-1, 1:-1]
+
+
+def kernel_gradient(x: Array, g: Array, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and g, (D, H/2, W/2, N), to (4, 4, C, D)."""
+    c, d = x.shape[0], g.shape[0]
+    return product('km,dm->kd', _columns(x, dtype), g.reshape(d, -1), dtype).reshape(4, 4, c, d)
+
+
+def _columns(x: Array, dtype: jnp.dtype) -> Array:
+    """(C, H, W, N) to (16C, H/2 W/2 N): the 4x4 pixels that each output sees."""
+    c, h, w, _ = x.shape
+    padded = border(x.astype(dtype))
+    taps = [padded[:, a : a + h : 2, b : b + w : 2] for a in range(4) for b in range(4)]
+    return jnp.concatenate(taps).reshape(16 * c, -1)
