@@ -16,6 +16,7 @@ _HELP = {
     'image_size': 'side in pixels, or HEIGHTxWIDTH',
     'arch': 'networks: mlp or dcgan',
     'width': 'channels of the widest layer divided by 8 (dcgan), or units of a hidden layer (mlp)',
+    'upsampling': 'how the generator doubles its size: transposed, or nearest, which draws no checkerboard (dcgan)',
     'latent_dim': 'dimensions of the latent vector',
     'latent': 'its distribution: normal or uniform',
     'critic_norm': 'normalisation in the critic: none, batch or layer',

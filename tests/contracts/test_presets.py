@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.training.common import small_gan, small_pixels, small_settings
+from tests.training.common import small_pixels, small_settings
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.gan import GAN
 from wgan_jax.training.presets import PRESETS
@@ -37,15 +37,32 @@ def test_preset_lowers_for_tpu_and_cuda(preset, precision):
         numbers, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)
     )
     assert set(exported.platforms) == {'tpu', 'cuda'}
-    assert exported.out_avals[0].dtype == jnp.uint32  # the seed, first leaf of the state
+    assert exported.out_avals[-1].shape == (8, 6)
+
+
+def test_data_parallel_step_lowers_for_tpu_and_cuda():
+    gan, numbers = build_gan(PRESETS['wgan'], 3, conv_form='native')
+    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    step = jax.pmap(
+        functools.partial(train_steps, gan, capacity=8, axis_name='d'),
+        'd',
+        in_axes=(None, None, None, 0),
+        out_axes=None,
+    )
+    pixels = jax.ShapeDtypeStruct((256, 64, 64, 3), jnp.uint8)
+    for platform in ('tpu', 'cuda'):
+        lowered = step.trace(numbers, state, pixels, jax.ShapeDtypeStruct((2,), jnp.int32)).lower(
+            lowering_platforms=(platform,)
+        )
+        assert 'all_reduce' in lowered.as_text()
 
 
 @pytest.mark.parametrize('preset', PRESETS)
 def test_preset_takes_two_finite_steps(preset):
-    assert small_settings(preset).steps > 0
-    gan, numbers = small_gan(preset)
+    gan, numbers = build_gan(small_settings(preset), 3)  # in the form of this machine
     run = jax.jit(functools.partial(train_steps, gan, capacity=2))
-    state, rows = run(numbers, init_state(gan, numbers, 0), PIXELS, 2)
+    state, _ = run(numbers, init_state(gan, numbers, 0), PIXELS, 1)
+    state, rows = run(numbers, state, PIXELS, 1)
     leaves = jax.tree.leaves((rows, state))
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
     assert int(state.step) == 2 and int(state.critic_step) == 2 * gan.n_critic

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from wgan_jax.networks import ARCHITECTURES, dcgan, mlp
 from wgan_jax.networks.layers import BatchNorm, LayerNorm
-from wgan_jax.types import Players
+from wgan_jax.types import Players, Variables
 
 SMALL = {'mlp': {'width': 8}, 'dcgan': {'width': 4, 'conv_form': 'native'}}  # native compiles fastest
 
@@ -28,8 +28,16 @@ def _pair(name, image_shape, norm=None, **options):
     return Players(module.generator(image_shape, latent_dim=6, **options), module.critic(image_shape, **of_critic))
 
 
+def _drawn(network):
+    # Drawn by NumPy: compiling every network's own init would take longer than all the rest.
+    random = np.random.default_rng(0)
+    params, state = jax.eval_shape(network.init, jax.random.key(0))
+    params = jax.tree.map(lambda a: jnp.asarray(0.1 * random.normal(size=a.shape), a.dtype), params)
+    return Variables(params, jax.tree.map(lambda a: jnp.ones(a.shape, a.dtype), state))
+
+
 def _play(network, x, train):
-    variables = network.init(jax.random.key(0))
+    variables = _drawn(network)
     out, state = jax.jit(lambda v, x: network.apply(v, x, train=train))(variables, x)
     return variables, out, state
 
@@ -76,16 +84,17 @@ def test_shapes_and_dtypes(name, shape, dtype):
     assert all(np.any(np.asarray(a)) for a in jax.tree.leaves(gradients[1]))
 
 
-@pytest.mark.parametrize('norm', ['batch', 'layer', 'none'])
+@pytest.mark.parametrize('norm', ['batch', 'layer'])
 def test_dcgan_forms_agree(norm):
     # Fails if a flattening inside the network depends on the form: its parameters must mean the same on every platform.
     shape = (32, 48, 3)
     x = _normal(1, (4, *shape))
     scores = [_play(dcgan.critic(shape, width=8, norm=norm, conv_form=f), x, True)[1] for f in ('matmul', 'native')]
     np.testing.assert_allclose(*scores, atol=2e-5 * np.abs(scores[0]).max())
-    z = _normal(2, (4, 100))
-    images = [_play(dcgan.generator(shape, width=8, conv_form=f), z, True)[1] for f in ('matmul', 'native')]
-    np.testing.assert_allclose(*images, atol=2e-5)
+    if norm == 'batch':
+        z = _normal(2, (4, 100))
+        images = [_play(dcgan.generator(shape, width=8, conv_form=f), z, True)[1] for f in ('matmul', 'native')]
+        np.testing.assert_allclose(*images, atol=2e-5)
 
 
 @pytest.mark.parametrize('norm', ['layer', 'none'])
@@ -171,7 +180,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="norm='none', not 'batch'"):
         mlp.critic((8, 8, 1), norm='batch')
     _, critic = _pair('mlp', (8, 8, 1))
-    variables = critic.init(jax.random.key(0))
+    variables = _drawn(critic)
     with pytest.raises(ValueError, match='without labels'):
         critic.apply(variables, jnp.ones((2, 8, 8, 1)), train=True, labels=jnp.zeros(2, int))
     with pytest.raises(ValueError, match=r'takes \(N, 8, 8, 1\), not \(2, 1, 8, 8\)'):

@@ -90,6 +90,17 @@ def test_reader_passes_over_damage_and_moves_nothing(tmp_path, state):
     assert store.steps() == [1, 2]
 
 
+def test_damage_everywhere_is_an_error_and_loses_nothing(tmp_path, state):
+    _store(tmp_path, state).close()
+    for step in ('1', '2'):
+        _flip(tmp_path / 'checkpoints' / step)
+    store = CheckpointStore(tmp_path / 'checkpoints', keep=5)
+    with pytest.raises(ValueError, match='no sound checkpoint is left'):
+        store.read_newest()
+    store.close()
+    assert store.steps() == [1, 2]
+
+
 def test_a_save_that_was_cut_off_is_ignored(tmp_path, state):
     store = _store(tmp_path, state)
     (tmp_path / 'checkpoints' / '3.orbax-checkpoint-tmp-0').mkdir()

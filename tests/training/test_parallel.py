@@ -23,7 +23,7 @@ def _run(mode, devices, preset, steps=3, **changes):
 @pytest.mark.parametrize('preset, changes', [('wgan', {}), ('flags', {'augment': 'diff'})])
 def test_two_devices_train_as_one(preset, changes):
     _, _, one = _run('jit', 1, preset, **changes)
-    runner, state, two = _run('pmap', 2, preset, **changes)
+    runner, _, two = _run('pmap', 2, preset, **changes)
     assert runner.num_devices == 2
     np.testing.assert_allclose(two[0], one[0], rtol=2e-4, atol=1e-5)
     np.testing.assert_allclose(two, one, rtol=0.02, atol=1e-3)
@@ -43,6 +43,12 @@ def test_donation_leaves_the_callers_state_alone():
     start = init_state(gan, numbers, 7)
     rows = [runner.fetch(runner.run(runner.place(start), 1)[1]) for _ in range(2)]
     np.testing.assert_array_equal(*rows)
+
+
+def test_auto_takes_as_many_devices_as_share_the_batch():
+    for batch_size, expected in ((4, 2), (5, 1)):
+        gan, numbers = small_gan('wgan', batch_size=batch_size)
+        assert make_runner(gan, numbers, PIXELS, devices=jax.devices()[:2]).num_devices == expected
 
 
 def test_uneven_shares_are_refused():

@@ -19,7 +19,8 @@ PIXELS = small_pixels()
 
 
 def _equal(a, b) -> bool:
-    return all(bool((np.asarray(x) == np.asarray(y)).all()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)))
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs)
 
 
 def test_critic_update_equals_the_algorithm_written_out():
@@ -50,9 +51,8 @@ def test_critic_update_equals_the_algorithm_written_out():
     np.testing.assert_allclose(norm, optax.tree.norm(gradient), rtol=1e-4)
     adam = optax.adam(1e-4, b1=0.0, b2=0.9)
     updates, _ = adam.update(gradient, adam.init(state.params.critic))
-    for a, b in zip(
-        jax.tree.leaves(after.params.critic), jax.tree.leaves(optax.apply_updates(state.params.critic, updates))
-    ):
+    stepped = optax.apply_updates(state.params.critic, updates)
+    for a, b in zip(jax.tree.leaves(after.params.critic), jax.tree.leaves(stepped), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
@@ -88,7 +88,7 @@ def test_moving_average_follows_params_and_batch_statistics(decay):
     after, _ = jax.jit(lambda s: generator_update(gan, numbers, s))(before)
     d = min(decay, 0.1)  # (1 + 0) / (10 + 0) at the first step
     now = Variables(after.params.generator, after.network_state.generator)
-    for average, old, new in zip(*(jax.tree.leaves(t) for t in (after.ema, before.ema, now))):
+    for average, old, new in zip(*(jax.tree.leaves(t) for t in (after.ema, before.ema, now)), strict=True):
         np.testing.assert_allclose(average, d * old + (1 - d) * new, rtol=1e-6, atol=1e-8)
 
 
@@ -113,20 +113,22 @@ def test_warm_up_trains_the_critic_a_hundred_times():
 @pytest.mark.parametrize('preset', ['wgan', 'flags'])
 def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset):
     gan, numbers = small_gan(preset)
-    runner = make_runner(gan, numbers, PIXELS, mode='jit', devices=jax.devices()[:1], capacity=8)
-    whole, rows = runner.run(runner.place(init_state(gan, numbers, 0)), 5)
-    state, parts, compilations = runner.place(init_state(gan, numbers, 0)), [], []
+    compilations = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compilations.append(name) if 'backend_compile' in name else None
     )
+    runner = make_runner(gan, numbers, PIXELS, mode='jit', devices=jax.devices()[:1], capacity=8)
+    whole, rows = runner.run(runner.place(init_state(gan, numbers, 0)), 5)
+    assert compilations  # the listener hears
+    state, parts = runner.place(init_state(gan, numbers, 0)), []
+    compilations.clear()
     for count in (1, 3, 1):
         state, part = runner.run(state, count)
         parts.append(runner.fetch(part)[:count])
-    jax.monitoring.clear_event_listeners()
     assert not compilations
     assert _equal(whole, state)
     np.testing.assert_array_equal(runner.fetch(rows)[:5], np.concatenate(parts))
-    assert runner.fetch(rows)[5:].any() == False  # noqa: E712
+    assert not runner.fetch(rows)[5:].any()
 
 
 def test_metrics_are_means_over_the_step_s_critic_updates():
@@ -138,6 +140,11 @@ def test_metrics_are_means_over_the_step_s_critic_updates():
     _, metrics = jax.jit(lambda s: train_step(gan, numbers, s, PIXELS))(state)
     for i, name in enumerate(('critic_loss', 'penalty', 'wasserstein', 'critic_grad_norm')):
         np.testing.assert_allclose(getattr(metrics, name), (first[i] + second[i]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_the_largest_seed_is_a_seed():
+    gan, numbers = small_gan('wgan')
+    assert int(init_state(gan, numbers, 2**32 - 1).seed) == 2**32 - 1
 
 
 def test_seeds_and_hyperparameters_may_be_mapped_over():

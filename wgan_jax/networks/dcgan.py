@@ -12,6 +12,7 @@ from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.products import resolve_form
 from wgan_jax.types import Array, Network
 
+UPSAMPLINGS = ('transposed', 'nearest')
 NORMS = ('batch', 'layer', 'none')
 
 
@@ -20,6 +21,7 @@ def generator(
     *,
     latent_dim: int = 100,
     width: int = 64,
+    upsampling: str = 'transposed',
     dtype: jnp.dtype = jnp.float32,
     conv_form: str | None = None,
 ) -> Network:
@@ -29,6 +31,7 @@ def generator(
         image_shape: (H, W, C), H and W multiples of 16.
         latent_dim: Z.
         width: channels before the last layer.
+        upsampling: 'transposed' or 'nearest', see ``layers.ConvTranspose``.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_form: see ``products.resolve_form``.
 
@@ -37,10 +40,13 @@ def generator(
         it amounts to. 3,576,704 parameters at 64x64x3.
 
     Raises:
-        ValueError: if H or W is not a multiple of 16.
+        ValueError: if H or W is not a multiple of 16, or for an unknown upsampling.
     """
     _check_shape(image_shape)
-    return from_linen(_Generator(tuple(image_shape), width, dtype, resolve_form(conv_form)), (latent_dim,))
+    if upsampling not in UPSAMPLINGS:
+        raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
+    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_form(conv_form))
+    return from_linen(module, (latent_dim,))
 
 
 def critic(
@@ -84,6 +90,7 @@ def _check_shape(image_shape: tuple[int, int, int]) -> None:
 class _Generator(nn.Module):
     image_shape: tuple[int, int, int]
     width: int
+    upsampling: str
     dtype: jnp.dtype
     form: str
 
@@ -95,7 +102,7 @@ class _Generator(nn.Module):
         x = to_layout(x.reshape(-1, h // 16, w // 16, top), self.form)
         for i, features in enumerate((top // 2, top // 4, top // 8, channels)):
             x = nn.relu(BatchNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
-            x = ConvTranspose(features, self.dtype, self.form, name=f'up_{i + 1}')(x)
+            x = ConvTranspose(features, self.dtype, self.form, self.upsampling, name=f'up_{i + 1}')(x)
         return jnp.tanh(from_layout(x, self.form).astype(jnp.float32))
 
 

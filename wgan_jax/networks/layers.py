@@ -64,17 +64,36 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """Bias-free transposed 4x4 convolution that doubles height and width, see ``Conv`` and ``convolution.upsample``."""
+    """Bias-free convolution that doubles height and width, see ``convolution.upsample``.
+
+    Attributes:
+        features: channels D of the result.
+        dtype: compute type.
+        form: 'matmul' or 'native', which fixes the layout of the images.
+        upsampling: 'transposed', a transposed 4x4 convolution; 'nearest', a 3x3 convolution of the image with every
+            pixel repeated 2x2, which draws no checkerboard (Odena et al. 2016, "Deconvolution and checkerboard
+            artifacts"). The latter is the former with the kernel spread over 2x2 pixels, and is computed so.
+    """
 
     features: int
     dtype: jnp.dtype
     form: str
+    upsampling: str = 'transposed'
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps images of C channels, H x W, to D channels, 2H x 2W."""
-        kernel = self.param('kernel', conv_init, (4, 4, x.shape[CHANNEL_AXIS[self.form]], self.features))
+        """Maps C channels to D, in the layout of the form."""
+        side = {'transposed': 4, 'nearest': 3}[self.upsampling]
+        kernel = self.param('kernel', conv_init, (side, side, x.shape[CHANNEL_AXIS[self.form]], self.features))
+        if self.upsampling == 'nearest':
+            kernel = spread(kernel)
         return upsample(x, kernel, dtype=self.dtype, form=self.form)
+
+
+def spread(kernel: Array) -> Array:
+    """k4[a, b] = k3[a, b] + k3[a-1, b] + k3[a, b-1] + k3[a-1, b-1]: (3, 3, C, D) to (4, 4, C, D), zero outside."""
+    rows = jnp.pad(kernel, ((0, 1), (0, 0), (0, 0), (0, 0))) + jnp.pad(kernel, ((1, 0), (0, 0), (0, 0), (0, 0)))
+    return jnp.pad(rows, ((0, 0), (0, 1), (0, 0), (0, 0))) + jnp.pad(rows, ((0, 0), (1, 0), (0, 0), (0, 0)))
 
 
 class BatchNorm(nn.Module):

@@ -27,8 +27,9 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     shape = (*settings.height_width, channels)
     dtype = jnp.dtype(settings.precision)
     architecture = ARCHITECTURES[settings.arch]
-    common = {'width': settings.width, 'dtype': dtype} | ({'conv_form': conv_form} if settings.arch != 'mlp' else {})
-    generator = architecture.generator(shape, latent_dim=settings.latent_dim, **common)
+    common = {'width': settings.width, 'dtype': dtype, 'conv_form': conv_form}
+    options = {} if settings.arch == 'mlp' else {'upsampling': settings.upsampling}
+    generator = architecture.generator(shape, latent_dim=settings.latent_dim, **options, **common)
     critic = architecture.critic(shape, norm=settings.critic_norm, **common)
     return Players(generator, critic)
 

@@ -52,7 +52,8 @@ def make_runner(
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         pixels: the dataset, uint8, (number of images, H, W, C).
-        mode: 'jit' for one device, 'pmap' for any number, 'auto' for jit on one device or pmap on as many as share the batch evenly.
+        mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share the batch
+            evenly.
         devices: which to use; all local ones by default.
         capacity: the most steps of one call.
 

@@ -9,6 +9,7 @@ from wgan_jax.data import DATASETS
 from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.networks.dcgan import UPSAMPLINGS
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.optimizers import OPTIMIZERS
 
@@ -30,6 +31,7 @@ class Settings:
     image_size: str = '64x64'
     arch: str = 'dcgan'
     width: int = 64
+    upsampling: str = 'transposed'
     latent_dim: int = 100
     latent: str = 'normal'
     critic_norm: str = 'batch'
@@ -99,8 +101,9 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
 def validate(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that cannot be used."""
     choices = {
-        'arch': ARCHITECTURES, 'latent': LATENTS, 'critic_norm': CRITIC_NORMS, 'objective': OBJECTIVES,
-        'constraint': CONSTRAINTS, 'optimizer': OPTIMIZERS, 'precision': PRECISIONS, 'augment': AUGMENTATIONS,
+        'arch': ARCHITECTURES, 'upsampling': UPSAMPLINGS, 'latent': LATENTS, 'critic_norm': CRITIC_NORMS,
+        'objective': OBJECTIVES, 'constraint': CONSTRAINTS, 'optimizer': OPTIMIZERS,
+        'precision': PRECISIONS, 'augment': AUGMENTATIONS,
     }  # fmt: skip
     for name, known in choices.items():
         if getattr(settings, name) not in known:
@@ -141,6 +144,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
         unused['clip'] = f'with constraint={settings.constraint}'
     if constraint.penalty is None:
         unused['penalty_weight'] = f'with constraint={settings.constraint}'
+    if settings.arch == 'mlp':
+        unused['upsampling'] = 'with arch=mlp'
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     if settings.dataset.partition(':')[0] in DATASETS:

@@ -1,0 +1,30 @@
+"""The benchmark at a toy size: its results have the agreed names, and its count of operations is right."""
+
+import json
+
+from experiments.benchmark import round_products
+from tests.experiments.test_train import finish, start
+
+
+def test_results_have_the_agreed_names(tmp_path):
+    code, out, err = finish(start('benchmark', f'--workdir={tmp_path}', '--pairs=1', '--batch_size=2', '--width=2'))
+    assert code == 0, err
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert set(results) == {'clip_float32', 'clip_bfloat16', 'gp_float32', 'gp_bfloat16'}
+    for case in results.values():
+        assert all(
+            case[name] > 0 for name in ('seconds_per_round', 'compile_seconds', 'images_per_second', 'matmul_share')
+        )
+    assert 's/round' in out and (tmp_path / 'benchmark.png').exists() and (tmp_path / 'times.npz').exists()
+    code, _, err = finish(start('train', f'--workdir={tmp_path}'))
+    assert code == 2 and 'holds the results of benchmark' in err
+
+
+def test_products_of_a_round_by_hand():
+    # Batch 1, width 1: output pixels 1024, 256, 64, 16 of 16 taps; channels 3-1-2-4-8.
+    layers = [2 * 16 * n for n in (1024 * 3, 256 * 2, 64 * 8, 16 * 32)]
+    critic, generator = sum(layers), sum(layers) + 2 * 100 * 16 * 8
+    update = generator + 2 * (3 * critic - layers[0])
+    last = 3 * generator - 2 * 100 * 16 * 8 + 2 * critic
+    assert round_products('wgan', 1, 1) == 5 * update + last
+    assert round_products('wgan_gp', 1, 1) == 5 * (update + 4 * critic) + last
