@@ -65,6 +65,10 @@ def main() -> int:
             + (f'step {step} to {settings.steps}' if step else f'{settings.steps} steps'),
             flush=True,
         )
+        if 0 < settings.decay_steps < settings.steps:
+            _warn(
+                f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'
+            )
         return _run(gan, runner, state, settings, store, workdir)
 
 
