@@ -16,7 +16,8 @@ from wgan_jax.training.checkpoint import CheckpointStore
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
-    '--image_size=16x32', '--width=4', '--n_critic=2', '--latent_dim=6', '--batch_size=4', '--sample_every=25', '--checkpoint_every=5',
+    '--image_size=16x32', '--width=4', '--n_critic=2', '--latent_dim=6', '--batch_size=4',
+    '--sample_every=25', '--checkpoint_every=5',
     '--log_every=1', '--steps=60', '--augment=diff',
 ]  # fmt: skip
 
