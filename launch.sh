@@ -87,7 +87,7 @@ make_environment() { # backend
     *) package='jax' ;;
   esac
   echo "launch.sh: installing $package and the other packages of requirements.txt (about 1 GB, once)" >&2
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$package" -r "$root/requirements.txt" >&2 \
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$package" -r "$root/requirements.txt" >&2 \
     || fail 1 "pip could not install the packages (see above); the same command tries again"
   echo "$wanted" > "$venv/.installed"
 }
@@ -95,7 +95,7 @@ make_environment() { # backend
 run_tests() { # pytest arguments
   local argument paths=("$root/tests")
   "$venv/bin/python" -c 'import pytest' 2> /dev/null \
-    || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'pytest>=8,<10' >&2 \
+    || "$venv/bin/python" -m pip install -qq --disable-pip-version-check 'pytest>=8,<10' >&2 \
     || fail 1 "pip could not install pytest (see above)"
   for argument in "$@"; do
     [[ "$argument" != -* && -e "${argument%%::*}" ]] && paths=()

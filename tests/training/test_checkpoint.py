@@ -54,7 +54,8 @@ def _flip(folder):
 
 def _truncate(folder):
     path = _largest_file(folder)
-    path.write_bytes(path.read_bytes()[:-100])
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
 
 
 def _empty(folder):
