@@ -121,8 +121,7 @@ def write_figures(workdir: Path) -> dict[str, float | int | None]:
             axis.set_ylabel(name.replace('_', ' '))
             axis.grid(alpha=0.3)
         axes[0].legend(loc='best', fontsize='small')
-        axes[0].set_title('Training: the Wasserstein estimate should fall as the samples improve'
-                          if 'wasserstein' in shown else 'Training')  # fmt: skip
+        axes[0].set_title(f'Training of {workdir.name}: losses and gradients over generator updates')
         axes[-1].set_xlabel('generator updates')
         with atomic_path(workdir / 'curves.png') as temporary:
             figure.savefig(temporary, dpi=100)

@@ -42,7 +42,9 @@ def test_preset_lowers_for_tpu_and_cuda(preset, precision):
 
 @pytest.mark.parametrize('preset', PRESETS)
 def test_preset_takes_two_finite_steps(preset):
-    gan, numbers = build_gan(small_settings(preset), 3)  # in the form of this machine
+    # In the form of this machine for one preset with batch norm and one without: it takes long to compile.
+    form = None if preset in ('wgan', 'flags') else 'native'
+    gan, numbers = build_gan(small_settings(preset), 3, conv_form=form)
     run = jax.jit(functools.partial(train_steps, gan, capacity=2))
     state, _ = run(numbers, init_state(gan, numbers, 0), PIXELS, 1)
     state, rows = run(numbers, state, PIXELS, 1)
