@@ -1,11 +1,14 @@
 """Train a GAN: by default a Wasserstein GAN on the world's flags, sized for a laptop.
 
+A flag that is left out has the value of the preset; the run's config.json shows them all.
+
 The same command again continues a run that was stopped, and does nothing when it is done.
 """
 
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import signal
 import sys
@@ -30,6 +33,8 @@ from wgan_jax.training.run import differences, locked, read_run
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState, init_state
 
+logger = logging.getLogger('wgan_jax.train')
+
 
 def main() -> int:
     """Reads the flags, trains, and returns the exit status."""
@@ -40,12 +45,17 @@ def main() -> int:
             images = data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
             gan, numbers = build_gan(settings, images.pixels.shape[-1])
             runner = make_runner(gan, numbers, images.pixels, mode=train_flags.PARALLEL.value)
+            if runner.num_devices < (train_flags.DEVICES.value or 1):
+                raise ValueError(
+                    f'--devices={train_flags.DEVICES.value} cannot share batch_size={settings.batch_size} evenly; '
+                    f'{runner.num_devices} devices can'
+                )
             fresh = functools.partial(init_state, gan, numbers, settings.seed)
             source = None if settings.init_from is None else _source(settings.init_from, jax.eval_shape(fresh))
             workdir = held.enter_context(locked(launcher.WORKDIR.value or f'runs/{train_flags.PRESET.value}'))
             config = _config(settings, images)
             _check_continuation(workdir, config)
-            store = CheckpointStore(workdir / 'checkpoints', train_flags.KEEP_CHECKPOINTS.value, warn=_warn)
+            store = CheckpointStore(workdir / 'checkpoints', train_flags.KEEP_CHECKPOINTS.value)
             found = store.read_newest()
             if found is not None:
                 state = unflatten(jax.eval_shape(fresh), found[1], f'checkpoint {found[0]}')
@@ -66,7 +76,7 @@ def main() -> int:
             flush=True,
         )
         if 0 < settings.decay_steps < settings.steps:
-            _warn(
+            logger.warning(
                 f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'
             )
         return _run(gan, runner, state, settings, store, workdir)
@@ -115,7 +125,7 @@ def _check_continuation(workdir: Path, config: dict[str, Any]) -> None:
 def _source(workdir: str, shapes: TrainState) -> dict[str, Any]:
     """The networks of another run, as the fields of a state."""
     read_run(workdir)
-    found = CheckpointStore(Path(workdir) / 'checkpoints', warn=_warn).read_newest()
+    found = CheckpointStore(Path(workdir) / 'checkpoints').read_newest()
     if found is None:
         raise ValueError(f'init_from={workdir} has no checkpoint to begin from')
     taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
@@ -163,10 +173,6 @@ def _stop_signals() -> list[signal.Signals]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
     return received
-
-
-def _warn(text: str) -> None:
-    print(f'train: warning: {text}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -81,8 +81,11 @@ def run(main: Callable[[], int | None]) -> None:
     """
     module = sys.modules['__main__']
     name = Path(module.__file__).stem
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    logging.getLogger('absl').setLevel(logging.WARNING)
+    absl_logging.set_verbosity(absl_logging.ERROR)  # what Orbax and TFDS have to say, the library says better
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f'{name}: warning: %(message)s'))
+    logging.getLogger('wgan_jax').addHandler(handler)
+    logging.getLogger('wgan_jax').propagate = False
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
         print(f'{module.__doc__.strip()}\n\nusage: ./launch.sh {name} [--flag=value ...]\n')
         print(_flags_text())

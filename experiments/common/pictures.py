@@ -27,13 +27,19 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     images = enlarge(to_uint8(np.asarray(images)))
     n, height, width, channels = images.shape
     images = np.broadcast_to(images, (n, height, width, 3)) if channels == 1 else images[..., :3]
-    columns = min(n, columns or max(1, round((n * height / width) ** 0.5)))
+    columns = min(n, columns or _even_columns(n, (n * height / width) ** 0.5))
     rows = -(-n // columns)
     sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
     for i, image in enumerate(images):
         y, x = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
         sheet[y : y + height, x : x + width] = image
     return sheet
+
+
+def _even_columns(n: int, wanted: float) -> int:
+    """The number of columns that fills every row, if one lies near the number wanted, else the latter."""
+    divisors = [d for d in range(1, n + 1) if n % d == 0 and wanted / 1.5 <= d <= wanted * 1.5]
+    return min(divisors, key=lambda d: abs(d - wanted), default=max(1, round(wanted)))
 
 
 def enlarge(images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a training run writes: metrics, events, sample grids, checkpoints, and at the end its figures."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from wgan_jax.training.state import TrainState
 from wgan_jax.types import Network
 
 NUM_SAMPLES = 64
+SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
 
 class RunOutputs:
@@ -39,15 +41,13 @@ class RunOutputs:
         self._wasserstein = settings.objective == 'wasserstein'
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
         self._events = open_tensorboard(workdir / 'tensorboard', step)
-        interactive = sys.stderr.isatty()
+        self._interactive = sys.stderr.isatty()
+        self._spoke = time.monotonic()
         self._bar = tqdm(
-            total=settings.steps,
-            initial=step,
-            unit=' steps',
-            dynamic_ncols=True,
-            mininterval=0.2 if interactive else 20,
+            total=settings.steps, initial=step, unit='step', dynamic_ncols=True, disable=not self._interactive
         )
         self._bar.set_description('compiling')
+        self._compiled = False
 
     def block(self, block: Block) -> None:
         """Metrics of some steps: to the progress bar, and every ``log_every``-th to the files."""
@@ -63,13 +63,18 @@ class RunOutputs:
         self._bar.set_description('training')
         self._bar.set_postfix_str(f'{name} {record[name]:.3f}', refresh=False)
         self._bar.update(len(block.rows))
+        if not self._compiled:  # the time left is reckoned from here: the first step was mostly compilation
+            self._compiled, self._bar.initial, self._bar.start_t = True, self._bar.n, time.time()
+        if not self._interactive and time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
+            self._spoke = time.monotonic()
+            print(f'step {record["step"]} of {self._settings.steps}, {name} {record[name]:.3f}', file=sys.stderr)
 
     def sample(self, step: int, state: TrainState) -> None:
         """A grid of the fixed samples, from the generator's moving average."""
         images = sample_images(
             Generator(self._network, state.ema, self._settings, step), self._settings.seed, NUM_SAMPLES
         )
-        picture = pictures.grid(images, 8)
+        picture = pictures.grid(images)
         folder = self._workdir / 'samples'
         folder.mkdir(exist_ok=True)
         pictures.save_png(folder / f'step_{step:08d}.png', picture)

@@ -168,10 +168,10 @@ class CheckpointStore:
                 damaged[step] = error
                 continue
             for bad, error in damaged.items():
-                self._warn(f'damaged checkpoint: {error}; {self._set_aside(bad)}going on from step {step}')
+                self._warn(f'damaged checkpoint: {error}; {self._set_aside(bad)}using step {step}')
             return step, arrays
         if damaged:
-            raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; begin again in another folder')
+            raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')
         return None
 
     def _set_aside(self, step: int) -> str:

@@ -24,6 +24,8 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f'workdir {workdir} is a file: choose another folder')
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / '.lock', 'a')
@@ -67,7 +69,9 @@ def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     config = read_json(path)
     launcher = config.get('launcher') if isinstance(config, dict) else None
     if launcher != 'train':
-        raise ValueError(f'{workdir} holds the results of {launcher or "something else"}, not of train')
+        raise ValueError(
+            f'{workdir} holds the results of {launcher or "something else"}, not of train: choose another folder'
+        )
     try:
         return {**config, 'settings': dataclasses.asdict(settings_of(config))}
     except (KeyError, TypeError) as error:
