@@ -33,6 +33,7 @@ from wgan_jax.training.step import train_steps
 PAIRS = flags.DEFINE_integer('pairs', 5, 'Timed rounds of each side.')
 BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images in a batch.')
 WIDTH = flags.DEFINE_integer('width', 64, 'Width of the networks.')
+CASE_NAMES = flags.DEFINE_list('cases', None, 'Which cases to measure, separated by commas (default: all).')
 CACHE = flags.DEFINE_bool('cache', False, 'Use the compilation cache, so that compile times are those of a second run.')
 
 SIZE, LATENT_DIM = 64, 100
@@ -180,7 +181,13 @@ def main() -> int:
             for flag in (PAIRS, BATCH_SIZE, WIDTH):
                 if flag.value < 1:
                     raise ValueError(f'{flag.name}={flag.value} must be at least 1')
-            chosen = {flag.name: flag.value for flag in (PAIRS, BATCH_SIZE, WIDTH, CACHE)} | {'seed': launcher.seed()}
+            names = CASE_NAMES.value or list(CASES)
+            for name in names:
+                if name not in CASES:
+                    raise ValueError(f'cases={name} is unknown; there are: {", ".join(CASES)}')
+            chosen = {flag.name: flag.value for flag in (CASE_NAMES, PAIRS, BATCH_SIZE, WIDTH, CACHE)} | {
+                'seed': launcher.seed()
+            }
             workdir = held.enter_context(launcher.results_folder('benchmark'))
         if not CACHE.value:
             jax.config.update('jax_enable_compilation_cache', False)
@@ -191,8 +198,9 @@ def main() -> int:
             {'launcher': 'benchmark', 'flags': chosen, 'torch': torch_version, **launcher.environment()},
         )
         results, arrays = {}, {}
-        with tqdm(total=len(CASES) * PAIRS.value, unit=' pairs') as bar:
-            for name, (preset, precision) in CASES.items():
+        with tqdm(total=len(names) * PAIRS.value, unit=' pairs') as bar:
+            for name in names:
+                preset, precision = CASES[name]
                 results[name], arrays[f'{name}_seconds'], arrays[f'{name}_torch_seconds'] = _case(
                     preset, precision, torch_device, bar
                 )
