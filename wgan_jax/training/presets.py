@@ -9,8 +9,8 @@ _DCGAN = Settings(
 )  # fmt: skip
 
 PRESETS: dict[str, Settings] = {
-    # Sized for minutes on two cores. Most is gained by upsampling without checkerboard and by many small steps at a
-    # high rate that decays to zero; see the table of trials in the README.
+    # Sized for minutes on two cores: upsampling without checkerboard, and many small steps at a high rate that decays
+    # to zero; see the table of trials in the README.
     'flags': Settings(
         image_size='32x48', width=16, upsampling='nearest', latent_dim=64, critic_norm='none',
         constraint='gradient_penalty', penalty_weight=10.0, optimizer='adam', generator_lr=1e-3, critic_lr=1e-3,
