@@ -1,0 +1,132 @@
+"""Rules made of others: lookahead, averaging, and any optax optimizer for each player."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from wgan_jax.games.game import Game, gradient, vector_field
+from wgan_jax.games.updates.explicit import simultaneous
+from wgan_jax.games.updates.rule import (
+    UpdateRule,
+    add_scaled,
+    in_turn,
+    require,
+    require_count,
+    require_player,
+    require_step_size,
+)
+from wgan_jax.types import Array, Players
+
+Inner = Callable[[Game, Array | float], UpdateRule]
+
+
+def lookahead(
+    game: Game,
+    step_size: Array | float,
+    *,
+    k: Array | int = 5,
+    alpha: Array | float = 0.5,
+    inner: Inner = simultaneous,
+) -> UpdateRule:
+    """One outer step: k inner steps w -> w_k, then back: w <- w + alpha (w_k - w), both players together.
+
+    Args:
+        game: the game.
+        step_size: eta > 0 of the inner rule.
+        k: inner steps per outer step.
+        alpha: the share of the way that is kept, in (0, 1].
+        inner: makes the inner rule, whose memory goes on from one outer step to the next.
+
+    Raises:
+        ValueError: for an option that cannot be used.
+
+    Source: Zhang et al. 2019; lookahead-minmax, Chavdarova et al. 2021, algorithm 1.
+    """
+    require_count('k', k)
+    require('alpha', alpha, lambda x: (x > 0) & (x <= 1), 'must lie in (0, 1]')
+    rule = inner(game, step_size)
+
+    def step(w, memory):
+        ahead, memory = jax.lax.fori_loop(0, k, lambda _, state: rule.step(*state), (w, memory))
+        return add_scaled(w, (alpha, add_scaled(ahead, (-1, w)))), memory
+
+    return UpdateRule(rule.init, step)
+
+
+def averaging(game: Game, step_size: Array | float, *, inner: Inner = simultaneous) -> UpdateRule:
+    """The mean of another rule's iterates: after n steps the players are (w_0 + ... + w_{n-1}) / n.
+
+    Args:
+        game: the game.
+        step_size: eta > 0 of the inner rule.
+        inner: makes the rule whose iterates w_t are averaged; they are in the memory, with that rule's own and n.
+
+    Raises:
+        ValueError: for a step size that is not positive.
+
+    Source: Bruck 1977; for GANs, Gidel et al. 2019, eq. 10.
+    """
+    rule = inner(game, step_size)
+
+    def step(mean, memory):
+        w, inner_memory, n = memory
+        mean = jax.tree.map(lambda m, x: m + (x - m) / (n + 1), mean, w)
+        return mean, (*rule.step(w, inner_memory), n + 1)
+
+    return UpdateRule(lambda w: (w, rule.init(w), jnp.zeros((), jnp.int32)), step)
+
+
+def optax_update(
+    game: Game, optimizers: Players, *, alternating: bool = False, first: str = 'critic', n_critic: Array | int = 1
+) -> UpdateRule:
+    """Each player moves by an optax optimizer of its own.
+
+    Args:
+        game: the game.
+        optimizers: Players of ``optax.GradientTransformation``.
+        alternating: the players move in turn, rather than at once.
+        first: who moves first when they alternate, 'critic' or 'generator'.
+        n_critic: critic moves per generator move when they alternate.
+
+    Raises:
+        ValueError: for an option that cannot be used.
+    """
+    require_player('first', first)
+    require_count('n_critic', n_critic)
+
+    def moved(w, memory, slope, name):
+        own, optimizer = getattr(w, name), getattr(optimizers, name)
+        updates, state = optimizer.update(slope, getattr(memory, name), own)
+        return getattr(game.projections, name)(optax.apply_updates(own, updates)), state
+
+    def move(pair, name):
+        w, memory = pair
+        own, state = moved(w, memory, gradient(game, w, name), name)
+        return w._replace(**{name: own}), memory._replace(**{name: state})
+
+    def step(w, memory):
+        if alternating:
+            return in_turn((w, memory), move, first, n_critic)
+        slopes = vector_field(game, w)
+        pairs = (moved(w, memory, getattr(slopes, name), name) for name in Players._fields)
+        return tuple(Players(*halves) for halves in zip(*pairs, strict=True))
+
+    return UpdateRule(lambda w: Players(*(o.init(own) for o, own in zip(optimizers, w, strict=True))), step)
+
+
+def adam(
+    game: Game, step_size: Array | float, *, beta1: float = 0.9, beta2: float = 0.999, alternating: bool = False
+) -> UpdateRule:
+    """Adam (Kingma and Ba 2015) for both players; options and errors as for ``optax.adam`` and ``optax_update``."""
+    require_step_size(step_size)
+    optimizer = optax.adam(step_size, b1=beta1, b2=beta2)
+    return optax_update(game, Players(optimizer, optimizer), alternating=alternating)
+
+
+def rmsprop(game: Game, step_size: Array | float, *, decay: float = 0.99, alternating: bool = False) -> UpdateRule:
+    """RMSProp (Hinton 2012) for both players; options and errors as for ``optax.rmsprop`` and ``optax_update``."""
+    require_step_size(step_size)
+    optimizer = optax.rmsprop(step_size, decay=decay)
+    return optax_update(game, Players(optimizer, optimizer), alternating=alternating)
