@@ -18,7 +18,8 @@ def _arguments(function, shape, seed=0):
     if function is upsample:
         h, w = h // 2, w // 2
     random = np.random.default_rng(seed)
-    x, kernel = random.normal(size=(n, h, w, c)), random.normal(size=(4, 4, c, d))
+    channels = (d, c) if function is upsample else (c, d)
+    x, kernel = random.normal(size=(n, h, w, c)), random.normal(size=(4, 4, *channels))
     return jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
 
 
@@ -51,7 +52,7 @@ def test_upsample_is_the_transpose_of_downsample(form):
     x, kernel = _arguments(downsample, (2, 6, 8, 3, 4))
     y, _ = _arguments(upsample, (2, 6, 8, 4, 3), seed=1)
     left = np.vdot(_nhwc(downsample, form)(x, kernel), y)
-    np.testing.assert_allclose(left, np.vdot(x, _nhwc(upsample, form)(y, kernel.swapaxes(2, 3))), rtol=1e-4)
+    np.testing.assert_allclose(left, np.vdot(x, _nhwc(upsample, form)(y, kernel)), rtol=1e-4)
 
 
 @pytest.mark.parametrize('function', [downsample, upsample])
@@ -114,7 +115,7 @@ def test_refusals():
     native = {'dtype': jnp.float32, 'form': 'native'}
     with pytest.raises(ValueError, match='even height and width, not 3x4'):
         downsample(x[:, :3], kernel, **native)
-    with pytest.raises(ValueError, match=r'\(4, 4, C, D\)'):
+    with pytest.raises(ValueError, match='a 4x4 kernel for as many'):
         downsample(x, kernel[:3], **native)
-    with pytest.raises(ValueError, match=r'\(4, 4, C, D\)'):
+    with pytest.raises(ValueError, match='a 4x4 kernel for as many'):
         upsample(x, kernel, dtype=jnp.float32, form='matmul')  # channels last, where they come first

@@ -13,11 +13,11 @@ from wgan_jax.networks.layers import spread
 @pytest.mark.parametrize('form', ['native', 'matmul'])
 def test_spread_kernel_equals_repeating_pixels_and_convolving(form):
     x = jax.random.normal(jax.random.key(0), (2, 3, 4, 5))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 5, 6))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 6, 5))
     repeated = x.repeat(2, axis=1).repeat(2, axis=2)
     # A transposed convolution has its taps the other way round.
     expected = jax.lax.conv_general_dilated(
-        repeated, kernel[::-1, ::-1], (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        repeated, kernel[::-1, ::-1], (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWOI', 'NHWC')
     )
     actual = from_layout(upsample(to_layout(x, form), spread(kernel), dtype=jnp.float32, form=form), form)
     np.testing.assert_allclose(actual, expected, atol=2e-5)
@@ -26,10 +26,10 @@ def test_spread_kernel_equals_repeating_pixels_and_convolving(form):
 def test_nearest_generator_has_smaller_kernels_and_no_checkerboard():
     network = dcgan.generator((32, 48, 3), latent_dim=4, width=4, upsampling='nearest', conv_form='native')
     variables = network.init(jax.random.key(0))
-    assert variables.params['up_1']['kernel'].shape == (3, 3, 32, 16)
+    assert variables.params['up_1']['kernel'].shape == (3, 3, 16, 32)
     # Constant input: a transposed convolution with random taps alternates between even and odd pixels, this does not.
     flat = jnp.ones((1, 6, 6, 2))
-    out = upsample(flat, spread(jax.random.normal(jax.random.key(1), (3, 3, 2, 1))), dtype=jnp.float32, form='native')
+    out = upsample(flat, spread(jax.random.normal(jax.random.key(1), (3, 3, 1, 2))), dtype=jnp.float32, form='native')
     np.testing.assert_allclose(out[0, 2:-2, 2:-2, 0], out[0, 5, 5, 0], rtol=1e-5)
     with pytest.raises(ValueError, match='upsampling must be one of transposed, nearest'):
         dcgan.generator((32, 48, 3), upsampling='bilinear')

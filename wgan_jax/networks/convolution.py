@@ -55,24 +55,25 @@ def downsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array
 
 
 def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
-    """Applies the transpose of ``downsample``, doubling height and width.
+    """Applies the transpose of ``downsample`` with the same kernel, doubling height and width.
 
-    y[n, 2i + a - 1, 2j + b - 1, :] += x[n, i, j, :] kernel[a, b],  a, b = 0..3, where that pixel exists.
+    y[n, 2i + a - 1, 2j + b - 1, :] += kernel[a, b] x[n, i, j, :],  a, b = 0..3, where that pixel exists.
 
-    Args, returned value and errors are those of ``downsample``, except that x may have odd sides.
+    Args, returned value and errors are those of ``downsample``, except that the kernel is (4, 4, D, C) and that x may
+    have odd sides.
     """
-    _check(x, kernel, form)
+    _check(x, kernel.swapaxes(2, 3), form)
     if form == 'matmul':
         return _up.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), dtype=jnp.dtype(dtype))
     flipped = kernel[::-1, ::-1].astype(dtype)
     return jax.lax.conv_general_dilated(
-        x.astype(dtype), flipped, (1, 1), ((2, 2), (2, 2)), (2, 2), dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        x.astype(dtype), flipped, (1, 1), ((2, 2), (2, 2)), (2, 2), dimension_numbers=('NHWC', 'HWOI', 'NHWC')
     )
 
 
 def _check(x: Array, kernel: Array, form: str) -> None:
     if x.ndim != 4 or kernel.shape[:2] != (4, 4) or kernel.shape[2] != x.shape[CHANNEL_AXIS[form]]:
-        raise ValueError(f'need images of C channels and a kernel (4, 4, C, D), not {x.shape} and {kernel.shape}.')
+        raise ValueError(f'need images of C channels and a 4x4 kernel for as many, not {x.shape} and {kernel.shape}.')
 
 
 def _suits(height: int, width: int, *channels: int) -> bool:
@@ -114,28 +115,18 @@ def _bilinear(name: str, function, shape) -> Primitive:
 
 
 _down = _bilinear('downsample', _down_products, lambda x, k: (k[3], x[1] // 2, x[2] // 2, x[3]))
-_up = _bilinear('upsample', _up_products, lambda x, k: (k[3], 2 * x[1], 2 * x[2], x[3]))
-_kernel = _bilinear('kernel_gradient', _kernel_products, lambda x, g: (4, 4, x[0], g[0]))
+_up = _bilinear('upsample', _up_products, lambda y, k: (k[2], 2 * y[1], 2 * y[2], y[3]))
+_kernel = _bilinear('kernel_gradient', _kernel_products, lambda x, y: (4, 4, x[0], y[0]))
 
-
-def _swap(kernel: Array) -> Array:
-    return kernel.swapaxes(2, 3)
-
-
-# Each map is linear in either argument, with a transpose that is again one of the three: so they differentiate to any
-# order, in both modes, without ever differentiating the slices and pads inside, whose transposes XLA:CPU fuses badly.
+# With <down(x, k), y> = <x, up(y, k)> = <k, kernel(x, y)> each map is linear in either argument, with a transpose that
+# is again one of the three: so they differentiate to any order, in both modes, without ever differentiating the slices
+# and pads inside, whose transposes XLA:CPU fuses badly.
 ad.defbilinear(
-    _down,
-    lambda y, x, k, dtype: _up.bind(y, _swap(k), dtype=dtype),
-    lambda y, x, k, dtype: _kernel.bind(x, y, dtype=dtype),
+    _down, lambda y, x, k, dtype: _up.bind(y, k, dtype=dtype), lambda y, x, k, dtype: _kernel.bind(x, y, dtype=dtype)
 )
 ad.defbilinear(
-    _up,
-    lambda y, x, k, dtype: _down.bind(y, _swap(k), dtype=dtype),
-    lambda y, x, k, dtype: _swap(_kernel.bind(y, x, dtype=dtype)),
+    _up, lambda x, y, k, dtype: _down.bind(x, k, dtype=dtype), lambda x, y, k, dtype: _kernel.bind(x, y, dtype=dtype)
 )
 ad.defbilinear(
-    _kernel,
-    lambda k, x, g, dtype: _up.bind(g, _swap(k), dtype=dtype),
-    lambda k, x, g, dtype: _down.bind(x, k, dtype=dtype),
+    _kernel, lambda k, x, y, dtype: _up.bind(y, k, dtype=dtype), lambda k, x, y, dtype: _down.bind(x, k, dtype=dtype)
 )

@@ -18,10 +18,10 @@ def downsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
 
 
 def upsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
-    """Maps x, (C, H, W, N), and kernel, (4, 4, C, D), to (D, 2H, 2W, N)."""
+    """Maps x, (C, H, W, N), and kernel, (4, 4, D, C), to (D, 2H, 2W, N)."""
     c, h, w, n = x.shape
-    d = kernel.shape[3]
-    y = product('dk,km->dm', kernel.transpose(0, 1, 3, 2).reshape(16 * d, c), x.reshape(c, -1), dtype)
+    d = kernel.shape[2]
+    y = product('dk,km->dm', kernel.reshape(16 * d, c), x.reshape(c, -1), dtype)
     y = y.reshape(2, 2, 2, 2, d, h, w, n).transpose(0, 2, 4, 5, 1, 6, 3, 7)  # block, block, D, H, pixel, W, pixel, N
     blocks = sum(
         jnp.pad(y[i, j], ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)

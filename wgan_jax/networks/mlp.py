@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.layers import Dense
+from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.products import resolve_form
 from wgan_jax.types import Array, Network
@@ -66,8 +66,10 @@ def critic(
     return from_linen(_Critic(width, dtype, resolve_form(conv_form)), tuple(image_shape))
 
 
-# PyTorch's default for a linear layer, with which the original was trained: uniform of variance 1 / (3 fan_in).
-_kernel_init = jax.nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+# PyTorch's default for a linear layer, with which the original was trained: uniform within 1 / sqrt(fan_in).
+_kernel_init = flat(
+    lambda key, size, shape: jax.random.uniform(key, (size,), minval=-1, maxval=1) / math.sqrt(shape[0])
+)
 
 
 def _hidden(x: Array, width: int, dtype: jnp.dtype, form: str) -> Array:

@@ -46,13 +46,12 @@ def downsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
 
 
 def upsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
-    """Maps x, (C, H, W, N) with even H and W, and kernel, (4, 4, C, D), to (D, 2H, 2W, N)."""
+    """Maps x, (C, H, W, N) with even H and W, and kernel, (4, 4, D, C), to (D, 2H, 2W, N)."""
     c, h, w, n = x.shape
-    d = kernel.shape[3]
-    kernels = [k.transpose(0, 1, 3, 2).reshape(4 * d, c) for k in _kernels(kernel)]
+    d = kernel.shape[2]
     products = [
-        product('dk,km->dm', k, tile, dtype).reshape(2, 2, d, h // 2, w // 2, n)
-        for k, tile in zip(kernels, _small_tiles(x, dtype), strict=True)
+        product('dk,km->dm', k.reshape(4 * d, c), tile, dtype).reshape(2, 2, d, h // 2, w // 2, n)
+        for k, tile in zip(_kernels(kernel), _small_tiles(x, dtype), strict=True)
     ]
     columns = [_scatter(products[i : i + 3], 4) for i in (0, 3, 6)]
     out = jnp.zeros((d, h // 2 + 1, 2, 2, w // 2 + 1, 2, 2, n), jnp.float32)  # tile, block, pixel along each axis

@@ -48,8 +48,10 @@ class Generator:
         """``n`` images (n, H, W, C) in [-1, 1], float32, a pure function of the key.
 
         Raises:
-            ValueError: for n < 1.
+            ValueError: for n < 1, or a key that is none.
         """
+        if not isinstance(key, jax.Array):
+            raise ValueError(f'key must be a JAX key such as jax.random.key(0), not {key!r}')
         if n < 1:
             raise ValueError(f'n must be at least 1, got {n}')
         return self.generate(self.latents(key, n))
