@@ -139,6 +139,38 @@ def critic_update(
     return state, (loss, penalty, estimate, optax.tree.norm(gradients))
 
 
+def generator_gradient(
+    gan: GAN, state: TrainState, counter: Array | int, *, axis_name: str | None = None
+) -> tuple[tuple[Array, PyTree], PyTree]:
+    """What the critic of ``state`` hands to its generator: the gradient of the generator's loss on one batch.
+
+    loss(theta) = objective(f(g_theta(z)))
+
+    Args:
+        gan: what is trained.
+        state: both players.
+        counter: which batch of latents; the generator's update t draws batch t.
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        (loss, the generator's network state after the batch), and the gradient with respect to its parameters.
+    """
+    examples = _local_examples(gan, axis_name)
+    latent_keys, augment_keys = example_keys(
+        state.seed, (Role.GENERATOR_LATENT, Role.AUGMENT_GENERATED), counter, examples
+    )
+
+    def loss_fn(params):
+        fake, network_state = _generate(gan, state, params, latent_keys, axis_name)
+        fake = _augment(gan.augmentation.fake, augment_keys, fake)
+        scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
+        return gan.objective.generator_loss(scores), network_state
+
+    (loss, network_state), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params.generator)
+    loss, gradients = _average((loss, gradients), axis_name)
+    return (loss, network_state), gradients
+
+
 def generator_update(
     gan: GAN, hyperparameters: Hyperparameters, state: TrainState, *, axis_name: str | None = None
 ) -> tuple[TrainState, tuple[Array, Array]]:
@@ -157,20 +189,7 @@ def generator_update(
 
     Source: Arjovsky et al. 2017, algorithm 1, lines 9-11.
     """
-    examples = _local_examples(gan, axis_name)
-
-    latent_keys, augment_keys = example_keys(
-        state.seed, (Role.GENERATOR_LATENT, Role.AUGMENT_GENERATED), state.step, examples
-    )
-
-    def loss_fn(params):
-        fake, network_state = _generate(gan, state, params, latent_keys, axis_name)
-        fake = _augment(gan.augmentation.fake, augment_keys, fake)
-        scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
-        return gan.objective.generator_loss(scores), network_state
-
-    (loss, network_state), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params.generator)
-    loss, gradients = _average((loss, gradients), axis_name)
+    (loss, network_state), gradients = generator_gradient(gan, state, state.step, axis_name=axis_name)
     transform = gan.transforms(hyperparameters, state.step).generator
     updates, optimizer_state = transform.update(gradients, state.optimizer_state.generator, state.params.generator)
     params = optax.apply_updates(state.params.generator, updates)
