@@ -1,11 +1,13 @@
 """Every random draw of a run, as a function of (seed, counter, role, example)."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.data.images import gather
+from wgan_jax.data.order import batch_indices
 from wgan_jax.types import Array, Key
 
 
@@ -21,6 +23,7 @@ class Role(enum.IntEnum):
     AUGMENT_GENERATED = 6
     PENALTY = 7
     SAMPLE = 8
+    REAL = 9
 
 
 def role_key(seed: Array | int, role: Role) -> Key:
@@ -48,3 +51,29 @@ def example_keys(seed: Array | int, roles: Sequence[Role], counter: Array | int,
     numbers = jnp.array([int(role) for role in roles], jnp.uint32)
     keys = jax.vmap(lambda role: jax.vmap(lambda example: one(role, example))(examples))(numbers)
     return tuple(keys[i] for i in range(len(roles)))
+
+
+# A draw of real examples: ``draw(data, seed, counter, examples, *, batch_size) -> (N, ...)``, float32, where ``data``
+# is what the run holds on the device, ``counter`` the critic update and ``examples`` (N,) the global indices of the
+# wanted ones among the ``batch_size`` of this update.
+Draw = Callable[..., Array]
+
+
+def draw_images(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
+    """Real examples from images held as uint8 (number of images, H, W, C): every image once an epoch, in [-1, 1]."""
+    return gather(data, batch_indices(seed, counter, examples, batch_size=batch_size, size=data.shape[0]))
+
+
+def draw_points(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
+    """Real examples from points (number of points, d): every point once an epoch."""
+    return data[batch_indices(seed, counter, examples, batch_size=batch_size, size=data.shape[0])]
+
+
+def draw_from(sample: Callable[[Key], Array]) -> Draw:
+    """Real examples drawn anew from a density, ``sample(key)`` each; ``data`` is not looked at and may be None."""
+
+    def draw(data: None, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
+        del data, batch_size
+        return jax.vmap(sample)(*example_keys(seed, (Role.REAL,), counter, examples))
+
+    return draw

@@ -10,6 +10,7 @@ import optax
 from wgan_jax.constraints import Constraint
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.objectives import Objective
+from wgan_jax.training.draws import Draw, draw_images
 from wgan_jax.types import Array, Key, Players
 
 # The original code trains the critic this long for each of the first generator updates and at regular intervals.
@@ -48,6 +49,7 @@ class GAN:
         critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
         decay_steps: generator updates over which both learning rates fall linearly to 0; 0 for constant rates.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
+        draw: the real examples of a critic update, see ``draws.Draw``.
     """
 
     networks: Players
@@ -61,6 +63,7 @@ class GAN:
     critic_warmup: bool = False
     decay_steps: int = 0
     ema_decay: float = 0.999
+    draw: Draw = draw_images
 
     def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players:
         """Both players' optax transforms at one generator step.

@@ -11,8 +11,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from wgan_jax.data.images import gather
-from wgan_jax.data.order import batch_indices
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -80,8 +78,33 @@ def _score_pair(gan, params, network_state, real, fake, axis_name):
     return *jnp.split(scores, 2), network_state
 
 
+def draw_batches(
+    gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
+) -> tuple[Array, Array, Array]:
+    """What critic update ``counter`` sees: a real and a generated batch (N, H, W, C), augmented, and a key for each.
+
+    Args:
+        gan: what is trained.
+        state: its generator makes the fake batch.
+        data: the whole dataset, as ``gan.draw`` takes it.
+        counter: critic updates done before.
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        (real, fake, keys for the penalty), N examples each.
+    """
+    examples = _local_examples(gan, axis_name)
+    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
+        state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY), counter, examples
+    )
+    fake, _ = _generate(gan, state, state.params.generator, latent_keys, axis_name)
+    real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
+    real = _augment(gan.augmentation.real, real_keys, real)
+    return real, _augment(gan.augmentation.fake, fake_keys, fake), penalty_keys
+
+
 def critic_update(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array, *, axis_name: str | None = None
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, *, axis_name: str | None = None
 ) -> tuple[TrainState, tuple[Array, Array, Array, Array]]:
     """One critic update on a fresh real batch against a fixed generator.
 
@@ -90,7 +113,7 @@ def critic_update(
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         state: before the update.
-        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        data: the whole dataset, as ``gan.draw`` takes it.
         axis_name: of the mapped axis, if any.
 
     Returns:
@@ -99,14 +122,7 @@ def critic_update(
     Source: Arjovsky et al. 2017, algorithm 1, lines 3-7; Gulrajani et al. 2017, algorithm 1, lines 3-9.
     """
     counter = state.critic_step
-    examples = _local_examples(gan, axis_name)
-    indices = batch_indices(state.seed, counter, examples, batch_size=gan.batch_size, size=pixels.shape[0])
-    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
-        state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY), counter, examples
-    )
-    fake, _ = _generate(gan, state, state.params.generator, latent_keys, axis_name)
-    real = _augment(gan.augmentation.real, real_keys, gather(pixels, indices))
-    fake = _augment(gan.augmentation.fake, fake_keys, fake)
+    real, fake, penalty_keys = draw_batches(gan, state, data, counter, axis_name=axis_name)
 
     def loss_fn(params):
         real_scores, fake_scores, network_state = _score_pair(
@@ -205,14 +221,14 @@ def generator_update(
 
 
 def train_step(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array, *, axis_name: str | None = None
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, *, axis_name: str | None = None
 ) -> tuple[TrainState, Metrics]:
     """One step: ``gan.critic_updates(step)`` critic updates, then one generator update.
 
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         state: before the step.
-        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        data: the whole dataset, as ``gan.draw`` takes it.
         axis_name: of the mapped axis, if any.
 
     Returns:
@@ -222,7 +238,7 @@ def train_step(
 
     def body(_, carry):
         state, sums = carry
-        state, reported = critic_update(gan, hyperparameters, state, pixels, axis_name=axis_name)
+        state, reported = critic_update(gan, hyperparameters, state, data, axis_name=axis_name)
         return state, jax.tree.map(jnp.add, sums, reported)
 
     zeros = (jnp.zeros(()),) * 4
@@ -236,7 +252,7 @@ def train_steps(
     gan: GAN,
     hyperparameters: Hyperparameters,
     state: TrainState,
-    pixels: Array,
+    data: PyTree,
     num_steps: Array | int,
     *,
     capacity: int,
@@ -247,7 +263,7 @@ def train_steps(
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         state: before the steps.
-        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        data: the whole dataset, as ``gan.draw`` takes it.
         num_steps: how many steps, at most ``capacity``.
         capacity: rows of the metrics buffer.
         axis_name: of the mapped axis, if any.
@@ -258,7 +274,7 @@ def train_steps(
 
     def body(i, carry):
         state, rows = carry
-        state, metrics = train_step(gan, hyperparameters, state, pixels, axis_name=axis_name)
+        state, metrics = train_step(gan, hyperparameters, state, data, axis_name=axis_name)
         return state, rows.at[i].set(jnp.stack(metrics))
 
     rows = jnp.zeros((capacity, len(Metrics._fields)))
