@@ -3,8 +3,9 @@
 A new one is a function that returns a Game, and a line in GAMES.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -126,12 +127,8 @@ def _gaussian_mean() -> Example:
     return Example(gaussian_mean_wgan(mean), Players(np.zeros(2), np.zeros(2)), Players(mean, np.zeros(2)))
 
 
-def _dirac(variant: str) -> Callable[..., Example]:
-    def example(**options: float) -> Example:
-        options = {**VARIANTS[variant], **options}
-        return Example(dirac_gan(**options), _numbers(1, -1), _numbers(0, 0), not options.get('gradient_penalty'))
-
-    return example
+def _dirac(**options: Any) -> Example:
+    return Example(dirac_gan(**options), _numbers(1, -1), _numbers(0, 0), not options.get('gradient_penalty'))
 
 
 GAMES: dict[str, Callable[..., Example]] = {
@@ -140,5 +137,5 @@ GAMES: dict[str, Callable[..., Example]] = {
     'quadratic': lambda epsilon=0.5: Example(quadratic(epsilon), _numbers(1, 1), _numbers(0, 0)),
     'gaussian_mean_wgan': _gaussian_mean,
     'matching_pennies': lambda: Example(matching_pennies(), _numbers(1, 1), _numbers(0, 0)),
-    **{f'dirac_{variant}': _dirac(variant) for variant in VARIANTS},
+    **{f'dirac_{name}': functools.partial(_dirac, **options) for name, options in VARIANTS.items()},
 }

@@ -1,0 +1,125 @@
+"""A GAN in training shown as a two-player game, so that everything in ``wgan_jax.games`` applies to it."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wgan_jax import data
+from wgan_jax.data.images import gather
+from wgan_jax.data.order import batch_indices
+from wgan_jax.games.game import Game
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.draws import Role, example_keys
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.run import read_run, settings_of
+from wgan_jax.training.state import TrainState, init_state
+from wgan_jax.types import Array, Players, Variables
+
+
+def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array) -> Game:
+    """The game of both losses on one batch: that of the critic update which comes next.
+
+    Both players see the same images and the same latents, so that a zero-sum objective makes a zero-sum game. The
+    draws, the networks' own state (batch statistics enter through the batch) and the penalty are those of training;
+    the optimizers are no part of a game.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: a moment of the training; ``state.params`` is the point where the game stands.
+        pixels: the whole dataset, uint8, (number of images, H, W, C).
+
+    Returns:
+        A Game of players like ``state.params``. Weight clipping becomes the critic's projection.
+    """
+    examples = jnp.arange(gan.batch_size)
+    indices = batch_indices(state.seed, state.critic_step, examples, batch_size=gan.batch_size, size=pixels.shape[0])
+    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
+        state.seed,
+        (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY),
+        state.critic_step,
+        examples,
+    )
+    latents = jax.vmap(gan.latent)(latent_keys)
+    real = _augment(gan.augmentation.real, real_keys, gather(pixels, indices))
+
+    def generate(params):
+        variables = Variables(params, state.network_state.generator)
+        fake, _ = gan.networks.generator.apply(variables, latents, train=True)
+        return _augment(gan.augmentation.fake, fake_keys, fake.astype(jnp.float32))
+
+    def score(params, images):
+        return gan.networks.critic.apply(Variables(params, state.network_state.critic), images, train=True)[0]
+
+    def generator_loss(players):
+        return gan.objective.generator_loss(score(players.critic, generate(players.generator)))
+
+    def critic_loss(players):
+        fake = generate(players.generator)
+        loss = gan.objective.critic_loss(score(players.critic, real), score(players.critic, fake))
+        if gan.constraint.penalty is None:
+            return loss
+        penalty = gan.constraint.penalty(lambda images: score(players.critic, images), real, fake, penalty_keys)
+        return loss + hyperparameters.penalty_weight * penalty
+
+    game = Game(Players(generator_loss, critic_loss))
+    if gan.constraint.transform is None:
+        return game
+    transform = gan.constraint.transform(hyperparameters.clip)
+
+    def project(params):
+        still = jax.tree.map(jnp.zeros_like, params)
+        updates, _ = transform.update(still, transform.init(params), params)
+        return jax.tree.map(jnp.add, params, updates)
+
+    return game._replace(projections=game.projections._replace(critic=project))
+
+
+def _augment(augment, keys, images):
+    return images if augment is None else augment(keys, images)
+
+
+def load_game(
+    workdir: str | os.PathLike, step: int | None = None, *, batch_size: int | None = None
+) -> tuple[Game, Players, int]:
+    """The game that a checkpoint of a training run stands in.
+
+    Args:
+        workdir: of a run of the train launcher.
+        step: of the checkpoint; the newest sound one by default.
+        batch_size: examples that make the losses; the run's own by default.
+
+    Returns:
+        (game, players, step): the game on the run's data, the checkpoint's parameters, its generator updates.
+
+    Raises:
+        ValueError: when the folder holds no training run or no such checkpoint, its dataset cannot be found or is
+            another one now, or the batch size is below 1.
+    """
+    config = read_run(workdir)
+    settings = settings_of(config)
+    if batch_size is not None:
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size} must be at least 1')
+        settings = dataclasses.replace(settings, batch_size=batch_size)
+    store = CheckpointStore(Path(workdir) / 'checkpoints')
+    if step is None:
+        found = store.read_newest()
+        if found is None:
+            raise ValueError(f'{workdir} has no checkpoint yet: let the run reach its first one')
+        step, arrays = found
+    elif step not in store.steps():
+        raise ValueError(f'{workdir} has no checkpoint at step {step}; there are: {store.steps()}')
+    else:
+        arrays = store.read(step)
+    images = data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
+    if images.fingerprint != config['dataset']['fingerprint']:
+        raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
+    target = jax.eval_shape(lambda: init_state(gan, hyperparameters, np.uint32(0)))
+    state = jax.tree.map(jnp.asarray, unflatten(target, arrays, str(workdir)))
+    return as_game(gan, hyperparameters, state, images.pixels), state.params, int(step)
