@@ -1,0 +1,220 @@
+"""Gaussians against the published digits, an independent integration, finite differences, and their singular points."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from wgan_jax.distances import (
+    gaussian_js,
+    gaussian_js_log_gap,
+    gaussian_kl,
+    gaussian_tv,
+    gaussian_tv_log_gap,
+    gaussian_wasserstein,
+    minimax_log_slope,
+    minimax_slope,
+    non_saturating_slope,
+    optimal_critic,
+    optimal_logit,
+    optimal_value,
+    wasserstein_slope,
+)
+
+DELTA = np.array([0.0, 1, 5, 10, 25, 100])
+SMOOTH = [gaussian_kl, gaussian_tv, gaussian_js, gaussian_tv_log_gap, gaussian_js_log_gap, gaussian_wasserstein]
+# (mean0, std0, mean1, std1): close, far, either one narrower, one inside the other, nearly equal widths.
+CASES = np.array([
+    [0, 1, 1, 2], [0.3, 2, -1, 0.5], [0, 1, 8, 1.5], [1, 0.1, 1, 3], [-2, 1, 2, 1], [0, 1, 0.5, 1.0001], [5, 4, 1, 1],
+])  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    with jax.enable_x64(True):
+        yield
+
+
+def test_table_of_shifted_unit_gaussians():
+    js = np.array([0, 0.1114214822, 0.6759425774, 0.6931463174, np.log(2), np.log(2)])
+    tv = np.array([0, 0.3829249225, 0.9875806693, 0.9999994267, 1, 1])
+    np.testing.assert_allclose(gaussian_js(0, 1, DELTA, 1), js, atol=5e-11)
+    np.testing.assert_allclose(gaussian_tv(0, 1, DELTA, 1), tv, atol=5e-11)
+    np.testing.assert_allclose(gaussian_kl(0, 1, DELTA, 1), DELTA**2 / 2, rtol=1e-14)
+    for p in (1, 2):
+        np.testing.assert_allclose(gaussian_wasserstein(0, 1, DELTA, 1, p=p), DELTA, rtol=1e-14)
+
+
+def test_logarithms_where_the_gaps_underflow():
+    np.testing.assert_allclose(gaussian_js_log_gap(0, 1, DELTA[-2:], 1), [-80.4389177, -1253.687124], rtol=5e-10)
+    # 1 - erf(t) = erfc(t), whose logarithm scipy has.
+    expected = np.log(2) + stats.norm.logcdf(-DELTA / 2)
+    np.testing.assert_allclose(gaussian_tv_log_gap(0, 1, DELTA, 1), expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(np.exp(gaussian_tv_log_gap(0, 1, 25, 1)), 7.465e-36, rtol=1e-4)
+    np.testing.assert_allclose(gaussian_tv_log_gap(0, 1, 100, 1), np.log(2.16) - 545 * np.log(10), rtol=2e-6)
+    near = DELTA[:3]
+    np.testing.assert_allclose(
+        np.exp(gaussian_js_log_gap(0, 1, near, 1)), np.log(2) - gaussian_js(0, 1, near, 1), rtol=1e-12
+    )
+
+
+def test_table_of_slopes():
+    np.testing.assert_allclose(
+        minimax_slope(0, 1, DELTA, 1)[:5], [0, 0.3979728672, 0.04737961718, 4.464100e-6, 1.463616e-34], rtol=5e-7
+    )
+    np.testing.assert_allclose(minimax_log_slope(0, 1, DELTA[-2:], 1), [-77.9069834, -1249.774702], rtol=5e-10)
+    np.testing.assert_allclose(
+        non_saturating_slope(0, 1, DELTA, 1),
+        [0, 0.6020271328, 4.952620383, 9.999995536, 25, 100],
+        rtol=3e-10,
+        atol=1e-15,
+    )
+    np.testing.assert_array_equal(wasserstein_slope(0, 1, DELTA, 1), np.sign(DELTA))
+    # The logarithm is that of 2 dJS/d delta, and the two slopes add up to dKL/d delta.
+    slopes = jax.vmap(jax.grad(gaussian_js, 2), (None, None, 0, None))(0.0, 1.0, DELTA, 1.0)
+    np.testing.assert_allclose(minimax_slope(0, 1, DELTA, 1), 2 * slopes, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(minimax_slope(0, 1, DELTA, 1) + non_saturating_slope(0, 1, DELTA, 1), DELTA, rtol=1e-12)
+
+
+def test_unequal_widths_equal_an_independent_integration():
+    for mean0, std0, mean1, std1 in CASES:
+        first, second = stats.norm(mean0, std0), stats.norm(mean1, std1)
+
+        def js(x, first=first, second=second):
+            p, q = first.pdf(x), second.pdf(x)
+            m = (p + q) / 2
+            return (p * (first.logpdf(x) - np.log(m)) + q * (second.logpdf(x) - np.log(m))) / 2
+
+        ends = sorted([mean0 - 10 * std0, mean0, mean0 + 10 * std0, mean1 - 10 * std1, mean1, mean1 + 10 * std1])
+        pieces = list(itertools.pairwise(ends))
+        total = sum(integrate.quad(js, *piece, epsabs=1e-13)[0] for piece in pieces)
+        np.testing.assert_allclose(gaussian_js(mean0, std0, mean1, std1), total, rtol=1e-9)
+        grid = np.linspace(ends[0], ends[-1], 400_001)
+        both = np.minimum(first.pdf(grid), second.pdf(grid))
+        np.testing.assert_allclose(
+            gaussian_tv(mean0, std0, mean1, std1), 1 - integrate.trapezoid(both, grid), atol=1e-7
+        )
+
+        def kl(x, first=first, second=second):
+            return first.pdf(x) * (first.logpdf(x) - second.logpdf(x))
+
+        total = sum(integrate.quad(kl, *piece)[0] for piece in pieces)
+        np.testing.assert_allclose(gaussian_kl(mean0, std0, mean1, std1), total, rtol=1e-8)
+        w1 = integrate.quad(lambda u: abs(first.ppf(u) - second.ppf(u)), 0, 1, limit=200)[0]  # noqa: B023
+        np.testing.assert_allclose(gaussian_wasserstein(mean0, std0, mean1, std1), w1, rtol=1e-5)
+
+
+def test_gaps_agree_with_the_distances():
+    arguments = CASES.T
+    np.testing.assert_allclose(np.exp(gaussian_tv_log_gap(*arguments)), 1 - gaussian_tv(*arguments), rtol=1e-10)
+    np.testing.assert_allclose(np.exp(gaussian_js_log_gap(*arguments)), np.log(2) - gaussian_js(*arguments), rtol=1e-10)
+
+
+def test_wasserstein_of_unequal_widths():
+    np.testing.assert_allclose(gaussian_wasserstein(0, 1, 0.7, 2), 0.9857587536, rtol=1e-10)
+    np.testing.assert_allclose(gaussian_wasserstein(0, 1, 3, 5, p=2), 5, rtol=1e-14)
+    assert gaussian_wasserstein(1, 0, 4, 0) == 3  # two points
+
+
+def test_symmetric_and_invariant():
+    for function in SMOOTH[1:]:
+        forth, back = function(*CASES.T), function(*CASES[:, [2, 3, 0, 1]].T)
+        np.testing.assert_allclose(forth, back, rtol=1e-13)
+        scale = 10 if function is gaussian_wasserstein else 1
+        moved = function(*(10 * CASES + [7, 0, 7, 0]).T)
+        np.testing.assert_allclose(moved, scale * forth, rtol=1e-10)
+    kl = gaussian_kl(0, 1, 0, 2), gaussian_kl(0, 2, 0, 1)
+    np.testing.assert_allclose(kl, [np.log(2) - 3 / 8, 1.5 - np.log(2)], rtol=1e-14)
+
+
+@pytest.mark.parametrize('function', SMOOTH)
+def test_gradients_equal_finite_differences(function):
+    gradients = jax.vmap(jax.grad(function, (0, 1, 2, 3)))(*CASES.T)
+    for k, gradient in enumerate(gradients):
+        step = np.zeros(4)
+        step[k] = 1e-5
+        difference = (function(*(CASES + step).T) - function(*(CASES - step).T)) / 2e-5
+        # W_1 bends where the widths are equal: at the nearly equal ones the difference sees the other side.
+        smooth = (
+            np.abs(CASES[:, 1] - CASES[:, 3]) > 0 if function is gaussian_wasserstein else np.full(len(CASES), True)
+        )
+        np.testing.assert_allclose(gradient[smooth], difference[smooth], rtol=1e-5, atol=2e-8)
+
+
+@pytest.mark.parametrize('function', SMOOTH)
+def test_gradients_are_finite_at_singular_points(function):
+    # Equal distributions; equal means only; equal widths only; so far apart that everything underflows.
+    points = np.array([[0, 1, 0, 1], [0, 1, 0, 2], [0, 1, 3, 1], [0, 1, 100, 1], [0, 1, 100, 3]]).astype(float)
+    value, gradients = jax.vmap(jax.value_and_grad(function, (0, 1, 2, 3)))(*points.T)
+    assert np.isfinite(value).all() and np.isfinite(gradients).all()
+    if not function.__name__.endswith('log_gap'):
+        assert value[0] == 0 and gradients[0][0] == 0
+    if function is gaussian_js:
+        assert abs(gradients[1][0]) < 1e-12 and gradients[3][0] == 0
+
+
+def test_float32_and_jit():
+    with jax.enable_x64(False):
+        for function in SMOOTH:
+            result = jax.jit(function)(*CASES.T.astype(np.float32))
+            assert result.dtype == jnp.float32
+            with jax.enable_x64(True):
+                expected = function(*CASES.T)
+            np.testing.assert_allclose(result, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_optimal_discriminator_is_the_ratio_of_densities():
+    x = np.linspace(-6, 6, 13)
+    for mean_r, std_r, mean_g, std_g in CASES[:3]:
+        p, q = stats.norm.pdf(x, mean_r, std_r), stats.norm.pdf(x, mean_g, std_g)
+        np.testing.assert_allclose(
+            jax.nn.sigmoid(optimal_logit(x, mean_r, std_r, mean_g, std_g)), p / (p + q), rtol=1e-10
+        )
+    np.testing.assert_allclose(optimal_logit(x, 1.0, 2.0, 0.0, 2.0), (x - 0.5) / 4, atol=1e-15)
+    np.testing.assert_allclose(optimal_value(0, 1, 1, 1), 2 * 0.1114214822 - np.log(4), atol=1e-9)
+
+
+def test_slopes_of_unequal_widths_equal_frozen_losses():
+    rng_points, weights = np.polynomial.hermite_e.hermegauss(150)
+    weights = weights / weights.sum()
+    for mean_r, std_r, mean_g, std_g in CASES[[0, 4, 5]]:
+
+        def frozen(shift, loss, mean_r=mean_r, std_r=std_r, mean_g=mean_g, std_g=std_g):
+            logit = optimal_logit(mean_g + shift + std_g * rng_points, mean_r, std_r, mean_g, std_g)
+            return jnp.sum(weights * loss(logit))
+
+        for slope, loss in (
+            (minimax_slope, lambda t: -jax.nn.softplus(t)),
+            (non_saturating_slope, lambda t: jax.nn.softplus(-t)),
+        ):
+            expected = jax.grad(frozen)(0.0, loss)
+            np.testing.assert_allclose(slope(mean_r, std_r, mean_g, std_g), expected, rtol=1e-5)
+
+
+def test_optimal_critic_reaches_the_distance_with_slope_one():
+    x = np.linspace(-40, 40, 160_001)
+    for arguments in [*CASES[[0, 1, 4, 5, 6]], [0, 1, 2, 1], [1, 2, 1, 1]]:
+        mean_r, std_r, mean_g, std_g = (float(v) for v in arguments)
+        f = np.asarray(optimal_critic(x, mean_r, std_r, mean_g, std_g))
+        np.testing.assert_allclose(np.abs(np.diff(f)).max(), x[1] - x[0], rtol=1e-6)
+        difference = stats.norm.pdf(x, mean_r, std_r) - stats.norm.pdf(x, mean_g, std_g)
+        reached = integrate.trapezoid(f * difference, x)
+        np.testing.assert_allclose(reached, gaussian_wasserstein(*arguments), atol=1e-7)
+        slope = jax.grad(gaussian_wasserstein, 2)(mean_r, std_r, mean_g, std_g)
+        np.testing.assert_allclose(wasserstein_slope(*arguments), slope, atol=1e-12)
+
+
+def test_bad_parameters_are_refused():
+    with pytest.raises(ValueError, match=r'std1 has the value 0'):
+        gaussian_js(0, 1, 1, 0)
+    with pytest.raises(ValueError, match=r'std0 has the value -1'):
+        gaussian_wasserstein(0, -1, 1, 1)
+    with pytest.raises(ValueError, match='mean1 is nan'):
+        gaussian_kl(0, 1, np.nan, 1)
+    with pytest.raises(ValueError, match='do not broadcast'):
+        gaussian_tv(np.zeros(2), 1, np.zeros(3), 1)
+    with pytest.raises(ValueError, match='p=3'):
+        gaussian_wasserstein(0, 1, 1, 1, p=3)

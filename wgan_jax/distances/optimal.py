@@ -1,0 +1,159 @@
+"""What the best discriminator and the best critic do between two Gaussians, and what they hand to a generator.
+
+The generator is a Gaussian whose mean moves. A slope is the derivative of its loss in that mean with the discriminator
+or critic held fixed at its optimum, as in training: only the expectation over the generator's samples is
+differentiated. All functions work under jit, vmap and grad, and raise ValueError in a plain call for standard
+deviations that are not positive.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+
+from wgan_jax.distances.gaussians import compiled, gaussian_js, parameters
+from wgan_jax.distances.kinks import absolute
+from wgan_jax.distances.quadrature import log_densities, nodes, standardise
+from wgan_jax.types import Array
+
+
+def optimal_logit(x: Array, mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Logit of the best discriminator D* = p_r / (p_r + p_g): log p_r(x) - log p_g(x).
+
+    For equal widths it is the line (mean_r - mean_g) (x - (mean_r + mean_g) / 2) / std^2.
+
+    Args:
+        x: where, any shape that broadcasts with the others.
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians.
+
+    Returns:
+        The logit; D* is its sigmoid.
+
+    Raises:
+        ValueError: in a plain call, for parameters that are not finite or a standard deviation <= 0.
+
+    Source: Goodfellow et al. 2014, proposition 1.
+    """
+    mean_real, std_real, mean_fake, std_fake = parameters(mean_real, std_real, mean_fake, std_fake)
+    real, fake = (x - mean_real) / std_real, (x - mean_fake) / std_fake
+    return (fake - real) * (fake + real) / 2 - jnp.log(std_real / std_fake)
+
+
+def optimal_critic(x: Array, mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """The best 1-Lipschitz critic on the line, 0 in the middle between the means.
+
+    f'(x) = sign(F_g(x) - F_r(x)) with the distribution functions F: the mass crosses x towards the real side. For two
+    Gaussians the sign changes once at most, where both have the same quantile, so f is a line or a bent one.
+
+    Args:
+        x, mean_real, std_real, mean_fake, std_fake: as for ``optimal_logit``.
+
+    Returns:
+        f(x), high on the real side, in the unit of x. E_r f - E_g f = W_1.
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+    """
+    mean_real, std_real, mean_fake, std_fake = parameters(mean_real, std_real, mean_fake, std_fake)
+    middle = (mean_real + mean_fake) / 2
+    slope = 1 / std_fake - 1 / std_real  # of the difference of quantiles, whose sign is that of F_g - F_r
+    there, here = ((z - mean_fake) / std_fake - (z - mean_real) / std_real for z in (x, middle))
+    same_side = there * here >= 0
+    bent = (jnp.abs(there) - jnp.abs(here)) / jnp.where(same_side, 1, slope)
+    side = jnp.where(here != 0, jnp.sign(here), jnp.sign(there))
+    return jnp.where(same_side, side * (x - middle), bent)
+
+
+def optimal_value(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """What the best discriminator reaches, E_r log D* + E_g log(1 - D*) = 2 JS - log 4.
+
+    Args:
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians.
+
+    Returns:
+        The value, -log 4 for equal distributions and at most 0.
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+
+    Source: Goodfellow et al. 2014, theorem 1.
+    """
+    return 2 * gaussian_js(mean_real, std_real, mean_fake, std_fake) - jnp.log(4.0)
+
+
+@compiled
+def minimax_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Derivative of E_g log(1 - D*) in mean_fake with D* fixed, - E_g D*(x) l'(x) with its logit l.
+
+    For equal widths its size is 2 dJS/d delta, which vanishes as the Gaussians part.
+
+    Args:
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians, (...).
+
+    Returns:
+        The slope, (...): positive where a larger mean_fake raises the loss.
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+    """
+    sign, log_size = _slope(mean_real, std_real, mean_fake, std_fake, jax.nn.log_sigmoid)
+    return sign * jnp.exp(log_size)
+
+
+@compiled
+def minimax_log_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Logarithm of the size of ``minimax_slope``, also where that underflows; same arguments, -inf for a slope of 0."""
+    return _slope(mean_real, std_real, mean_fake, std_fake, jax.nn.log_sigmoid)[1]
+
+
+@compiled
+def non_saturating_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Derivative of -E_g log D* in mean_fake with D* fixed, - E_g (1 - D*(x)) l'(x) with its logit l.
+
+    For equal widths its size is dKL/d delta - 2 dJS/d delta, which grows as the Gaussians part.
+
+    Args:
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians, (...).
+
+    Returns:
+        The slope, (...).
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+    """
+    sign, log_size = _slope(mean_real, std_real, mean_fake, std_fake, lambda logit: jax.nn.log_sigmoid(-logit))
+    return sign * jnp.exp(log_size)
+
+
+def _slope(mean_real, std_real, mean_fake, std_fake, log_weight):
+    """Sign and log of the size of -E_g w(l(x)) l'(x)."""
+    real_is_narrow, unit, sign, m, s = standardise(mean_real, std_real, mean_fake, std_fake)
+    z, weights = nodes(m, s)
+    narrow, wide = log_densities(z, m, s)
+    real_is_narrow, m, s = (array[..., None] for array in (real_is_narrow, m, s))
+    log_real, log_fake = jnp.where(real_is_narrow, narrow, wide), jnp.where(real_is_narrow, wide, narrow)
+    narrow_slope, wide_slope = -z, -(z - m) / s**2
+    logit_slope = jnp.where(real_is_narrow, narrow_slope - wide_slope, wide_slope - narrow_slope)
+    log_size, side = logsumexp(
+        log_fake + log_weight(log_real - log_fake), b=-weights * logit_slope, axis=-1, return_sign=True
+    )
+    return side * sign, log_size - jnp.log(unit)
+
+
+@compiled
+def wasserstein_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Derivative of -E_g f in mean_fake with the best critic f fixed, - E_g sign(F_g - F_r): dW_1/d mean_fake.
+
+    For equal widths it is the sign of mean_fake - mean_real, however far apart they are.
+
+    Args:
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians, (...).
+
+    Returns:
+        The slope in [-1, 1], (...).
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+    """
+    delta, s = mean_fake - mean_real, absolute(std_real - std_fake)
+    t = delta / jnp.where(s > 0, s, 1)
+    return jnp.where(s > 0, jax.scipy.special.erf(t / jnp.sqrt(2.0)), jnp.sign(delta))
