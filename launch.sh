@@ -93,10 +93,13 @@ make_environment() { # backend
 }
 
 run_tests() { # pytest arguments
-  local argument paths=("$root/tests")
-  "$venv/bin/python" -c 'import pytest' 2> /dev/null \
-    || "$venv/bin/python" -m pip install -qq --disable-pip-version-check 'pytest>=8,<10' >&2 \
-    || fail 1 "pip could not install pytest (see above)"
+  local argument paths=("$root/tests") wanted
+  wanted="$(cksum < "$root/tests/requirements.txt")"
+  if [[ "$(cat "$venv/.installed_tests" 2> /dev/null)" != "$wanted" ]]; then
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$root/tests/requirements.txt" >&2 \
+      || fail 1 "pip could not install the packages of tests/requirements.txt (see above)"
+    echo "$wanted" > "$venv/.installed_tests"
+  fi
   for argument in "$@"; do
     [[ "$argument" != -* && -e "${argument%%::*}" ]] && paths=()
   done
