@@ -1,0 +1,200 @@
+"""Densities of one or two dimensions to try GANs on: each a pure function from a key to one sample.
+
+The scales are those of the published toy experiments, in which a sample has about unit size.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wgan_jax.types import Array, Key
+
+
+class Density(NamedTuple):
+    """A distribution to draw from.
+
+    Attributes:
+        sample: ``sample(key) -> (d,)``, one sample; ``vmap`` makes batches.
+        dim: d.
+        modes: centres of its modes, (M, d), all of one weight; None where there are none.
+        std: standard deviation of a mode in every direction; None where there are no modes.
+    """
+
+    sample: Callable[[Key], Array]
+    dim: int
+    modes: np.ndarray | None = None
+    std: float | None = None
+
+
+def mixture(modes: np.ndarray, std: float) -> Density:
+    """Gaussians of equal weight, x = m_k + std * e with k uniform and e ~ N(0, I).
+
+    Args:
+        modes: the centres m, (M, d).
+        std: of every mode, in every direction.
+
+    Returns:
+        A Density with modes.
+    """
+    modes = np.asarray(modes, np.float32)
+    num, dim = modes.shape
+
+    def sample(key: Key) -> Array:
+        mode_key, noise_key = jax.random.split(key)
+        mode = jnp.asarray(modes)[jax.random.randint(mode_key, (), 0, num)]
+        return mode + std * jax.random.normal(noise_key, (dim,))
+
+    return Density(sample, dim, modes, std)
+
+
+def ring() -> Density:
+    """Eight Gaussians on a circle: radius 2, standard deviation 0.02, both divided by 1.414."""
+    angles = 2 * np.pi * np.arange(8) / 8
+    return mixture(2 / 1.414 * np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.02 / 1.414)
+
+
+def grid() -> Density:
+    """Twenty-five Gaussians on {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828."""
+    side = np.arange(-4, 5, 2)
+    return mixture(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2) / 2.828, 0.05 / 2.828)
+
+
+def swiss_roll() -> Density:
+    """A spiral: t = 1.5 pi (1 + 2u), (t cos t, t sin t) plus noise of standard deviation 0.25, divided by 7.5.
+
+    Two of the three coordinates of scikit-learn's ``make_swiss_roll``.
+    """
+
+    def sample(key: Key) -> Array:
+        angle_key, noise_key = jax.random.split(key)
+        angle = 1.5 * jnp.pi * (1 + 2 * jax.random.uniform(angle_key))
+        curve = angle * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        return (curve + 0.25 * jax.random.normal(noise_key, (2,))) / 7.5
+
+    return Density(sample, 2)
+
+
+def two_gaussians() -> Density:
+    """Two Gaussians in the plane, at (-1, 0) and (1, 0), standard deviation 0.2."""
+    return mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.2)
+
+
+def two_gaussians_1d() -> Density:
+    """Two Gaussians on the line, at -1 and 1, standard deviation 0.2."""
+    return mixture(np.array([[-1.0], [1.0]]), 0.2)
+
+
+def line(position: float = 1.0) -> Density:
+    """The vertical line x = position, y ~ U[0, 1]: one of two parallel lines, the other being x = 0.
+
+    Source: Arjovsky et al. 2017, example 1.
+    """
+
+    def sample(key: Key) -> Array:
+        return jnp.stack([jnp.float32(position), jax.random.uniform(key)])
+
+    return Density(sample, 2)
+
+
+def parallel_lines() -> Density:
+    """Two vertical lines, x = -1 or x = 1 with equal weight and y ~ U[0, 1]."""
+
+    def sample(key: Key) -> Array:
+        side_key, height_key = jax.random.split(key)
+        return jnp.stack([jax.random.rademacher(side_key, (), jnp.float32), jax.random.uniform(height_key)])
+
+    return Density(sample, 2)
+
+
+# A new density is a function that returns a Density, and a line here.
+DENSITIES: dict[str, Callable[[], Density]] = {
+    'ring': ring,
+    'grid': grid,
+    'swiss_roll': swiss_roll,
+    'two_gaussians': two_gaussians,
+    'two_gaussians_1d': two_gaussians_1d,
+    'parallel_lines': parallel_lines,
+}
+
+
+def resample(points: np.ndarray) -> Density:
+    """The empirical distribution of points, (n, d): one of them, uniformly."""
+    points = np.asarray(points, np.float32)
+
+    def sample(key: Key) -> Array:
+        return jnp.asarray(points)[jax.random.randint(key, (), 0, len(points))]
+
+    return Density(sample, points.shape[1])
+
+
+def load_points(path: str | os.PathLike) -> np.ndarray:
+    """Reads samples from an ``.npz`` that holds one array of shape (n, d).
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The points, float32 (n, d).
+
+    Raises:
+        ValueError: in one line, when the file is missing or no ``.npz``, holds none or several arrays, or one that is
+            not of shape (n, d) with n >= 2 and d >= 1, not of real numbers, or not finite.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f'data={path} is not a file')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file) if hasattr(file, 'files') else None
+    except Exception as error:  # numpy and zipfile raise many kinds for damaged files
+        raise ValueError(f'data={path} cannot be read as an .npz ({error})') from None
+    if arrays is None:
+        raise ValueError(f'data={path} is a single .npy array: save it with numpy.savez')
+    if len(arrays) != 1:
+        raise ValueError(f'data={path} must hold one array of shape (n, d), and holds {len(arrays)}: {sorted(arrays)}')
+    ((name, points),) = arrays.items()
+    if points.ndim != 2 or len(points) < 2 or points.shape[1] < 1:
+        raise ValueError(f'data={path}: {name!r} has shape {points.shape}; samples have shape (n, d), n at least 2')
+    if points.dtype.kind not in 'fiu':
+        raise ValueError(f'data={path}: {name!r} has dtype {points.dtype}; samples are real numbers')
+    bad = ~np.isfinite(points.astype(np.float32)).all(axis=1)
+    if bad.any():
+        raise ValueError(f'data={path}: {name!r} is not finite in {bad.sum()} rows, first in row {int(bad.argmax())}')
+    return points.astype(np.float32)
+
+
+def load(name: str) -> Density:
+    """A density by its name in ``DENSITIES``, or one made of the samples in an ``.npz``.
+
+    Args:
+        name: a name, or the path of a file that ends in ``.npz``.
+
+    Returns:
+        A Density.
+
+    Raises:
+        ValueError: for an unknown name, with the known ones, and as ``load_points``.
+    """
+    if str(name).endswith('.npz'):
+        return resample(load_points(name))
+    if name not in DENSITIES:
+        raise ValueError(f'data={name} is unknown; there are: {", ".join(DENSITIES)}, and any FILE.npz of samples')
+    return DENSITIES[name]()
+
+
+def draw(density: Density, key: Key, num: int) -> Array:
+    """Independent samples, (num, d), from one key."""
+    return jax.vmap(density.sample)(jax.random.split(key, num))
+
+
+def perfect_quality(dim: int, radius: float = 3.0) -> float:
+    """The share of a d-dimensional Gaussian within ``radius`` standard deviations: 1 - exp(-radius^2 / 2) for d = 2.
+
+    What a perfect sampler of well separated modes scores as high quality.
+    """
+    return float(jax.scipy.special.gammainc(dim / 2, radius**2 / 2)) if dim != 2 else -math.expm1(-(radius**2) / 2)
