@@ -95,29 +95,29 @@ class _Generator(nn.Module):
     image_shape: tuple[int, ...]
     width: int
     depth: int
-    init: str
+    initialiser: str
     dtype: jnp.dtype
     form: str
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name  # nothing here depends on the rest of the batch
-        x = _hidden(z, self.width, self.depth, self.init, self.dtype, self.form)
+        x = _hidden(z, self.width, self.depth, self.initialiser, self.dtype, self.form)
         size = math.prod(self.image_shape)
-        x = Dense(size, kernel_init=INITIALISERS[self.init], dtype=self.dtype, form=self.form, name='image')(x)
+        x = Dense(size, kernel_init=INITIALISERS[self.initialiser], dtype=self.dtype, form=self.form, name='image')(x)
         return x.reshape(-1, *self.image_shape).astype(jnp.float32)
 
 
 class _Critic(nn.Module):
     width: int
     depth: int
-    init: str
+    initialiser: str
     dtype: jnp.dtype
     form: str
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name
-        x = _hidden(x.reshape(x.shape[0], -1), self.width, self.depth, self.init, self.dtype, self.form)
+        x = _hidden(x.reshape(x.shape[0], -1), self.width, self.depth, self.initialiser, self.dtype, self.form)
         # in float32: rounded scores round the loss
-        return Dense(1, kernel_init=INITIALISERS[self.init], name='score')(x)[:, 0]
+        return Dense(1, kernel_init=INITIALISERS[self.initialiser], name='score')(x)[:, 0]
