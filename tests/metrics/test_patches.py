@@ -1,0 +1,54 @@
+"""Patch distances: what they see, and a closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.metrics.patches import patch_distance
+
+KEY = jax.random.key(0)
+
+
+def noise(seed, n=64, shape=(32, 48, 3)):
+    return jax.random.normal(jax.random.key(seed), (n, *shape))
+
+
+def test_a_shift_has_its_closed_form():
+    # Constant images of one random colour value per image, shifted: all patches are c * ones, so that a projection is
+    # c * <theta, 1>, and SW1 = shift / std * E|<theta, 1>| with 1 of length sqrt(7 * 7). Fails for own-statistics
+    # normalisation (which would hide the shift) or a mean over the wrong axes.
+    values = jnp.linspace(-1, 1, 50)
+    real = jnp.broadcast_to(values[:, None, None, None], (50, 16, 16, 1))
+    distance = patch_distance(real, real + 0.4, KEY, num_projections=4000)
+    d = 49
+    expected = 0.4 / np.std(values) * np.sqrt(d) * _mean_coordinate(d)
+    np.testing.assert_allclose(distance, expected, rtol=0.03)
+
+
+def _mean_coordinate(d):
+    """E |theta_1| on the unit sphere of R^d: Gamma(d/2) / (sqrt(pi) Gamma((d+1)/2))."""
+    from scipy.special import gammaln
+
+    return np.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / np.sqrt(np.pi)
+
+
+def test_it_tells_structure_from_noise_of_the_same_colours():
+    # Fails if patches were compared pixel by pixel (projections of single pixels), blind to how they go together.
+    smooth = jnp.repeat(jnp.repeat(noise(1, shape=(4, 6, 3)), 8, axis=1), 8, axis=2)
+    shuffled = jax.random.permutation(KEY, smooth.reshape(64, -1, 3), axis=1).reshape(smooth.shape)
+    same = jnp.repeat(jnp.repeat(noise(2, shape=(4, 6, 3)), 8, axis=1), 8, axis=2)
+    assert patch_distance(smooth, shuffled, KEY) > 3 * patch_distance(smooth, same, KEY)
+
+
+def test_a_worse_set_is_farther_and_sizes_may_differ():
+    real = noise(1)
+    near, far = (patch_distance(real, noise(2, 40) + s, KEY) for s in (0.1, 0.5))
+    assert 0 < near < far
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match='of one shape'):
+        patch_distance(noise(1), noise(1, shape=(32, 32, 3)), KEY)
+    with pytest.raises(ValueError, match='hold no patch of 7x7'):
+        patch_distance(noise(1, shape=(6, 9, 3)), noise(1, shape=(6, 9, 3)), KEY)
