@@ -48,7 +48,9 @@ def main() -> int:
     with launcher.usage_errors():
         for flag in RUN_ONLY if RUN.value is None else SMALL_ONLY:
             if flags.FLAGS[flag.name].present:
-                raise ValueError(f'{flag.name} has no effect {"without" if RUN.value is None else "with"} --run: leave it out')
+                raise ValueError(
+                    f'{flag.name} has no effect {"without" if RUN.value is None else "with"} --run: leave it out'
+                )
         seed = launcher.seed()
     if RUN.value is not None:
         from experiments.common.game_run import study_run

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from experiments.common import launcher
 from wgan_jax.files import atomic_path, write_json
@@ -36,14 +37,15 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
     chosen = {'run': run, 'step': step, 'count': count, 'batch_size': batch_size, 'seed': seed}
     write_json(folder / 'config.json', {'launcher': 'game', 'flags': chosen, **launcher.environment()})
     sizes = [sum(leaf.size for leaf in jax.tree.leaves(own)) for own in players]
-    print(f'step {step}: {sizes[0]} numbers of the generator, {sizes[1]} of the critic; compiling')
+    print(f'step {step}: {sizes[0]} numbers of the generator, {sizes[1]} of the critic')
     began = time.perf_counter()
     field = jax.jit(lambda w: vector_field(game, w))(players)
     norms = [float(np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(own)))) for own in field]
     if not all(map(np.isfinite, norms)):
         print(f'game: the gradients at step {step} are not finite')
         return 1
-    spectrum = leading_spectrum(game, players, count=count, seed=seed)
+    with tqdm(unit=' products', desc='Jacobian products') as bar:
+        spectrum = leading_spectrum(game, players, count=count, seed=seed, on_product=bar.update)
     seconds = time.perf_counter() - began
     with atomic_path(folder / 'spectrum.npz') as temporary:
         np.savez(temporary, **spectrum._asdict())

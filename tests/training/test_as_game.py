@@ -1,0 +1,74 @@
+"""A GAN as a game: its field against training's own updates, its Jacobian against finite differences."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from tests.training.common import small_gan, small_pixels
+from wgan_jax.games import jacobian_product, leading_spectrum, vector_field
+from wgan_jax.games.game import dense
+from wgan_jax.training.as_game import as_game, load_game
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import critic_update
+from wgan_jax.types import Players
+
+PIXELS = small_pixels()
+
+
+def _plain_descent(gan):
+    """The same GAN with gradient descent at rate 1, so that an update shows the gradient."""
+    return dataclasses.replace(gan, optimizers=Players(lambda rate: optax.sgd(1.0), lambda rate: optax.sgd(1.0)))
+
+
+@pytest.mark.parametrize('preset', ['wgan_gp', 'dcgan'])
+def test_critic_s_field_is_the_gradient_that_training_descends(preset):
+    gan, numbers = small_gan(preset, augment='diff')
+    gan = _plain_descent(gan)
+    state = init_state(gan, numbers, 3)._replace(critic_step=jnp.int32(5))
+    after, _ = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
+    field = jax.jit(lambda s: vector_field(as_game(gan, numbers, s, PIXELS), s.params))(state)
+    moved = ravel_pytree(state.params.critic)[0] - ravel_pytree(after.params.critic)[0]
+    slope = ravel_pytree(field.critic)[0]
+    np.testing.assert_allclose(slope, moved, rtol=1e-3, atol=1e-5 * float(jnp.abs(slope).max()))
+    assert float(jnp.abs(ravel_pytree(field.generator)[0]).max()) > 0
+
+
+def _tiny():
+    """An MLP WGAN so small that its Jacobian is dense, in float64."""
+    gan, numbers = small_gan('wgan', arch='mlp', critic_norm='none', width=2, latent_dim=2, image_size='2x2')
+    state = init_state(gan, numbers, 1)
+    state = jax.tree.map(lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, state)
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 2, 2, 3), np.uint8)
+    return gan, numbers, state, pixels
+
+
+def test_wasserstein_game_is_zero_sum_where_the_players_meet():
+    gan, numbers, state, pixels = _tiny()
+    game = as_game(gan, numbers, state, pixels)
+    matrix = np.asarray(jax.jit(lambda w: dense(lambda v: jacobian_product(game, w, v), w))(state.params))
+    n = ravel_pytree(state.params.generator)[0].size
+    scale = np.abs(matrix[:n, n:]).max()
+    assert scale > 1e-3
+    np.testing.assert_allclose(matrix[:n, n:], -matrix[n:, :n].T, rtol=0, atol=1e-5 * scale)
+    found = leading_spectrum(game, state.params, count=4)
+    expected = np.linalg.eigvals(matrix)
+    expected = expected[np.argsort(-np.abs(expected))]
+    np.testing.assert_allclose(np.abs(found.jacobian), np.abs(expected[: len(found.jacobian)]), rtol=1e-3)
+
+
+def test_clipping_is_the_critic_s_projection():
+    gan, numbers, state, pixels = _tiny()
+    game = as_game(gan, numbers, state, pixels)
+    kept = ravel_pytree(game.projections.critic(jax.tree.map(lambda x: 100 * x, state.params.critic)))[0]
+    np.testing.assert_allclose(jnp.abs(kept).max(), numbers.clip, rtol=1e-6)
+    assert game.projections.generator(3) == 3
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(ValueError, match='is not the folder of a training run'):
+        load_game(tmp_path)
