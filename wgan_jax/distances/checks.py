@@ -22,12 +22,12 @@ def is_traced(*arrays: Any) -> bool:
 
 def as_floats(*arrays: Any) -> list[Array]:
     """The arrays as JAX arrays of one floating-point type, float32 or wider."""
-    arrays = [jnp.asarray(array) for array in arrays]
+    arrays = [array if isinstance(array, jax.Array) else np.asarray(array) for array in arrays]
     dtype = jnp.result_type(*arrays)
     if not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.result_type(float)
     dtype = jnp.promote_types(dtype, jnp.float32)
-    return [array.astype(dtype) for array in arrays]
+    return [jnp.asarray(array, dtype) for array in arrays]
 
 
 def check_finite(name: str, values: Any) -> None:

@@ -21,7 +21,7 @@ from wgan_jax.types import Array
 
 
 def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool = False) -> list[Array]:
-    """The four as arrays of one type and shape.
+    """The four as arrays of one type, of shapes that broadcast.
 
     Raises:
         ValueError: for shapes that do not broadcast; in a plain call for values that are not finite or not positive.
@@ -36,15 +36,16 @@ def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool
             if smallest < 0 or (smallest == 0 and not allow_zero):
                 raise ValueError(f'{name} has the value {smallest}: standard deviations must be positive')
     try:
-        return list(jnp.broadcast_arrays(*arrays))
+        np.broadcast_shapes(*(array.shape for array in arrays))
     except ValueError:
         shapes = ', '.join(f'{name} {array.shape}' for name, array in zip(names, arrays, strict=True))
         raise ValueError(f'the shapes of {shapes} do not broadcast') from None
+    return arrays
 
 
 def compiled(formula: Callable[..., Array]) -> Callable[..., Array]:
     """The formula of four arrays of one shape, compiled, as a function of what ``parameters`` takes."""
-    run = jax.jit(formula)
+    run = jax.jit(lambda *arrays: formula(*jnp.broadcast_arrays(*arrays)))
 
     @functools.wraps(formula)
     def checked(*arguments: Any, **named: Any) -> Array:

@@ -43,7 +43,7 @@ def wasserstein_1d(
     given = [array for array in (x, y, x_weights, y_weights) if array is not None]
     _check_shapes(x, y, x_weights, y_weights)
     if checks.is_traced(*given):
-        return _distance_of(p, x, y, x_weights, y_weights)
+        return _compiled(p, x, y, x_weights, y_weights)
     _check_values(x_weights, y_weights)
     if any(isinstance(array, jax.Array) and array.devices() != _cpu(array) for array in given):
         for name, array in (('x', x), ('y', y)):
@@ -78,12 +78,21 @@ def sliced_wasserstein(x: Array, y: Array, key: Key, *, num_projections: int, p:
     checks.check_clouds(x, y, None, None)
     if num_projections < 1:
         raise ValueError(f'num_projections={num_projections} must be at least 1')
-    x, y = checks.as_floats(x, y)
-    directions = jax.random.normal(key, (num_projections, x.shape[1]), x.dtype)
+    distances = wasserstein_1d(*_projections(key, *checks.as_floats(x, y), num_projections), p=p)
+    return _mean_over_lines(distances, p)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _projections(key: Key, x: Array, y: Array, num: int) -> tuple[Array, Array]:
+    directions = jax.random.normal(key, (num, x.shape[1]), x.dtype)
     directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
-    project = functools.partial(jnp.matmul, precision='highest')
-    distances = wasserstein_1d(project(directions, x.T), project(directions, y.T), p=p)
-    return _power_mean(jnp, distances, 1 / num_projections, p)
+    project = functools.partial(jnp.matmul, directions, precision='highest')
+    return project(x.T), project(y.T)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _mean_over_lines(distances: Array, p: float) -> Array:
+    return _power_mean(jnp, distances, 1 / len(distances), p)
 
 
 def _cpu(array: jax.Array) -> set:

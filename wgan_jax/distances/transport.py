@@ -135,13 +135,16 @@ def pairwise_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.shape[1] < HIGH_DIMENSION:
         return cdist(x, y)
     centre = (x.mean(axis=0) + y.mean(axis=0)) / 2
-    x, y = x - centre, y - centre
-    sizes = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
-    squares = x @ y.T
+    around = x - centre, y - centre
+    sizes = (around[0] ** 2).sum(axis=1)[:, None] + (around[1] ** 2).sum(axis=1)
+    squares = around[0] @ around[1].T
     squares *= -2
     squares += sizes
-    for i, j in zip(*np.nonzero(squares < 1e-3 * sizes), strict=True):
-        squares[i, j] = np.sum((x[i] - y[j]) ** 2)
+    rows, columns = np.nonzero(squares <= 1e-3 * sizes)
+    at_once = max(1, 2**22 // x.shape[1])
+    for first in range(0, len(rows), at_once):
+        i, j = rows[first : first + at_once], columns[first : first + at_once]
+        squares[i, j] = np.sum((x[i] - y[j]) ** 2, axis=1)
     return np.sqrt(squares)
 
 
