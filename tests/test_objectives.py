@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_expit
 
-from wgan_jax.objectives import OBJECTIVES, wasserstein_estimate
+from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES, label_smoothed, wasserstein_estimate
 
 REAL = np.array([-1.5, 0.0, 0.3, 2.0])
 FAKE = np.array([1.2, -0.4, -3.0, 0.9])
@@ -63,3 +63,25 @@ def test_undecided_discriminator_loses_log_four():
 
 def test_wasserstein_estimate_is_real_minus_fake():
     np.testing.assert_allclose(wasserstein_estimate(jnp.array([3.0, 5.0]), jnp.array([1.0, 2.0])), 2.5)
+
+
+@pytest.mark.parametrize('name', LOGIT_OBJECTIVES)
+def test_one_sided_smoothing_moves_the_target_of_the_real_alone(name):
+    # Fails for two-sided smoothing, or when the generator's loss is smoothed.
+    smoothed = label_smoothed(name, 0.1)
+    d = expit(REAL)
+    expected = -(0.9 * np.log(d) + 0.1 * np.log(1 - d)).mean() - np.log(1 - expit(FAKE)).mean()
+    np.testing.assert_allclose(smoothed.critic_loss(jnp.array(REAL), jnp.array(FAKE)), expected, rtol=2e-6)
+    assert smoothed.generator_loss is OBJECTIVES[name].generator_loss
+    # Where p_r : p_g = 2 : 1, D* = 0.9 * 2/3: there the loss is stationary.
+    p_r, p_g = 2 / 3, 1 / 3
+    score = jnp.float32(np.log(0.6 / 0.4))
+    slopes = jax.grad(smoothed.critic_loss, argnums=(0, 1))(score[None], score[None])
+    np.testing.assert_allclose(p_r * slopes[0] + p_g * slopes[1], 0, atol=1e-7)
+
+
+def test_smoothing_is_refused_where_scores_are_no_logits():
+    with pytest.raises(ValueError, match='label smoothing is for minimax and non_saturating, not for hinge'):
+        label_smoothed('hinge', 0.1)
+    with pytest.raises(ValueError, match='must lie in'):
+        label_smoothed('minimax', 1.0)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.penalties import gradient_norms, gradient_penalty
+from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.penalties import dragan_penalty, gradient_norms, gradient_penalty, r1_penalty, r2_penalty
 
 KEY = jax.random.key(3)
 
@@ -79,19 +80,59 @@ def test_zero_gradient_gives_finite_value_and_finite_derivative():
     assert jnp.isfinite(jax.grad(jax.grad(loss))(0.0))
 
 
-def test_derivative_in_the_parameters_equals_finite_differences():
+@pytest.mark.parametrize('name', [name for name, c in CONSTRAINTS.items() if c.penalty is not None])
+def test_derivative_in_the_parameters_equals_finite_differences(name):
+    # Fails if a gradient is cut (stop_gradient) or a penalty is taken elsewhere than its value says.
     with jax.enable_x64(True):
         w = jnp.asarray(np.random.default_rng(0).normal(size=(8, 5)))
         v = jnp.asarray(np.random.default_rng(1).normal(size=5))
         real, fake = (jnp.asarray(np.random.default_rng(s).normal(size=(6, 8))) for s in (2, 3))
 
         def loss(w):
-            return gradient_penalty(lambda x: jnp.tanh(x @ w) @ v, real, fake, KEY)
+            return CONSTRAINTS[name].penalty(lambda x: jnp.tanh(x @ w) @ v, real, fake, KEY)
 
-        direction = jnp.asarray(np.random.default_rng(4).normal(size=w.shape))
+        direction = np.random.default_rng(4).normal(size=w.shape)
         h = 1e-5
-        expected = (loss(w + h * direction) - loss(w - h * direction)) / (2 * h)
-        np.testing.assert_allclose(jnp.vdot(jax.grad(loss)(w), direction), expected, rtol=1e-8)
+        loss = jax.jit(jax.value_and_grad(loss))
+        expected = (loss(w + h * direction)[0] - loss(w - h * direction)[0]) / (2 * h)
+        np.testing.assert_allclose(np.vdot(loss(w)[1], direction), expected, rtol=1e-7)
+
+
+def test_linear_critic_has_r1_and_r2_of_half_its_weight_squared():
+    # Fails without the half, so that --penalty_weight=10 would not be the published gamma.
+    w = np.array([3.0, 4.0], np.float32)
+    for penalty in (r1_penalty, r2_penalty):
+        np.testing.assert_allclose(penalty(lambda x: x @ w, _batch(0, (5, 2)), _batch(1, (5, 2)), KEY), 12.5, rtol=1e-6)
+
+
+def test_r1_looks_at_real_and_r2_at_fake():
+    real, fake = np.full((4, 2, 3), 2.0, np.float32), np.full((4, 2, 3), 5.0, np.float32)  # f = |x|^2 / 2: gradient x
+    for penalty, side in ((r1_penalty, 2.0), (r2_penalty, 5.0)):
+        value = penalty(lambda x: jnp.sum(x**2, axis=(1, 2)) / 2, real, fake, KEY)
+        np.testing.assert_allclose(value, 6 * side**2 / 2, rtol=1e-6)
+
+
+def test_dragan_looks_at_points_that_the_batch_s_one_deviation_allows():
+    # f = sum x^2 / 2 has gradient x, so the penalty with target 0 is E |x|^2 of the points it was taken at. Entry e of
+    # those is real + a s u / 2, a and u uniform: E = real^2 + real s / 4 + s^2 / 36. Fails with a deviation per sample
+    # (0 here, real being constant over pixels), with noise of both signs, and if each device takes its own deviation.
+    real, keys = jnp.repeat(jnp.array([-1.0, 3.0]), 1000)[:, None] * jnp.ones(30), jax.random.split(KEY, 2000)
+
+    def penalty(real, keys):
+        return dragan_penalty(lambda x: jnp.sum(x**2, 1) / 2, real, real, keys, target=0.0, axis_name='devices')
+
+    mapped = jax.jit(jax.vmap(penalty, axis_name='devices'))
+    expected = 30 * sum(r**2 + r * 2 / 4 + 2**2 / 36 for r in (-1.0, 3.0)) / 2
+    np.testing.assert_allclose(mapped(real.reshape(2, 1000, 30), keys.reshape(2, 1000)).mean(), expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize('name', [name for name, c in CONSTRAINTS.items() if c.penalty is not None])
+def test_every_penalty_of_a_constant_critic_has_finite_derivatives(name):
+    def loss(w):
+        return CONSTRAINTS[name].penalty(lambda x: w * jnp.sum(x, axis=(1, 2)), _batch(0), _batch(1), KEY)
+
+    value, slope = jax.jit(jax.value_and_grad(loss))(0.0)
+    assert value == (1 if name in ('gradient_penalty', 'dragan') else 0) and slope == 0
 
 
 def test_wrong_shapes_are_named():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import optax
 
-from wgan_jax.penalties import gradient_penalty
+from wgan_jax.penalties import dragan_penalty, gradient_penalty, r1_penalty, r2_penalty
 from wgan_jax.transforms import clip_weights
 from wgan_jax.types import Array, Key
 
@@ -15,19 +15,33 @@ class Constraint(NamedTuple):
     """What is done to a critic besides minimising its loss.
 
     Attributes:
-        penalty: ``penalty(critic_fn, real, fake, keys) -> scalar``, added to the critic's loss times the penalty
-            weight; None for no penalty. ``keys`` has one key per sample.
+        penalty: ``penalty(critic_fn, real, fake, keys, *, axis_name=None) -> scalar``, added to the critic's loss times
+            the penalty weight; None for no penalty. ``keys`` has one key per sample; ``axis_name`` names the mapped
+            axis over which the batch is shared, and the penalty's mean is still that of the local samples.
         transform: ``transform(clip) -> optax.GradientTransformation``, last in the critic's optimizer chain; None for
             none.
     """
 
-    penalty: Callable[[Callable[[Array], Array], Array, Array, Key], Array] | None = None
+    penalty: Callable[..., Array] | None = None
     transform: Callable[[Array], optax.GradientTransformation] | None = None
+
+
+def _of_samples(penalty: Callable[..., Array]) -> Callable[..., Array]:
+    """A penalty in which no sample needs to know of another, on any device."""
+
+    def local(critic_fn: Callable, real: Array, fake: Array, keys: Key, *, axis_name: str | None = None) -> Array:
+        del axis_name
+        return penalty(critic_fn, real, fake, keys)
+
+    return local
 
 
 CONSTRAINTS: dict[str, Constraint] = {
     'none': Constraint(),
     'clip': Constraint(transform=clip_weights),
-    'gradient_penalty': Constraint(penalty=gradient_penalty),
-    'one_sided_penalty': Constraint(penalty=functools.partial(gradient_penalty, one_sided=True)),
+    'gradient_penalty': Constraint(penalty=_of_samples(gradient_penalty)),
+    'one_sided_penalty': Constraint(penalty=_of_samples(functools.partial(gradient_penalty, one_sided=True))),
+    'dragan': Constraint(penalty=dragan_penalty),
+    'r1': Constraint(penalty=_of_samples(r1_penalty)),
+    'r2': Constraint(penalty=_of_samples(r2_penalty)),
 }

@@ -83,3 +83,36 @@ OBJECTIVES: dict[str, Objective] = {
     # Mao et al. 2017, eq. 9: targets 0 for fake, 1 for real, 1 for the generator.
     'least_squares': Objective(_least_squares_critic, _least_squares_generator),
 }
+
+# Objectives in which a score is the logit of a probability, so that its target can be smoothed.
+LOGIT_OBJECTIVES = ('minimax', 'non_saturating')
+
+
+def label_smoothed(name: str, smoothing: float) -> Objective:
+    """An objective of the standard GAN whose target for real samples is 1 - smoothing; that for fake ones stays 0.
+
+    critic_loss = -E[(1 - s) log D(real) + s log(1 - D(real))] - E log(1 - D(fake)), which is s E[score(real)] more than
+    without smoothing. The best discriminator is then (1 - s) p_r / (p_r + p_g).
+
+    Args:
+        name: of the objective, one of ``LOGIT_OBJECTIVES``.
+        smoothing: s, in [0, 1); 0.1 is usual.
+
+    Returns:
+        The objective; its generator loss is the plain one.
+
+    Raises:
+        ValueError: for another objective or a smoothing outside [0, 1).
+
+    Source: Salimans et al. 2016, section 3.4, https://arxiv.org/abs/1606.03498.
+    """
+    if name not in LOGIT_OBJECTIVES:
+        raise ValueError(f'label smoothing is for {" and ".join(LOGIT_OBJECTIVES)}, not for {name}')
+    if not 0 <= smoothing < 1:
+        raise ValueError(f'label_smoothing={smoothing} must lie in [0, 1)')
+    plain = OBJECTIVES[name]
+
+    def critic_loss(real_scores, fake_scores):
+        return plain.critic_loss(real_scores, fake_scores) + smoothing * jnp.mean(real_scores)
+
+    return plain._replace(critic_loss=critic_loss)

@@ -21,9 +21,7 @@ def gradient_norms(critic_fn: Callable[[Array], Array], x: Array) -> Array:
     Returns:
         Euclidean norms over all axes but the first, (N,), float32 or wider.
     """
-    gradients = jax.grad(lambda batch: jnp.sum(critic_fn(batch)))(x)
-    gradients = gradients.astype(jnp.promote_types(gradients.dtype, jnp.float32))
-    squares = jnp.sum(gradients**2, axis=tuple(range(1, x.ndim)))
+    squares = jnp.sum(_gradients(critic_fn, x) ** 2, axis=tuple(range(1, x.ndim)))
     # sqrt has an infinite slope at 0, which times a zero gradient is NaN: take the subgradient 0 there. Both branches
     # of a `where` are differentiated, so the root must not see the zero at all.
     positive = squares > 0
@@ -61,14 +59,102 @@ def gradient_penalty(
     """
     if real.shape != fake.shape:
         raise ValueError(f'real {real.shape} and fake {fake.shape} must have one shape to be interpolated')
-    num = real.shape[0]
+    weights = jax.vmap(lambda k: jax.random.uniform(k, dtype=real.dtype))(_keys_per_sample(key, len(real)))
+    weights = weights.reshape((len(real),) + (1,) * (real.ndim - 1))
+    return _distance_from(target, critic_fn, weights * real + (1 - weights) * fake, one_sided)
+
+
+def dragan_penalty(
+    critic_fn: Callable[[Array], Array],
+    real: Array,
+    fake: Array,
+    key: Key,
+    *,
+    target: float = 1.0,
+    axis_name: str | None = None,
+) -> Array:
+    """Penalty that pulls the critic's gradient norm to ``target`` around the real samples.
+
+    mean_n (||grad f(x_n)|| - target)^2 with x_n = real_n + a_n std(real) u_n / 2, one a_n ~ U[0, 1] per sample, one
+    u_n ~ U[0, 1] per entry, and one standard deviation for the whole batch.
+
+    Args:
+        critic_fn: maps a batch (N, ...) to scores (N,).
+        real: samples (N, ...).
+        fake: not used; the argument makes penalties interchangeable.
+        key: one key, or one per sample, shape (N,).
+        target: the gradient norm aimed at, in score units per input unit.
+        axis_name: of the mapped axis over which the batch is shared, if any.
+
+    Returns:
+        The unweighted mean over the samples, a scalar.
+
+    Raises:
+        ValueError: if there are neither one nor N keys.
+
+    Source: Kodali et al. 2017, section 2.3 and the released code, https://arxiv.org/abs/1705.07215.
+    """
+    del fake
+    average = (lambda v: v) if axis_name is None else (lambda v: jax.lax.pmean(v, axis_name))
+    centred = real - average(jnp.mean(real))
+    deviation = jnp.sqrt(average(jnp.mean(centred**2)))
+
+    def direction(k):
+        length_key, entries_key = jax.random.split(k)
+        length = jax.random.uniform(length_key, dtype=real.dtype)
+        return length * jax.random.uniform(entries_key, real.shape[1:], real.dtype)
+
+    directions = jax.vmap(direction)(_keys_per_sample(key, len(real)))
+    return _distance_from(target, critic_fn, real + 0.5 * deviation * directions, one_sided=False)
+
+
+def r1_penalty(critic_fn: Callable[[Array], Array], real: Array, fake: Array, key: Key) -> Array:
+    """Half the mean squared gradient norm at the real samples, so that its weight is the published gamma.
+
+    mean_n ||grad f(real_n)||^2 / 2
+
+    Args:
+        critic_fn: maps a batch (N, ...) to scores (N,).
+        real: samples (N, ...).
+        fake, key: not used; the arguments make penalties interchangeable.
+
+    Returns:
+        The mean over the samples, a scalar; the half is in it, gamma is not.
+
+    Source: Mescheder et al. 2018, eq. 9, https://arxiv.org/abs/1801.04406.
+    """
+    del fake, key
+    return _half_mean_square(critic_fn, real)
+
+
+def r2_penalty(critic_fn: Callable[[Array], Array], real: Array, fake: Array, key: Key) -> Array:
+    """Half the mean squared gradient norm at the fake samples: ``r1_penalty`` on the other side.
+
+    mean_n ||grad f(fake_n)||^2 / 2
+
+    Args, returned value and source are those of ``r1_penalty`` (its eq. 10).
+    """
+    del real, key
+    return _half_mean_square(critic_fn, fake)
+
+
+def _keys_per_sample(key, num):
     keys = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     keys = jax.random.split(keys, num) if keys.ndim == 0 else keys
     if keys.shape != (num,):
         raise ValueError(f'key must be one key or one per sample ({num},), got {keys.shape}')
-    weights = jax.vmap(lambda k: jax.random.uniform(k, dtype=real.dtype))(keys)
-    weights = weights.reshape((num,) + (1,) * (real.ndim - 1))
-    excess = gradient_norms(critic_fn, weights * real + (1 - weights) * fake) - target
-    if one_sided:
-        excess = jax.nn.relu(excess)
-    return jnp.mean(excess**2)
+    return keys
+
+
+def _distance_from(target, critic_fn, x, one_sided):
+    excess = gradient_norms(critic_fn, x) - target
+    return jnp.mean((jax.nn.relu(excess) if one_sided else excess) ** 2)
+
+
+def _half_mean_square(critic_fn, x):
+    return 0.5 * jnp.mean(jnp.sum(_gradients(critic_fn, x) ** 2, axis=tuple(range(1, x.ndim))))
+
+
+def _gradients(critic_fn, x):
+    gradients = jax.grad(lambda batch: jnp.sum(critic_fn(batch)))(x)
+    return gradients.astype(jnp.promote_types(gradients.dtype, jnp.float32))

@@ -4,6 +4,7 @@ import dataclasses
 
 from absl import flags
 
+from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
 
@@ -21,15 +22,17 @@ _HELP = {
     'latent': 'distribution of the latent vector: normal or uniform',
     'critic_norm': 'normalisation in the critic: none, batch or layer',
     'objective': 'wasserstein, minimax, non_saturating, hinge or least_squares',
-    'constraint': 'what keeps the critic Lipschitz: none, clip, gradient_penalty or one_sided_penalty',
+    'label_smoothing': 'how far below 1 the target of real images lies (minimax, non_saturating); that of fake stays 0',
+    'constraint': f'what keeps the critic Lipschitz: {", ".join(CONSTRAINTS)}',
     'clip': 'largest absolute value of a critic weight',
-    'penalty_weight': 'factor of the penalty in the critic loss',
+    'penalty_weight': 'factor of the penalty in the critic loss; for r1 and r2 the gamma of gamma/2 E|grad|^2',
+    'instance_noise': 'deviation of the noise on all that the critic sees, falling linearly to 0 over decay_steps',
     'optimizer': 'adam or rmsprop',
     'generator_lr': "the generator's learning rate",
     'critic_lr': "the critic's learning rate",
     'beta1': 'decay of the mean of gradients (adam)',
     'beta2': 'decay of the mean of squared gradients (adam)',
-    'decay_steps': 'generator updates over which the learning rates fall linearly to 0; 0: constant',
+    'decay_steps': 'generator updates over which learning rates and instance noise fall linearly to 0; 0: constant',
     'n_critic': 'critic updates per generator update',
     'critic_warmup': '100 critic updates for each of the first 25 generator updates and for every 500th',
     'steps': 'generator updates after which training is done',

@@ -11,6 +11,14 @@ REFUSED = [
     ('wgan', {'clip': -0.01}, 'clip=-0.01 must be a positive number'),
     ('wgan', {'clip': float('nan')}, 'clip=nan'),
     ('wgan_gp', {'penalty_weight': -1.0}, 'penalty_weight=-1.0'),
+    (
+        'wgan',
+        {'constraint': 'weight_decay'},
+        'constraint=weight_decay is unknown; there are: none, clip, gradient_penalty',
+    ),
+    ('dcgan', {'instance_noise': -0.1}, 'instance_noise=-0.1 must be a number >= 0'),
+    ('dcgan', {'label_smoothing': 1.0}, r'label_smoothing=1.0 must lie in \[0, 1\)'),
+    ('wgan', {'label_smoothing': 0.1}, 'label_smoothing has no effect with objective=wasserstein'),
     ('wgan', {'penalty_weight': 10.0}, 'penalty_weight has no effect with constraint=clip'),
     ('wgan_gp', {'clip': 0.01}, 'clip has no effect with constraint=gradient_penalty'),
     ('wgan', {'beta1': 0.5}, 'beta1 has no effect with optimizer=rmsprop'),
@@ -50,6 +58,11 @@ def test_a_flag_overrides_its_own_setting_only():
 PUBLISHED = {
     'wgan': ('wasserstein', 'clip', 'rmsprop', 5e-5, None, 5, 64),
     'wgan_gp': ('wasserstein', 'gradient_penalty', 'adam', 1e-4, 0.0, 5, 64),
+    'wgan_lp': ('wasserstein', 'one_sided_penalty', 'adam', 1e-4, 0.0, 5, 64),
+    'dragan': ('minimax', 'dragan', 'adam', 2e-4, 0.5, 1, 64),
+    'r1': ('non_saturating', 'r1', 'rmsprop', 1e-4, None, 1, 64),
+    'hinge': ('hinge', 'none', 'rmsprop', 2e-4, None, 1, 64),
+    'lsgan': ('least_squares', 'none', 'adam', 1e-3, 0.5, 1, 64),
     'dcgan': ('non_saturating', 'none', 'adam', 2e-4, 0.5, 1, 128),
     'dcgan_minimax': ('minimax', 'none', 'adam', 2e-4, 0.5, 1, 128),
 }

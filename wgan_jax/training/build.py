@@ -6,7 +6,7 @@ from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
-from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.objectives import OBJECTIVES, label_smoothed
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import Settings
@@ -46,9 +46,12 @@ def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None
         (GAN, Hyperparameters).
     """
     optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
+    objective = OBJECTIVES[settings.objective]
+    if settings.label_smoothing:
+        objective = label_smoothed(settings.objective, settings.label_smoothing)
     gan = GAN(
         networks=build_networks(settings, channels, conv_form=conv_form),
-        objective=OBJECTIVES[settings.objective],
+        objective=objective,
         constraint=CONSTRAINTS[settings.constraint],
         optimizers=Players(optimizer, optimizer),
         augmentation=AUGMENTATIONS[settings.augment],
@@ -57,6 +60,7 @@ def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None
         n_critic=settings.n_critic,
         critic_warmup=settings.critic_warmup,
         decay_steps=settings.decay_steps,
+        instance_noise=settings.instance_noise,
         ema_decay=settings.ema_decay,
     )
     hyperparameters = Hyperparameters(

@@ -24,6 +24,9 @@ class Role(enum.IntEnum):
     PENALTY = 7
     SAMPLE = 8
     REAL = 9
+    NOISE_REAL = 10
+    NOISE_FAKE = 11
+    NOISE_GENERATED = 12
 
 
 def role_key(seed: Array | int, role: Role) -> Key:

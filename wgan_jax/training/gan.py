@@ -47,7 +47,10 @@ class GAN:
         batch_size: examples in a batch, over all devices.
         n_critic: critic updates per generator update.
         critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
-        decay_steps: generator updates over which both learning rates fall linearly to 0; 0 for constant rates.
+        decay_steps: generator updates over which both learning rates and the instance noise fall linearly to 0; 0
+            for constant ones.
+        instance_noise: standard deviation, at the beginning, of normal noise added to all that the critic sees, real
+            and fake alike (Soenderby et al. 2017); 0 for none.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
         draw: the real examples of a critic update, see ``draws.Draw``.
     """
@@ -62,8 +65,13 @@ class GAN:
     n_critic: int
     critic_warmup: bool = False
     decay_steps: int = 0
+    instance_noise: float = 0.0
     ema_decay: float = 0.999
     draw: Draw = draw_images
+
+    def remaining(self, step: Array | int) -> Array | float:
+        """What is left of learning rates and instance noise at generator update ``step``: from 1 down to 0."""
+        return jnp.maximum(0.0, 1.0 - step / self.decay_steps) if self.decay_steps else 1.0
 
     def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players:
         """Both players' optax transforms at one generator step.
@@ -75,7 +83,7 @@ class GAN:
         Returns:
             Players of ``optax.GradientTransformation``; their states have the same structure at every step.
         """
-        remaining = jnp.maximum(0.0, 1.0 - step / self.decay_steps) if self.decay_steps else 1.0
+        remaining = self.remaining(step)
         generator, critic = (
             make(rate * remaining) for make, rate in zip(self.optimizers, hyperparameters.learning_rate, strict=True)
         )

@@ -10,7 +10,7 @@ from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
-from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
 from wgan_jax.training.optimizers import OPTIMIZERS
 
 CRITIC_NORMS = ('none', 'batch', 'layer')
@@ -22,8 +22,8 @@ class Settings:
     """Everything that decides the numbers a run produces. The train launcher has a flag for each.
 
     ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
-    (0: constant rates). ``image_size`` is 'HxW' in pixels. A field that the others leave without effect keeps its
-    default.
+    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels. A field that the others leave without effect
+    keeps its default.
     """
 
     dataset: str = 'flags'
@@ -36,9 +36,11 @@ class Settings:
     latent: str = 'normal'
     critic_norm: str = 'batch'
     objective: str = 'wasserstein'
+    label_smoothing: float = 0.0
     constraint: str = 'none'
     clip: float = 0.01
     penalty_weight: float = 10.0
+    instance_noise: float = 0.0
     optimizer: str = 'adam'
     generator_lr: float = 1e-4
     critic_lr: float = 1e-4
@@ -112,9 +114,10 @@ def validate(settings: Settings) -> None:
         _require(settings, name, getattr(settings, name) >= 1, 'must be at least 1')
     for name in ('clip', 'generator_lr', 'critic_lr'):
         _require(settings, name, 0 < getattr(settings, name) < math.inf, 'must be a positive number')
-    for name in ('beta1', 'beta2', 'ema_decay'):
+    for name in ('beta1', 'beta2', 'ema_decay', 'label_smoothing'):
         _require(settings, name, 0 <= getattr(settings, name) < 1, 'must lie in [0, 1)')
-    _require(settings, 'penalty_weight', 0 <= settings.penalty_weight < math.inf, 'must be a number >= 0')
+    for name in ('penalty_weight', 'instance_noise'):
+        _require(settings, name, 0 <= getattr(settings, name) < math.inf, 'must be a number >= 0')
     _require(settings, 'decay_steps', settings.decay_steps >= 0, 'must be >= 0 (0: no decay)')
     _require(settings, 'seed', 0 <= settings.seed < 2**32, 'must lie in [0, 2**32)')
     if settings.arch == 'mlp':
@@ -144,6 +147,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
         unused['clip'] = f'with constraint={settings.constraint}'
     if constraint.penalty is None:
         unused['penalty_weight'] = f'with constraint={settings.constraint}'
+    if settings.objective not in LOGIT_OBJECTIVES:
+        unused['label_smoothing'] = f'with objective={settings.objective}, whose scores are no logits'
     if settings.arch == 'mlp':
         unused['upsampling'] = 'with arch=mlp'
     if settings.optimizer != 'adam':

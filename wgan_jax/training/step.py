@@ -62,6 +62,18 @@ def _augment(augment, keys, images):
     return images if augment is None else augment(keys, images)
 
 
+def _with_noise(gan, state, roles, counter, examples, *batches):
+    """The batches as the critic sees them: each with instance noise of its role, one key per example."""
+    if not gan.instance_noise:
+        return batches
+    deviation = gan.instance_noise * gan.remaining(state.step)
+    all_keys = example_keys(state.seed, roles, counter, examples)
+    return tuple(
+        batch + deviation * jax.vmap(lambda key, shape=batch.shape[1:]: jax.random.normal(key, shape))(keys)
+        for batch, keys in zip(batches, all_keys, strict=True)
+    )
+
+
 def _scores(gan, params, network_state, images, axis_name):
     variables = Variables(params, network_state)
     return gan.networks.critic.apply(variables, images, train=True, axis_name=axis_name)
@@ -81,7 +93,7 @@ def _score_pair(gan, params, network_state, real, fake, axis_name):
 def draw_batches(
     gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
 ) -> tuple[Array, Array, Array]:
-    """What critic update ``counter`` sees: a real and a generated batch (N, H, W, C), augmented, and a key for each.
+    """What critic update ``counter`` sees: a real and a generated batch (N, H, W, C), augmented and noisy, and keys.
 
     Args:
         gan: what is trained.
@@ -100,7 +112,10 @@ def draw_batches(
     fake, _ = _generate(gan, state, state.params.generator, latent_keys, axis_name)
     real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
     real = _augment(gan.augmentation.real, real_keys, real)
-    return real, _augment(gan.augmentation.fake, fake_keys, fake), penalty_keys
+    fake = _augment(gan.augmentation.fake, fake_keys, fake)
+    noise_roles = (Role.NOISE_REAL, Role.NOISE_FAKE)
+    real, fake = _with_noise(gan, state, noise_roles, counter, examples, real, fake)
+    return real, fake, penalty_keys
 
 
 def critic_update(
@@ -136,6 +151,7 @@ def critic_update(
                 real,
                 fake,
                 penalty_keys,
+                axis_name=axis_name,
             )
             loss = loss + hyperparameters.penalty_weight * penalty
         return loss, (network_state, penalty, wasserstein_estimate(real_scores, fake_scores))
@@ -179,6 +195,7 @@ def generator_gradient(
     def loss_fn(params):
         fake, network_state = _generate(gan, state, params, latent_keys, axis_name)
         fake = _augment(gan.augmentation.fake, augment_keys, fake)
+        (fake,) = _with_noise(gan, state, (Role.NOISE_GENERATED,), counter, examples, fake)
         scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
         return gan.objective.generator_loss(scores), network_state
 
