@@ -70,13 +70,15 @@ REFUSALS = [
     (['--steps=1000000000000'], 'GB for the paths'),
     (['--run=/nowhere'], 'is not the folder of a training run'),
     (['--run=/nowhere', '--steps=3'], 'steps has no effect with --run'),
+    (['--run=/nowhere', '--workdir=/elsewhere'], 'workdir has no effect with --run'),
     (['--count=3'], 'count has no effect without --run'),
 ]
 
 
 @pytest.mark.parametrize('flags, message', REFUSALS)
 def test_what_cannot_be_used_gets_one_line_and_status_2(flags, message, tmp_path):
-    code, out, err = launch('game', *flags, f'--workdir={tmp_path / "x"}')
+    own = [] if flags[0].startswith('--run') else [f'--workdir={tmp_path / "x"}']
+    code, out, err = launch('game', *flags, *own)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1 and not out
     assert not (tmp_path / 'x').exists()
 

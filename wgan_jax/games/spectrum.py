@@ -56,7 +56,8 @@ def leading_eigenvalues(
         seed: of the first vector.
 
     Returns:
-        Those that have converged: real and ascending if symmetric, else complex, largest modulus first.
+        Those that have converged, real and ascending if symmetric, else complex, the largest modulus first. None where
+        the iteration breaks down, as it does on a map of very low rank.
     """
     from scipy.sparse import linalg  # takes a while to import
 
@@ -74,6 +75,8 @@ def leading_eigenvalues(
         values = linalg.eigsh(operator, which='BE', **options) if symmetric else linalg.eigs(operator, **options)
     except linalg.ArpackNoConvergence as error:
         values = error.eigenvalues
+    except linalg.ArpackError:  # the iteration ended in a subspace: the map has fewer eigenvalues that are not 0
+        values = np.zeros(0, complex)
     return np.sort(values.real) if symmetric else _by_modulus(values)
 
 
@@ -83,15 +86,17 @@ def leading_spectrum(
     *,
     count: int = 8,
     seed: int = 0,
+    dense_limit: int = 256,
     on_product: Callable[[], None] = lambda: None,
 ) -> Spectrum:
     """The leading eigenvalues of J and of its two parts at a point.
 
     Args:
         game: the game, of any size.
-        players: the point, of n numbers in all; up to n = 64 the dense Jacobian is taken apart instead.
+        players: the point, of n numbers in all.
         count: eigenvalues wanted of each matrix; fewer are returned where some do not converge.
         seed: of the vectors that the iterations begin with.
+        dense_limit: up to so many numbers the dense Jacobian is taken apart instead, exactly.
         on_product: called after every product, to show progress.
 
     Returns:
@@ -103,7 +108,7 @@ def leading_spectrum(
     if count < 1:
         raise ValueError(f'count={count} must be at least 1')
     flat, unravel = ravel_pytree(players)
-    if flat.size <= max(64, 2 * count + 2):
+    if flat.size <= max(dense_limit, 2 * count + 2):
         return _dense_spectrum(np.asarray(jax.jit(lambda w: jacobian(game, w))(players)), count)
 
     # The point is an argument, not a constant of the program: a GAN's parameters would be folded into it.
