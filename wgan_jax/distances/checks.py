@@ -22,7 +22,7 @@ def is_traced(*arrays: Any) -> bool:
 
 def as_floats(*arrays: Any) -> list[Array]:
     """The arrays as JAX arrays of one floating-point type, float32 or wider."""
-    arrays = [array if isinstance(array, jax.Array) else np.asarray(array) for array in arrays]
+    arrays = [np.asarray(array) if isinstance(array, (list, tuple)) else array for array in arrays]
     dtype = jnp.result_type(*arrays)
     if not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.result_type(float)

@@ -182,8 +182,9 @@ def earth_moves(p: Array, q: Array) -> EarthMoves:
     """
     if np.ndim(p) != 1 or np.ndim(q) != 1:
         raise ValueError(f'p {np.shape(p)} and q {np.shape(q)} must have one axis to list their moves')
-    _check_masses(p, q)
     p, q = np.asarray(p, float), np.asarray(q, float)
+    checks.check_bins(p, q)
+    _check_masses(p, q)
     surplus = np.cumsum(p - q)
     excess, need = np.maximum(p - q, 0), np.maximum(q - p, 0)
     smallest = 1e-12 * max(p.sum(), q.sum())  # what rounding leaves behind is no move
