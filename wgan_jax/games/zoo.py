@@ -4,6 +4,7 @@ A new one is a function that returns a Game, and a line in GAMES.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -129,6 +130,9 @@ def _gaussian_mean() -> Example:
 
 def _dirac(**options: Any) -> Example:
     return Example(dirac_gan(**options), _numbers(1, -1), _numbers(0, 0), not options.get('gradient_penalty'))
+
+
+_dirac.__signature__ = inspect.signature(dirac_gan)  # what reads the options' names finds them
 
 
 GAMES: dict[str, Callable[..., Example]] = {
