@@ -63,8 +63,8 @@ def sliding(path: Path, a: dict[str, np.ndarray]) -> None:
     for axis, name in zip(axes[2], NAMES, strict=True):
         axis.plot(a['delta_slope'], a[f'{name}_log10_slope'], color=COLOURS[name])
         far = a[f'{name}_log10_slope'][-1]
-        axis.annotate(f'10^{far:.0f} at 100' if far < -1 else f'{10**far:.0f} at 100', (100, far), (-42, 6) if far < -1 else (0, 8),
-                      textcoords='offset points', ha='right', fontsize='small')  # fmt: skip
+        label, shift = (f'10^{far:.0f} at 100', (-42, 6)) if far < -1 else (f'{10**far:.0f} at 100', (0, 8))
+        axis.annotate(label, (100, far), shift, textcoords='offset points', ha='right', fontsize='small')
         axis.set(xlabel='distance of the means', ylim=(-600, 60) if far < -1 else (-3, 3))
         axis.set_title(f'slope of {NAMES[name]}', fontsize='medium')
         axis.axhline(0, color='0.6', linewidth=0.8, linestyle='--')
@@ -120,8 +120,8 @@ def parallel_lines(path: Path, a: dict[str, np.ndarray], noises: tuple[float, ..
     figure.suptitle('Parallel lines: a distance that jumps and one that does not', fontsize='x-large')
     _save(path, figure, (
         'Points uniform on the segment x = 0 against points on x = offset. Bare, TV, KL and JS are constant or '
-        'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on both makes '
-        'them smooth, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| with and '
+        'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on both '
+        'makes them smooth, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| with and '
         'without noise (the three lines lie on each other), and its critic has slope 1 between the lines.'
     ))  # fmt: skip
 
@@ -233,8 +233,8 @@ def directions(path: Path, a: dict[str, np.ndarray], width: float) -> None:
     figure.suptitle('KL has a direction, JS has none', fontsize='x-large')
     _save(path, figure, (
         'Equal means, unequal widths. KL(q || p) weighs where q is and punishes q for reaching beyond p; KL(p || q) '
-        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the dashed line '
-        'lies on the other). With equal widths and unequal means, KL too is the same both ways: that shows nothing.'
+        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the dashed '
+        'line lies on the other). With equal widths and unequal means, KL too is the same both ways: that shows nothing.'
     ))  # fmt: skip
 
 
