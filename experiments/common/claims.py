@@ -1,0 +1,222 @@
+"""Every claim of the field that this project checks: what is claimed, what theory says, what was measured."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Results = Mapping[str, Any]
+
+
+class Claim(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        topic: what it belongs to.
+        text: the claim.
+        theory: what theory says of the number measured, as a person reads it.
+        launcher: whose results.json holds the number.
+        measure: ``measure(results) -> number`` of that results.json; KeyError and TypeError mean not measured.
+        lowest, highest: the claim holds when the number lies in this closed interval.
+        unit: of the number, as a person reads it.
+    """
+
+    topic: str
+    text: str
+    theory: str
+    launcher: str
+    measure: Callable[[Results], float]
+    lowest: float = -math.inf
+    highest: float = math.inf
+    unit: str = ''
+
+
+def near(value: float, tolerance: float) -> dict[str, float]:
+    """The interval of a claim that a number equals a value."""
+    return {'lowest': value - tolerance, 'highest': value + tolerance}
+
+
+def _update(results: Results, name: str) -> Results:
+    return next(row for row in results['runs'] if row['update'] == name)
+
+
+_MULTIPLIERS = (  # the rules that multiply d + i g by one number a step, so that the rate is exact at every step
+    'simultaneous', 'extragradient', 'proximal', 'implicit_midpoint', 'consensus', 'symplectic_adjustment',
+    'competitive', 'lookahead', 'runge_kutta',
+)  # fmt: skip
+
+
+def _worst_rate(results: Results) -> float:
+    """Largest difference of the fitted and the predicted rate over the rules that have one multiplier."""
+    rows = [_update(results, name) for name in _MULTIPLIERS]
+    return max(abs(row['fitted_rate'] - row['predicted_rate']) for row in rows)
+
+
+def _at(results: Results, key: str, delta: float) -> float:
+    sliding = results['sliding']
+    return sliding[key][sliding['delta'].index(delta)]
+
+
+def _longest_trained(results: Results) -> Results:
+    return results[max(results, key=lambda name: int(name.split('_')[1]))]
+
+
+_D, _G, _P, _V, _Q = 'distances', 'game', 'discriminator', 'vanishing_gradients', 'loss_quality'
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        'The g·d game', 'Simultaneous gradient steps from (1, 1) with step size 0.1 spiral outwards: g² + d² after 100',
+        '2 · 1.01¹⁰⁰ = 5.409627659', _G,
+        lambda r: sum(v**2 for v in _update(r, 'simultaneous')['final'].values()), **near(5.40962765884, 1e-6),
+    ),
+    Claim(
+        'The g·d game', 'Extragradient converges there: distance to the equilibrium after 100 steps',
+        '√2 · 0.9950376877¹⁰⁰ = 0.8599397', _G,
+        lambda r: _update(r, 'extragradient')['distance_end'], **near(0.85993975, 1e-5),
+    ),
+    Claim(
+        'The g·d game', 'Optimistic steps converge there: distance after 100 steps', '0.8599852788', _G,
+        lambda r: _update(r, 'optimistic')['distance_end'], **near(0.8599852788, 1e-7),
+    ),
+    Claim(
+        'The g·d game', 'Rules with one multiplier grow or shrink at its size: largest difference of measured and '
+        'predicted rate over nine rules', '0', _G, _worst_rate, **near(0.0, 1e-9),
+    ),
+    Claim(
+        'Optimal discriminator', 'A discriminator trained between two Gaussians becomes D* = p_r / (p_r + p_g): '
+        'largest error where 99.9 % of the mass lies', '0', _P, lambda r: r['largest_error_of_d'], **near(0.0, 0.02),
+    ),
+    Claim(
+        'Optimal discriminator', 'The value that it reaches is 2 JS - log 4: relative error of the JS divergence that '
+        'follows', '0', _P, lambda r: r['js_relative_error'], **near(0.0, 0.02),
+    ),
+    Claim(
+        'Discriminator against critic', 'A critic with a gradient penalty is close to linear between the modes: '
+        'largest slope over smallest', '1 for the best critic', _P,
+        lambda r: r['gradient_penalty']['slope_ratio_between_means'], 1.0, 1.5,
+    ),
+    Claim(
+        'Discriminator against critic', 'An orthonormal critic finds W1: estimate over its largest slope, over W1', '1',
+        _P, lambda r: r['orthonormal']['estimate_over_slope'] / r['w1'], **near(1.0, 0.02),
+    ),
+    Claim(
+        'Discriminator against critic', 'Clipping uses its Lipschitz constant badly: estimate over largest slope, over '
+        'W1', 'at most 1', _P, lambda r: r['clip']['estimate_over_slope'] / r['w1'], 0.0, 1.0,
+    ),
+    Claim(
+        'Vanishing gradients', 'A fresh discriminator tells the generator\'s images from real ones: its accuracy', '1',
+        _V, lambda r: _longest_trained(r)['final_accuracy'], 0.999, 1.0,
+    ),
+    Claim(
+        'Vanishing gradients', 'and the minimax gradient falls', 'towards 0; published: up to 5 orders of magnitude',
+        _V, lambda r: _longest_trained(r)['minimax_gradient_fall_from_largest'], 3.0, unit='orders of magnitude',
+    ),
+    Claim(
+        'Vanishing gradients', 'while -log D gives a gradient that grows', 'more than 0', _V,
+        lambda r: _longest_trained(r)['non_saturating_gradient_rise'], 0.0, unit='orders of magnitude',
+    ),
+    Claim(
+        'Vanishing gradients', 'and a critic\'s under clipping stays within one order', 'at most 1', _V,
+        lambda r: _longest_trained(r)['clip_gradient_span'], 0.0, 1.0, 'orders of magnitude',
+    ),
+    Claim(
+        'Vanishing gradients', 'and so does one\'s under a gradient penalty', 'at most 1', _V,
+        lambda r: _longest_trained(r)['gradient_penalty_gradient_span'], 0.0, 1.0, 'orders of magnitude',
+    ),
+    Claim(
+        'Distances', 'JS levels off between Gaussians 5 standard deviations apart', '0.6759425774 nats', _D,
+        lambda r: _at(r, 'js', 5.0), **near(0.6759425774, 1e-8), unit='nats',
+    ),
+    Claim(
+        'Distances', 'At 100 it differs from log 2 by less than any float64: log of the difference', '-1253.687124', _D,
+        lambda r: _at(r, 'log_of_log2_minus_js', 100.0), **near(-1253.687124, 1e-4),
+    ),
+    Claim(
+        'Distances', 'and so does its slope: log of the minimax slope', '-1249.774702', _D,
+        lambda r: _at(r, 'log_of_minimax_slope', 100.0), **near(-1249.774702, 1e-4),
+    ),
+    Claim(
+        'Distances', 'KL does not level off: δ²/2 at 25', '312.5 nats', _D, lambda r: _at(r, 'kl', 25.0),
+        **near(312.5, 1e-9), unit='nats',
+    ),
+    Claim('Distances', 'W1 is the distance itself', '100', _D, lambda r: _at(r, 'w1', 100.0), **near(100.0, 1e-9)),
+    Claim(
+        'Distances', 'KL depends on its direction where widths differ (1 and 2): difference of the two', '0.4887', _D,
+        lambda r: r['directions']['kl_reversed'] - r['directions']['kl'], **near(0.4887056388801, 1e-9), unit='nats',
+    ),
+    Claim(
+        'Distances', 'and JS does not', '0', _D, lambda r: r['directions']['js_reversed'] - r['directions']['js'],
+        **near(0.0, 1e-9), unit='nats',
+    ),
+    Claim(
+        'Parallel lines', 'JS between two lines apart is log 2 however far', '0.6931471806 nats', _D,
+        lambda r: r['parallel_lines']['js'][0], **near(math.log(2), 1e-9), unit='nats',
+    ),
+    Claim(
+        'Parallel lines', 'W1 is |θ|: over the offset', '1', _D,
+        lambda r: r['parallel_lines']['w1'][0] / abs(r['parallel_lines']['offset']), **near(1.0, 1e-9),
+    ),
+    Claim(
+        'Parallel lines', 'Instance noise makes JS finite information again (noise 0.3, lines 0.5 apart)',
+        'below log 2', _D, lambda r: r['parallel_lines']['js'][-1], 0.0, math.log(2) - 0.1, 'nats',
+    ),
+    Claim(
+        'Earth mover', '[5, 2, 2, 5] to [3, 3, 5, 3] costs', '5', _D, lambda r: r['piles']['examples'][0]['work'],
+        **near(5.0, 1e-12), unit='unit steps',
+    ),
+    Claim(
+        'Earth mover', '[3, 2, 1, 4] to [1, 2, 4, 3] costs', '5', _D, lambda r: r['piles']['examples'][1]['work'],
+        **near(5.0, 1e-12), unit='unit steps',
+    ),
+    Claim(
+        'Duality', 'Primal and dual of optimal transport agree: gap', '0', _D,
+        lambda r: r['clouds']['primal'] - r['clouds']['dual'], **near(0.0, 1e-9),
+    ),
+    Claim(
+        'Duality', 'for a potential that is 1-Lipschitz: its constant', '1', _D, lambda r: r['clouds']['lipschitz'],
+        0.0, 1.0 + 1e-9,
+    ),
+    Claim(
+        'Gradient descent on a distance', 'Under JS a line that is off does not move: largest displacement', '0', _D,
+        lambda r: max(abs(a - b) for a, b in
+                      zip(r['slide_home']['line_js_end'], r['slide_home']['start'], strict=True)),
+        **near(0.0, 1e-9),
+    ),
+    Claim(
+        'Loss and quality', 'The Wasserstein estimate falls as samples improve (DCGAN generator): rank correlation',
+        '1 if they fall together', _Q, lambda r: r['wgan_dcgan']['spearman'], 0.8, 1.0,
+    ),
+    Claim(
+        'Loss and quality', 'also with an MLP generator', '1 if they fall together', _Q,
+        lambda r: r['wgan_mlp']['spearman'], 0.8, 1.0,
+    ),
+    Claim(
+        'Loss and quality', 'The JS estimate of a standard GAN does not', 'no correlation promised', _Q,
+        lambda r: r['gan_dcgan']['spearman'], -1.0, 0.5,
+    ),
+)  # fmt: skip
+
+
+def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dict[str, Any]]:
+    """Measures every claim.
+
+    Args:
+        claims: the rows.
+        results: the results.json of each launcher that ran.
+
+    Returns:
+        For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number),
+        the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None where not measured).
+    """
+    rows = []
+    for claim in claims:
+        try:
+            measured = float(claim.measure(results[claim.launcher]))
+        except (KeyError, TypeError, StopIteration, IndexError, ValueError):
+            measured = None
+        held = None if measured is None else bool(claim.lowest <= measured <= claim.highest)
+        bounds = {name: v if math.isfinite(v := getattr(claim, name)) else None for name in ('lowest', 'highest')}
+        rows.append(
+            {'topic': claim.topic, 'claim': claim.text, 'theory': claim.theory, 'launcher': claim.launcher,
+             'measured': measured, 'unit': claim.unit, **bounds, 'held': held}
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,162 @@
+"""Reproduce: runs every launcher, checks every claim, and writes one page with the figures and the numbers.
+
+Launchers that are done already are not run again: a run that was stopped goes on where it was.
+"""
+
+import contextlib
+import datetime
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments.common import launcher  # before JAX: it prepares its environment
+
+from tqdm import tqdm  # isort: skip
+
+from experiments.common.claims import CLAIMS, check
+from experiments.common.page import Section, write_page
+from wgan_jax.files import read_json, write_json
+
+SIZE = flags.DEFINE_string('size', 'quick', 'quick: at most 20 minutes on two cores; full: what the launchers are for.')
+ONLY = flags.DEFINE_list('only', None, 'Which launchers to run (default: all).')
+
+
+class Job(NamedTuple):
+    """One launcher: its question, what to see, and its flags at each size."""
+
+    title: str
+    look: str
+    quick: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+
+
+JOBS = {
+    'distances': Job(
+        'Why the Wasserstein distance?',
+        'Distances between distributions that slide apart: TV and JS level off and tell nothing of the way, KL grows '
+        'or is infinite, W1 is the way itself.',
+    ),
+    'game': Job(
+        'Why does a two-player game not settle?',
+        'Each player steps along its own gradient, and together they spiral; other rules on the same game converge.',
+    ),
+    'discriminator': Job(
+        'Discriminator against critic',
+        'Both trained to optimality between two Gaussians: the discriminator saturates where the critic stays a line.',
+    ),
+    'vanishing_gradients': Job(
+        'Why do gradients vanish?',
+        'The better a discriminator, the smaller the minimax gradient; a Wasserstein critic keeps pointing the way.',
+        quick=('--fast', '--iterations=400', '--generator_steps=100,1000'),
+    ),
+    'loss_quality': Job(
+        'Does the loss mean something?',
+        'The Wasserstein estimate falls together with the distance of the samples; the standard loss does not.',
+        quick=('--steps=500',), full=('--width=16', '--steps=3000'),
+    ),
+}  # fmt: skip
+
+
+def main() -> int:
+    """Runs what is not done, checks the claims, writes the page; returns the exit status."""
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            if SIZE.value not in ('quick', 'full'):
+                raise ValueError(f'size={SIZE.value} is unknown; there are: quick, full')
+            names = ONLY.value or list(JOBS)
+            for name in names:
+                if name not in JOBS:
+                    raise ValueError(f'only={name} is unknown; there are: {", ".join(JOBS)}')
+            seed = launcher.seed()
+            workdir = held.enter_context(launcher.results_folder('reproduce'))
+        environment = launcher.environment()
+        write_json(
+            workdir / 'config.json',
+            {'launcher': 'reproduce', 'flags': {'size': SIZE.value, 'only': names, 'seed': seed}, **environment},
+        )
+        failed = _run_all(names, seed, workdir)
+        results = {name: read_json(path) for name in JOBS if (path := workdir / name / 'results.json').exists()}
+        rows = check(CLAIMS, results)
+        write_json(workdir / 'claims.json', rows)
+        versions = environment['versions']
+        made = (
+            f'{datetime.date.today()}, size {SIZE.value}, seed {seed}, {os.cpu_count()} cores, '
+            f'{", ".join(environment["devices"])}, jax {versions["jax"]}, Python {versions["python"]}'
+        )
+        write_page(workdir / 'index.html', [_section(name, seed, workdir) for name in names], rows, made)
+        counts = {
+            'held': sum(row['held'] is True for row in rows),
+            'did_not_hold': sum(row['held'] is False for row in rows),
+            'not_measured': sum(row['held'] is None for row in rows),
+        }
+        write_json(workdir / 'results.json', {**counts, 'failed_launchers': failed})
+    for row in rows:
+        if row['held'] is False:
+            print(f'did not hold ({row["launcher"]}): {row["claim"]}: {row["measured"]:.4g}, theory {row["theory"]}')
+    print(
+        f'{counts["held"]} claims held, {counts["did_not_hold"]} did not, {counts["not_measured"]} were not measured. '
+        f'Open {workdir}/index.html; the numbers are in {workdir}/claims.json'
+    )
+    return 1 if failed else 0
+
+
+def _arguments(name: str, seed: int, workdir: Path) -> list[str]:
+    return [name, f'--workdir={workdir / name}', f'--seed={seed}', *getattr(JOBS[name], SIZE.value)]
+
+
+def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
+    """Runs the launchers that are not done with these arguments; the names of those that failed."""
+    failed = []
+    with tqdm(names, unit=' launchers') as bar:
+        for name in bar:
+            bar.set_description(name)
+            arguments, record = _arguments(name, seed, workdir), workdir / f'{name}.json'
+            if record.exists() and read_json(record)['arguments'] == arguments:
+                continue
+            (workdir / name / 'results.json').unlink(missing_ok=True)  # of other arguments
+            began = time.monotonic()
+            if (status := _run(name, arguments[1:], workdir / f'{name}.log')) == 0:
+                write_json(record, {'arguments': arguments, 'minutes': (time.monotonic() - began) / 60})
+                continue
+            record.unlink(missing_ok=True)
+            tqdm.write(f'reproduce: {name} failed with status {status}; see {workdir}/{name}.log', file=sys.stderr)
+            failed.append(name)
+    return failed
+
+
+def _run(name: str, arguments: list[str], log: Path) -> int:
+    command = [sys.executable, '-P', '-m', f'experiments.{name}', *arguments]
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    with log.open('w') as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
+def _section(name: str, seed: int, workdir: Path) -> Section:
+    job, folder, record = JOBS[name], workdir / name, workdir / f'{name}.json'
+    flags_given = ' '.join([*getattr(job, SIZE.value), *([f'--seed={seed}'] if seed else [])])
+    return Section(
+        name=name,
+        title=job.title,
+        look=job.look,
+        command=f'./launch.sh {name} {flags_given}'.strip(),
+        figures=sorted(folder.glob('*.png')),
+        minutes=_minutes(read_json(record)) if record.exists() else None,
+    )
+
+
+def _minutes(record: dict[str, Any]) -> float:
+    return float(record['minutes'])
+
+
+if __name__ == '__main__':
+    launcher.run(main)
