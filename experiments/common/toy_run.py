@@ -1,0 +1,232 @@
+"""Trains the runs of a sweep and looks at them at regular moments, with fresh samples."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from wgan_jax.data import synthetic
+from wgan_jax.data.synthetic import Density
+from wgan_jax.distances import wasserstein_exact
+from wgan_jax.metrics import mode_coverage
+from wgan_jax.objectives import wasserstein_estimate
+from wgan_jax.penalties import gradient_norms
+from wgan_jax.training.draws import Role, role_key
+from wgan_jax.training.gan import GAN
+from wgan_jax.training.state import TrainState
+from wgan_jax.training.step import Metrics
+from wgan_jax.training.sweep import Sweep, map_runs
+from wgan_jax.types import Array, Key, Variables
+
+CURVE_SAMPLES = 512  # a side, for the exact distance during training
+FINAL_SAMPLES = 2048  # a side, at the end
+MODE_SAMPLES = 2500  # as in the published tables
+SECONDS_PER_CALL = 2.0
+
+
+class Look(NamedTuple):
+    """One run at one moment.
+
+    Attributes:
+        samples: of the averaged generator, (n, d).
+        estimate: E f(real) - E f(fake) of the critic, on fresh samples of either side.
+        slope: the largest gradient norm of the critic on those samples and between them: a lower bound of its
+            Lipschitz constant.
+        fake: those samples of the generator that the critic is trained against, (CURVE_SAMPLES, d).
+        captured, high_quality, reverse_kl: mode coverage of the averaged generator; 0 where there are no modes.
+    """
+
+    samples: Array
+    estimate: Array
+    slope: Array
+    fake: Array
+    captured: Array
+    high_quality: Array
+    reverse_kl: Array
+
+
+def look(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -> Look:
+    """Looks at one run; pure.
+
+    Args:
+        gan, density: what is trained, on what.
+        state: of the run.
+        real: fresh real samples, (n, d).
+        key: of the fresh latents.
+
+    Returns:
+        A Look.
+    """
+    fake_key, sample_key, between_key = jax.random.split(key, 3)
+
+    def generate(variables, key, num):
+        latents = jax.vmap(gan.latent)(jax.random.split(key, num))
+        return gan.networks.generator.apply(variables, latents, train=False)[0]
+
+    def critic_fn(x):
+        variables = Variables(state.params.critic, state.network_state.critic)
+        return gan.networks.critic.apply(variables, x, train=False)[0]
+
+    fake = generate(Variables(state.params.generator, state.network_state.generator), fake_key, len(real))
+    weights = jax.random.uniform(between_key, (len(real), 1))
+    points = jnp.concatenate([real, fake, weights * real + (1 - weights) * fake])
+    samples = generate(state.ema, sample_key, MODE_SAMPLES)
+    coverage = (jnp.int32(0), jnp.float32(0), jnp.float32(0))
+    if density.modes is not None:
+        coverage = mode_coverage(samples, density.modes, density.std)[:3]
+    return Look(
+        samples,
+        wasserstein_estimate(critic_fn(real), critic_fn(fake)),
+        jnp.max(gradient_norms(critic_fn, points)),
+        fake,
+        *coverage,
+    )
+
+
+class History(NamedTuple):
+    """T looks at R runs, and the metrics of every step.
+
+    Attributes:
+        step: generator updates at each look, (T,).
+        samples: (T, R, MODE_SAMPLES, d).
+        estimate, slope, captured, high_quality, reverse_kl: (T, R); see Look.
+        distance: exact W1 between fresh real samples and the generator's, CURVE_SAMPLES a side, (T, R).
+        metrics: (steps, R, metrics), as of ``Metrics``.
+        critics: what the critics of the first run were, one Variables a look.
+        seconds: training time, compilation apart; compile_seconds: that of the first call.
+    """
+
+    step: np.ndarray
+    samples: np.ndarray
+    estimate: np.ndarray
+    slope: np.ndarray
+    captured: np.ndarray
+    high_quality: np.ndarray
+    reverse_kl: np.ndarray
+    distance: np.ndarray
+    metrics: np.ndarray
+    critics: list[Variables]
+    seconds: float
+    compile_seconds: float
+
+
+def train_runs(
+    sweep: Sweep, gan: GAN, density: Density, *, steps: int, looks: int, seed: int, exact: bool = True, bar: tqdm
+) -> tuple[TrainState, History]:
+    """Trains all runs of a sweep, looking at them at about equal intervals, the first time before any step.
+
+    Args:
+        sweep: of ``gan``.
+        gan, density: what is trained, on what.
+        steps: generator updates.
+        looks: how many, besides the first.
+        seed: of the samples looked at.
+        exact: whether exact distances are computed; they are 0 otherwise.
+        bar: advances by the number of steps.
+
+    Returns:
+        (final states, History).
+    """
+    moments = sorted({round(steps * i / looks) for i in range(looks + 1)})
+    key = role_key(seed, Role.SAMPLE)
+    look_at = jax.jit(
+        lambda states, real, key: map_runs(lambda state: look(gan, density, state, real, key), sweep.group)(states)
+    )
+    draw = jax.jit(lambda key: synthetic.draw(density, key, CURVE_SAMPLES))
+    states, done, seen, critics, distances = sweep.init(), 0, [], [], []
+    rows, seconds, compile_seconds, size = [], 0.0, 0.0, 1
+    for moment in moments:
+        while done < moment:
+            count = min(size, moment - done, sweep.capacity)
+            began = time.perf_counter()
+            states, part = sweep.run(states, count)
+            rows.append(np.asarray(part[:, :count]))
+            took = time.perf_counter() - began
+            if done == 0:
+                compile_seconds = took
+            else:
+                seconds += took
+                size = max(1, min(2 * count, round(SECONDS_PER_CALL * count / took)))
+            done += count
+            bar.update(count)
+        real_key, fake_key = jax.random.split(jax.random.fold_in(key, moment))
+        real = draw(real_key)
+        seen.append(jax.tree.map(np.asarray, look_at(states, real, fake_key)))
+        first = (states.params.critic, states.network_state.critic)
+        critics.append(Variables(*jax.tree.map(lambda leaf: np.asarray(leaf[0]), first)))
+        fakes = seen[-1].fake
+        distances.append([_distance(real, fake) if exact else 0.0 for fake in fakes])
+    stacked = Look(*(np.stack(column) for column in zip(*seen, strict=True)))
+    history = History(
+        step=np.array(moments),
+        distance=np.array(distances),
+        metrics=np.concatenate(rows, axis=1).swapaxes(0, 1),
+        critics=critics,
+        seconds=seconds,
+        compile_seconds=compile_seconds,
+        **{name: value for name, value in stacked._asdict().items() if name != 'fake'},
+    )
+    return states, history
+
+
+def _distance(real: Array, fake: Array) -> float:
+    """Exact W1; NaN for samples of a run that has blown up."""
+    return wasserstein_exact(real, fake) if np.isfinite(fake).all() else float('nan')
+
+
+class Final(NamedTuple):
+    """The end of R runs on larger fresh samples, FINAL_SAMPLES a side.
+
+    Attributes:
+        estimate, slope: of the critic, (R,).
+        distance: exact W1 between the real samples and the generator's, (R,).
+        average_distance: the same for the averaged generator, (R,).
+        floor: exact W1 between two real samples of this size: what sampling alone makes of it.
+    """
+
+    estimate: np.ndarray
+    slope: np.ndarray
+    distance: np.ndarray
+    average_distance: np.ndarray
+    floor: float
+
+
+def final_look(sweep: Sweep, gan: GAN, density: Density, states: TrainState, seed: int) -> Final:
+    """Measures all runs at their end.
+
+    Args:
+        sweep, gan, density: as for ``train_runs``.
+        states: final states.
+        seed: of the samples.
+
+    Returns:
+        A Final.
+    """
+    keys = jax.random.split(jax.random.fold_in(role_key(seed, Role.SAMPLE), 2**31), 3)
+    real, other = (synthetic.draw(density, key, FINAL_SAMPLES) for key in keys[:2])
+    seen = jax.jit(
+        lambda states: map_runs(lambda state: look(gan, density, state, real, keys[2]), sweep.group)(states)
+    )(states)
+    return Final(
+        estimate=np.asarray(seen.estimate),
+        slope=np.asarray(seen.slope),
+        distance=np.array([_distance(real, fake) for fake in np.asarray(seen.fake)]),
+        average_distance=np.array([_distance(real, fake[:FINAL_SAMPLES]) for fake in np.asarray(seen.samples)]),
+        floor=wasserstein_exact(real, other),
+    )
+
+
+def mean_deviation(values: np.ndarray) -> dict[str, float | None]:
+    """Mean and standard deviation (n - 1) over runs, JSON's null where a run is not finite; deviation 0 for one."""
+    values = np.asarray(values, np.float64)
+    if not np.isfinite(values).all():
+        return {'mean': None, 'deviation': None}
+    return {'mean': float(values.mean()), 'deviation': float(values.std(ddof=1)) if len(values) > 1 else 0.0}
+
+
+def column(history: History, name: str) -> np.ndarray:
+    """One of the step metrics by its name, (steps, R)."""
+    return history.metrics[:, :, Metrics._fields.index(name)]

@@ -1,0 +1,113 @@
+"""Toy GANs: the presets on densities of a few dimensions, with multilayer perceptrons."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.data.synthetic import Density
+from wgan_jax.latents import LATENTS
+from wgan_jax.networks import mlp
+from wgan_jax.objectives import OBJECTIVES, label_smoothed
+from wgan_jax.training.draws import draw_from
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.optimizers import OPTIMIZERS
+from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.settings import Settings
+from wgan_jax.types import Array, Network, Players, Variables
+
+# What every toy run has in common: the networks and the batch of the published toy of Gulrajani et al. 2017, narrower.
+_TOY = {
+    'dataset': 'ring', 'arch': 'mlp', 'upsampling': 'transposed', 'critic_norm': 'none', 'width': 128,
+    'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0,
+}  # fmt: skip
+
+# Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.
+_PENALISED = {'penalty_weight': 0.1, 'beta1': 0.5, 'beta2': 0.9}
+
+_CHANGES: dict[str, dict[str, object]] = {
+    'wgan': {},
+    'wgan_gp': _PENALISED,
+    'wgan_lp': _PENALISED,
+    'dcgan': {},
+    'dcgan_minimax': {},
+    'dragan': {},
+    'r1': {},
+    'hinge': {},
+    'lsgan': {},
+    'sngan': {},
+}
+
+TOY_PRESETS: dict[str, Settings] = {
+    name: dataclasses.replace(PRESETS[name], **_TOY, **changes) for name, changes in _CHANGES.items() if name in PRESETS
+}
+
+
+def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[GAN, Hyperparameters]:
+    """The GAN that settings describe on a density: d from its samples, both networks with weights as He et al. draw.
+
+    Args:
+        settings: validated settings with arch 'mlp'; dataset, image size, precision and augmentation are not looked at.
+        density: where real examples come from, anew for every batch.
+        depth: hidden layers of either network.
+
+    Returns:
+        (GAN, Hyperparameters); its steps take ``None`` as data.
+    """
+    optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
+    objective = OBJECTIVES[settings.objective]
+    if settings.label_smoothing:
+        objective = label_smoothed(settings.objective, settings.label_smoothing)
+    shape = (density.dim,)
+    gan = GAN(
+        networks=Players(
+            mlp.generator(shape, latent_dim=settings.latent_dim, width=settings.width, depth=depth, init='he'),
+            mlp.critic(
+                shape,
+                width=settings.width,
+                depth=depth,
+                init='he',
+                weights=CONSTRAINTS[settings.constraint].weights,
+            ),
+        ),
+        objective=objective,
+        constraint=CONSTRAINTS[settings.constraint],
+        optimizers=Players(optimizer, optimizer),
+        augmentation=AUGMENTATIONS['none'],
+        latent=LATENTS[settings.latent](settings.latent_dim),
+        batch_size=settings.batch_size,
+        n_critic=settings.n_critic,
+        critic_warmup=settings.critic_warmup,
+        decay_steps=settings.decay_steps,
+        instance_noise=settings.instance_noise,
+        ema_decay=settings.ema_decay,
+        draw=draw_from(density.sample),
+    )
+    hyperparameters = Hyperparameters(
+        learning_rate=Players(jnp.float32(settings.generator_lr), jnp.float32(settings.critic_lr)),
+        clip=jnp.float32(settings.clip),
+        penalty_weight=jnp.float32(settings.penalty_weight),
+    )
+    return gan, hyperparameters
+
+
+def against(gan: GAN, density: Density) -> GAN:
+    """The same GAN with a generator that has nothing to learn: its samples are those of another density.
+
+    Its critic, trained by ``frozen.frozen_updates``, estimates a distance between two known distributions.
+
+    Args:
+        gan: of which critic, real examples and all else is kept.
+        density: of the fake examples.
+
+    Returns:
+        A GAN whose generator has no parameters and hands its latents through.
+    """
+
+    def apply(variables: Variables, x: Array, *, train: bool, axis_name=None, labels=None) -> tuple[Array, dict]:
+        del train, axis_name, labels
+        return x, variables.state
+
+    generator = Network(lambda key: Variables({}, {}), apply)
+    return dataclasses.replace(gan, networks=gan.networks._replace(generator=generator), latent=density.sample)
