@@ -3,9 +3,10 @@
 The scales are those of the published toy experiments, in which a sample has about unit size.
 """
 
+import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,35 @@ class Density(NamedTuple):
     std: float | None = None
 
 
+class Mixture(NamedTuple):
+    """A Gaussian mixture as arrays, so that one compiled program serves mixtures of any number of modes.
+
+    Attributes:
+        modes: centres, (M, d), of which only the first ``num`` count.
+        num: their number.
+        std: of every mode, in every direction.
+    """
+
+    modes: Array
+    num: Array
+    std: Array
+
+
+def stack_mixtures(densities: Sequence[Density]) -> Mixture:
+    """Densities with modes, of one dimension d, as one Mixture with a leading axis; shorter ones are padded."""
+    most = max(len(density.modes) for density in densities)
+    modes = [np.pad(density.modes, ((0, most - len(density.modes)), (0, 0))) for density in densities]
+    stds = np.array([density.std for density in densities], np.float32)
+    return Mixture(np.stack(modes), np.array([len(density.modes) for density in densities], np.int32), stds)
+
+
+def sample_mixture(mixture: Mixture, key: Key) -> Array:
+    """One sample (d,) of a mixture, the same as ``mixture(...).sample(key)``."""
+    mode_key, noise_key = jax.random.split(key)
+    mode = jnp.asarray(mixture.modes)[jax.random.randint(mode_key, (), 0, mixture.num)]
+    return mode + mixture.std * jax.random.normal(noise_key, mode.shape)
+
+
 def mixture(modes: np.ndarray, std: float) -> Density:
     """Gaussians of equal weight, x = m_k + std * e with k uniform and e ~ N(0, I).
 
@@ -43,14 +73,8 @@ def mixture(modes: np.ndarray, std: float) -> Density:
         A Density with modes.
     """
     modes = np.asarray(modes, np.float32)
-    num, dim = modes.shape
-
-    def sample(key: Key) -> Array:
-        mode_key, noise_key = jax.random.split(key)
-        mode = jnp.asarray(modes)[jax.random.randint(mode_key, (), 0, num)]
-        return mode + std * jax.random.normal(noise_key, (dim,))
-
-    return Density(sample, dim, modes, std)
+    whole = Mixture(modes, np.int32(len(modes)), np.float32(std))
+    return Density(functools.partial(sample_mixture, whole), modes.shape[1], modes, std)
 
 
 def ring() -> Density:

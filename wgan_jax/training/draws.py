@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from wgan_jax.data.images import gather
 from wgan_jax.data.order import batch_indices
-from wgan_jax.types import Array, Key
+from wgan_jax.types import Array, Key, PyTree
 
 
 class Role(enum.IntEnum):
@@ -72,11 +72,12 @@ def draw_points(data: Array, seed: Array, counter: Array, examples: Array, *, ba
     return data[batch_indices(seed, counter, examples, batch_size=batch_size, size=data.shape[0])]
 
 
-def draw_from(sample: Callable[[Key], Array]) -> Draw:
-    """Real examples drawn anew from a density, ``sample(key)`` each; ``data`` is not looked at and may be None."""
+def draw_from(sample: Callable[[PyTree, Key], Array]) -> Draw:
+    """Real examples drawn anew from a density, ``sample(data, key)`` each; ``data`` are its parameters, if any."""
 
-    def draw(data: None, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
-        del data, batch_size
-        return jax.vmap(sample)(*example_keys(seed, (Role.REAL,), counter, examples))
+    def draw(data: PyTree, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
+        del batch_size
+        (keys,) = example_keys(seed, (Role.REAL,), counter, examples)
+        return jax.vmap(lambda key: sample(data, key))(keys)
 
     return draw

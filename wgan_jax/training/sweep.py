@@ -24,10 +24,12 @@ class Runs(NamedTuple):
     Attributes:
         seed: uint32, (R,).
         hyperparameters: leaves (R,).
+        data: what ``gan.draw`` takes, leaves (R, ...), where the runs differ in it; None where they share it.
     """
 
     seed: np.ndarray
     hyperparameters: Hyperparameters
+    data: PyTree = None
 
 
 def combinations(
@@ -110,7 +112,7 @@ def make_sweep(gan: GAN, runs: Runs, data: PyTree = None, *, capacity: int = 512
     Args:
         gan: what is trained.
         runs: how the runs differ.
-        data: the dataset, shared by all, as ``gan.draw`` takes it.
+        data: the dataset, as ``gan.draw`` takes it, where all runs share it.
         capacity: the most steps of one call.
         group: the most runs to batch together; by default what suits the backend. The largest divisor of their number
             up to it is taken.
@@ -120,19 +122,23 @@ def make_sweep(gan: GAN, runs: Runs, data: PyTree = None, *, capacity: int = 512
     """
     group = group_size(len(runs.seed), default_group() if group is None else group)
     runs, data = jax.device_put((runs, data))
-    one = functools.partial(train_steps, gan, capacity=capacity)
+    own_data = runs.data is not None
 
     @functools.partial(jax.jit, donate_argnums=1)
-    def run(hyperparameters, states, data, num_steps):
-        return map_runs(lambda numbers, state: one(numbers, state, data, num_steps), group)(hyperparameters, states)
+    def run(runs, states, data, num_steps):
+        def one(this, state):
+            own = this.data if own_data else data
+            return train_steps(gan, this.hyperparameters, state, own, num_steps, capacity=capacity)
+
+        return map_runs(one, group)(runs, states)
 
     @jax.jit
     def init(runs):
-        return map_runs(lambda seed, numbers: init_state(gan, numbers, seed), group)(runs.seed, runs.hyperparameters)
+        return map_runs(lambda this: init_state(gan, this.hyperparameters, this.seed), group)(runs)
 
     return Sweep(
         init=lambda: init(runs),
-        run=lambda states, num_steps: run(runs.hyperparameters, states, data, np.int32(num_steps)),
+        run=lambda states, num_steps: run(runs, states, data, np.int32(num_steps)),
         group=group,
         capacity=capacity,
     )

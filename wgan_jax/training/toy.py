@@ -82,7 +82,7 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
         decay_steps=settings.decay_steps,
         instance_noise=settings.instance_noise,
         ema_decay=settings.ema_decay,
-        draw=draw_from(density.sample),
+        draw=draw_from(lambda data, key: density.sample(key)),
     )
     hyperparameters = Hyperparameters(
         learning_rate=Players(jnp.float32(settings.generator_lr), jnp.float32(settings.critic_lr)),
