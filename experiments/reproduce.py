@@ -19,7 +19,7 @@ from experiments.common import launcher  # before JAX: it prepares its environme
 from tqdm import tqdm  # isort: skip
 
 from experiments.common.claims import CLAIMS, check
-from experiments.common.page import Section, write_page
+from experiments.common.page import Section, number, write_page
 from wgan_jax.files import read_json, write_json
 
 SIZE = flags.DEFINE_string('size', 'quick', 'quick: at most 20 minutes on two cores; full: what the launchers are for.')
@@ -97,7 +97,9 @@ def main() -> int:
         write_json(workdir / 'results.json', {**counts, 'failed_launchers': failed})
     for row in rows:
         if row['held'] is False:
-            print(f'did not hold ({row["launcher"]}): {row["claim"]}: {row["measured"]:.4g}, theory {row["theory"]}')
+            print(
+                f'did not hold ({row["launcher"]}): {row["claim"]}: {number(row["measured"])}, theory {row["theory"]}'
+            )
     print(
         f'{counts["held"]} claims held, {counts["did_not_hold"]} did not, {counts["not_measured"]} were not measured. '
         f'Open {workdir}/index.html; the numbers are in {workdir}/claims.json'

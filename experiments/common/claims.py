@@ -204,7 +204,7 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
         results: the results.json of each launcher that ran.
 
     Returns:
-        For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number),
+        For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number, a string where it is not finite),
         the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None where not measured).
     """
     rows = []
@@ -217,6 +217,6 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
         bounds = {name: v if math.isfinite(v := getattr(claim, name)) else None for name in ('lowest', 'highest')}
         rows.append(
             {'topic': claim.topic, 'claim': claim.text, 'theory': claim.theory, 'launcher': claim.launcher,
-             'measured': measured, 'unit': claim.unit, **bounds, 'held': held}
+             'measured': measured if measured is None or math.isfinite(measured) else str(measured), 'unit': claim.unit, **bounds, 'held': held}
         )  # fmt: skip
     return rows

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,10 +95,10 @@ def _row(row: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def number(value: float) -> str:
-    """A number as a person reads it, with ten digits at most."""
-    if not math.isfinite(value):
-        return str(value)
+def number(value: float | str) -> str:
+    """A number as a person reads it, with ten digits at most; a string, which stands for inf or nan, as it is."""
+    if isinstance(value, str):
+        return value
     return f'{value:.10g}' if 1e-3 <= abs(value) < 1e7 else f'{value:.3g}'
 
 
