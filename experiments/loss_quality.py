@@ -119,11 +119,15 @@ def main() -> int:
         draw(workdir / 'loss_quality.png', arrays, results, {name: RUNS[name].title for name in names}, strips)
         write_json(workdir / 'results.json', results)
     for name, row in results.items():
-        print(
-            f'{RUNS[name].title}: rank correlation of estimate and distance {row["spearman"]:+.2f}; distance '
-            f'{row["first_distance"]:.2f} -> {row["last_distance"]:.2f}, estimate {row["first_estimate"]:.3g} -> '
-            f'{row["last_estimate"]:.3g}'
-        )
+        text = f'{RUNS[name].title}: rank correlation of estimate and distance {row["spearman"]:+.2f}'
+        if row['finite_share'] > 0:
+            text += (
+                f'; distance {row["first_distance"]:.2f} -> {row["last_distance"]:.2f}, estimate '
+                f'{row["first_estimate"]:.3g} -> {row["last_estimate"]:.3g}'
+            )
+        if row['finite_share'] < 1:
+            text += f'; finite for {row["finite_share"]:.0%} of the moments'
+        print(text)
     print(f'Results in {workdir}/: loss_quality.png, results.json, curves.npz')
     return 0
 
@@ -189,16 +193,17 @@ def _judge(gan: GAN, state: TrainState, pixels: jax.Array) -> tuple[jax.Array, j
 
 
 def _summary(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Rank correlation of the two filtered curves, and where they begin and end."""
+    """Rank correlation of the two filtered curves, and where they begin and end, over the moments that are finite."""
     estimate, distance = (ndimage.median_filter(arrays[name], FILTER) for name in ('estimate', 'distance'))
     finite = np.isfinite(estimate) & np.isfinite(distance)
     varied = finite.sum() > 2 and np.ptp(estimate[finite]) > 0 and np.ptp(distance[finite]) > 0
+    ends = {'estimate': estimate[finite], 'distance': distance[finite]}
     return {
         'spearman': float(stats.spearmanr(estimate[finite], distance[finite])[0]) if varied else 0.0,
         'finite_share': float(finite.mean()),
-        'first_estimate': float(estimate[0]), 'last_estimate': float(estimate[-1]),
-        'first_distance': float(distance[0]), 'last_distance': float(distance[-1]),
-    }  # fmt: skip
+        **{f'first_{name}': float(y[0]) if len(y) else None for name, y in ends.items()},
+        **{f'last_{name}': float(y[-1]) if len(y) else None for name, y in ends.items()},
+    }
 
 
 if __name__ == '__main__':

@@ -189,7 +189,7 @@ def _summary(arrays: dict[str, np.ndarray], horizons: list[int]) -> dict[str, An
     results = {}
     for i, horizon in enumerate(horizons):
         accuracy = arrays['standard_accuracy'][i]
-        norms = arrays['standard_gradient_norm'][i]
+        norms = np.maximum(arrays['standard_gradient_norm'][i], np.finfo(np.float32).tiny)  # an underflow is a fall
         perfect = np.flatnonzero(accuracy == 1)
         row = {
             'final_accuracy': float(accuracy[-1]),

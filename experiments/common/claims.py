@@ -204,8 +204,8 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
         results: the results.json of each launcher that ran.
 
     Returns:
-        For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number, a string where it is not finite),
-        the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None where not measured).
+        For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number, a
+        string where it is not finite), the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None where not measured).
     """
     rows = []
     for claim in claims:
@@ -214,9 +214,10 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
         except (KeyError, TypeError, StopIteration, IndexError, ValueError):
             measured = None
         held = None if measured is None else bool(claim.lowest <= measured <= claim.highest)
+        shown = measured if measured is None or math.isfinite(measured) else str(measured)
         bounds = {name: v if math.isfinite(v := getattr(claim, name)) else None for name in ('lowest', 'highest')}
         rows.append(
             {'topic': claim.topic, 'claim': claim.text, 'theory': claim.theory, 'launcher': claim.launcher,
-             'measured': measured if measured is None or math.isfinite(measured) else str(measured), 'unit': claim.unit, **bounds, 'held': held}
+             'measured': shown, 'unit': claim.unit, **bounds, 'held': held}
         )  # fmt: skip
     return rows

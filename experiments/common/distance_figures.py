@@ -73,8 +73,8 @@ def sliding(path: Path, a: dict[str, np.ndarray]) -> None:
     _save(path, figure, (
         'Lines are closed forms, dots are estimates from samples: histograms with bins 1/4 wide for TV, KL and JS, '
         'sorted samples for Wasserstein. TV and JS are at their limits before the means are 10 apart, and their '
-        'slopes fall below 10^-500; KL grows as the square, but its estimate is infinite as soon as one bin is '
-        'empty on one side only; Wasserstein-1 is the distance of the means, with slope 1 everywhere.'
+        'slopes fall below 10^-500; KL grows as the square, but its estimate is infinite as soon as a bin of one has '
+        'no sample of the other; Wasserstein-1 is the distance of the means, with slope 1 everywhere.'
     ))  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def parallel_lines(path: Path, a: dict[str, np.ndarray], noises: tuple[float, ..
     _save(path, figure, (
         'Points uniform on the segment x = 0 against points on x = offset. Bare, TV, KL and JS are constant or '
         'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on both '
-        'makes them smooth, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| with and '
+        'makes them continuous, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| with and '
         'without noise (the three lines lie on each other), and its critic has slope 1 between the lines.'
     ))  # fmt: skip
 
@@ -233,8 +233,8 @@ def directions(path: Path, a: dict[str, np.ndarray], width: float) -> None:
     figure.suptitle('KL has a direction, JS has none', fontsize='x-large')
     _save(path, figure, (
         'Equal means, unequal widths. KL(q || p) weighs where q is and punishes q for reaching beyond p; KL(p || q) '
-        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the dashed '
-        'line lies on the other). With equal widths and unequal means, KL too is the same both ways: that shows nothing.'
+        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the '
+        'dashed line lies on the other). With equal widths and unequal means, KL is the same both ways too: that shows nothing.'
     ))  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Trains the runs of a sweep and looks at them at regular moments, with fresh samples."""
 
+import dataclasses
 import time
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -113,32 +115,34 @@ class History(NamedTuple):
     compile_seconds: float
 
 
-def train_runs(
-    sweep: Sweep, gan: GAN, density: Density, *, steps: int, looks: int, seed: int, exact: bool = True, bar: tqdm
-) -> tuple[TrainState, History]:
-    """Trains all runs of a sweep, looking at them at about equal intervals, the first time before any step.
+@dataclasses.dataclass
+class Clock:
+    """Training time of a sweep in seconds: that of its first call, which is mostly compilation, and of the others."""
+
+    compiling: float = 0.0
+    training: float = 0.0
+
+
+def moments(steps: int, looks: int) -> list[int]:
+    """0 and ``looks`` about equal intervals up to ``steps``."""
+    return sorted({round(steps * i / looks) for i in range(looks + 1)})
+
+
+def trained(sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock) -> Iterator[tuple[int, TrainState, np.ndarray]]:
+    """Trains all runs of a sweep from the start, in calls of about two seconds.
 
     Args:
-        sweep: of ``gan``.
-        gan, density: what is trained, on what.
-        steps: generator updates.
-        looks: how many, besides the first.
-        seed: of the samples looked at.
-        exact: whether exact distances are computed; they are 0 otherwise.
+        sweep: what to train.
+        when: generator updates at which to yield, ascending.
         bar: advances by the number of steps.
+        clock: is added to.
 
-    Returns:
-        (final states, History).
+    Yields:
+        (step, states, metrics since the last, (R, steps, metrics)); the states only last until the next is asked for.
     """
-    moments = sorted({round(steps * i / looks) for i in range(looks + 1)})
-    key = role_key(seed, Role.SAMPLE)
-    look_at = jax.jit(
-        lambda states, real, key: map_runs(lambda state: look(gan, density, state, real, key), sweep.group)(states)
-    )
-    draw = jax.jit(lambda key: synthetic.draw(density, key, CURVE_SAMPLES))
-    states, done, seen, critics, distances = sweep.init(), 0, [], [], []
-    rows, seconds, compile_seconds, size = [], 0.0, 0.0, 1
-    for moment in moments:
+    states, done, size = sweep.init(), 0, 1
+    for moment in when:
+        rows = []
         while done < moment:
             count = min(size, moment - done, sweep.capacity)
             began = time.perf_counter()
@@ -146,27 +150,55 @@ def train_runs(
             rows.append(np.asarray(part[:, :count]))
             took = time.perf_counter() - began
             if done == 0:
-                compile_seconds = took
+                clock.compiling += took
             else:
-                seconds += took
+                clock.training += took
                 size = max(1, min(2 * count, round(SECONDS_PER_CALL * count / took)))
             done += count
             bar.update(count)
-        real_key, fake_key = jax.random.split(jax.random.fold_in(key, moment))
+        yield moment, states, np.concatenate(rows, axis=1) if rows else None
+
+
+def train_runs(
+    sweep: Sweep, gan: GAN, density: Density, *, steps: int, looks: int, seed: int, bar: tqdm
+) -> tuple[TrainState, History]:
+    """Trains all runs of a sweep on one density, looking at them at about equal intervals.
+
+    Args:
+        sweep: of ``gan``.
+        gan, density: what is trained, on what.
+        steps: generator updates.
+        looks: how many, besides the first, before any step.
+        seed: of the samples looked at.
+        bar: advances by the number of steps.
+
+    Returns:
+        (final states, History).
+    """
+    key = role_key(seed, Role.SAMPLE)
+    look_at = jax.jit(
+        lambda states, real, key: map_runs(lambda state: look(gan, density, state, real, key), sweep.group)(states)
+    )
+    draw = jax.jit(lambda key: synthetic.draw(density, key, CURVE_SAMPLES))
+    steps_seen, seen, critics, distances, rows, clock = [], [], [], [], [], Clock()
+    for step, states, part in trained(sweep, moments(steps, looks), bar, clock):
+        real_key, fake_key = jax.random.split(jax.random.fold_in(key, step))
         real = draw(real_key)
+        steps_seen.append(step)
         seen.append(jax.tree.map(np.asarray, look_at(states, real, fake_key)))
         first = (states.params.critic, states.network_state.critic)
         critics.append(Variables(*jax.tree.map(lambda leaf: np.asarray(leaf[0]), first)))
-        fakes = seen[-1].fake
-        distances.append([_distance(real, fake) if exact else 0.0 for fake in fakes])
+        distances.append([_distance(real, fake) for fake in seen[-1].fake])
+        if part is not None:
+            rows.append(part)
     stacked = Look(*(np.stack(column) for column in zip(*seen, strict=True)))
     history = History(
-        step=np.array(moments),
+        step=np.array(steps_seen),
         distance=np.array(distances),
         metrics=np.concatenate(rows, axis=1).swapaxes(0, 1),
         critics=critics,
-        seconds=seconds,
-        compile_seconds=compile_seconds,
+        seconds=clock.training,
+        compile_seconds=clock.compiling,
         **{name: value for name, value in stacked._asdict().items() if name != 'fake'},
     )
     return states, history
