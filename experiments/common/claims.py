@@ -205,7 +205,8 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
 
     Returns:
         For each claim a row for claims.json: its texts, 'measured' (None where its launcher has no such number, a
-        string where it is not finite), the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None where not measured).
+        string where it is not finite), the tolerance as 'lowest' and 'highest' (None for no bound) and 'held' (None
+        where not measured).
     """
     rows = []
     for claim in claims:
