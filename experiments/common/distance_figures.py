@@ -120,9 +120,9 @@ def parallel_lines(path: Path, a: dict[str, np.ndarray], noises: tuple[float, ..
     figure.suptitle('Parallel lines: a distance that jumps and one that does not', fontsize='x-large')
     _save(path, figure, (
         'Points uniform on the segment x = 0 against points on x = offset. Bare, TV, KL and JS are constant or '
-        'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on both '
-        'makes them continuous, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| with and '
-        'without noise (the three lines lie on each other), and its critic has slope 1 between the lines.'
+        'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on '
+        'both makes them continuous, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| '
+        'with and without noise (the three lines lie on each other), and its critic has slope 1 between the lines.'
     ))  # fmt: skip
 
 
@@ -233,8 +233,8 @@ def directions(path: Path, a: dict[str, np.ndarray], width: float) -> None:
     figure.suptitle('KL has a direction, JS has none', fontsize='x-large')
     _save(path, figure, (
         'Equal means, unequal widths. KL(q || p) weighs where q is and punishes q for reaching beyond p; KL(p || q) '
-        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the '
-        'dashed line lies on the other). With equal widths and unequal means, KL is the same both ways too: that shows nothing.'
+        'does the same the other way round. They agree only where the widths do. JS is the same both ways (the dashed '
+        'line lies on the other). With equal widths and unequal means KL is the same both ways too: that shows nothing.'
     ))  # fmt: skip
 
 

@@ -113,6 +113,21 @@ def test_gaps_agree_with_the_distances():
     np.testing.assert_allclose(np.exp(gaussian_js_log_gap(*arguments)), np.log(2) - gaussian_js(*arguments), rtol=1e-10)
 
 
+def test_gap_with_two_sharp_crossings():
+    # A narrow Gaussian in the tail of a wide one: the densities cross 20 narrow widths on either side of its mean, and
+    # all between counts, for there the wide one is the smaller.
+    mean, std = 20_000.0, 1000.0
+    x = np.linspace(-40, 40, 400_001)
+    p, q = stats.norm.logpdf(x), stats.norm.logpdf(x, mean, std)
+    r = np.abs(p - q)
+    mixture = np.logaddexp(p, q) - np.log(2)
+    # The entropy of the coin that says which of the two an x came from, times e^r.
+    entropy = np.where(r < 700, np.log1p(np.exp(-r)) * np.exp(np.minimum(r, 700)), 1) + r / (1 + np.exp(-r))
+    expected = np.log(integrate.trapezoid(np.exp(mixture - r + 200) * entropy, x)) - 200
+    np.testing.assert_allclose(gaussian_js_log_gap(0, 1, mean, std), expected, rtol=1e-9)
+    np.testing.assert_allclose(gaussian_js_log_gap(mean, std, 0, 1), expected, rtol=1e-9)
+
+
 def test_wasserstein_of_unequal_widths():
     np.testing.assert_allclose(gaussian_wasserstein(0, 1, 0.7, 2), 0.9857587536, rtol=1e-10)
     np.testing.assert_allclose(gaussian_wasserstein(0, 1, 3, 5, p=2), 5, rtol=1e-14)

@@ -97,6 +97,9 @@ def test_warm_start_changes_nothing_but_time(monkeypatch):
     np.testing.assert_allclose(wasserstein_exact(x, y), cost[rows, columns].mean(), rtol=1e-13)
     monkeypatch.setattr('wgan_jax.distances.warm_start.SUBSET', 64)  # potentials extended from a part
     np.testing.assert_allclose(wasserstein_exact(x, y), cost[rows, columns].mean(), rtol=1e-13)
+    plan = transport_plan(x, y)  # whose potentials are right only after a look at every column
+    assert (plan.x_potential[:, None] + plan.y_potential - cost).max() <= 1e-12
+    np.testing.assert_allclose(plan.x_potential.mean() + plan.y_potential.mean(), plan.cost, rtol=1e-12)
     weighted = transport_plan(x, y[:200])
     ot = pytest.importorskip('ot')
     expected = ot.emd2(np.full(300, 1 / 300), np.full(200, 1 / 200), cost[:, :200])
