@@ -1,4 +1,5 @@
-"""The ways to keep a critic Lipschitz, behind one interface: a penalty on its loss, a transform of its updates."""
+"""The ways to keep a critic Lipschitz, behind one interface: a penalty on its loss, a transform of its updates, or
+layers whose weights cannot be anything else."""
 
 import functools
 from collections.abc import Callable
@@ -20,10 +21,13 @@ class Constraint(NamedTuple):
             axis over which the batch is shared, and the penalty's mean is still that of the local samples.
         transform: ``transform(clip) -> optax.GradientTransformation``, last in the critic's optimizer chain; None for
             none.
+        weights: how the critic's layers make their weights of the parameters, one of ``networks.weights.WEIGHTS``;
+            None for the parameters themselves.
     """
 
     penalty: Callable[..., Array] | None = None
     transform: Callable[[Array], optax.GradientTransformation] | None = None
+    weights: str | None = None
 
 
 def _of_samples(penalty: Callable[..., Array]) -> Callable[..., Array]:
@@ -44,4 +48,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     'dragan': Constraint(penalty=dragan_penalty),
     'r1': Constraint(penalty=_of_samples(r1_penalty)),
     'r2': Constraint(penalty=_of_samples(r2_penalty)),
+    'spectral': Constraint(weights='spectral'),
+    'spectral_operator': Constraint(weights='spectral_operator'),
+    'orthonormal': Constraint(weights='orthonormal'),
 }

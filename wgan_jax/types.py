@@ -40,7 +40,17 @@ class Network(NamedTuple):
         apply: ``apply(variables, x, *, train, axis_name=None, labels=None) -> (out, state)``. With ``train`` the
             batch's own statistics normalise and ``state`` is the updated one; ``axis_name`` names the mapped axis over
             which those statistics are averaged, if there is one.
+        mixes_examples: whether what comes out for one example depends on the others of its batch.
+        bounds: ``bounds(variables, clip=None) -> tuple of scalars``: for each layer an upper bound on its Lipschitz
+            constant; with ``clip``, for the worst weights in [-clip, clip]. Raises ValueError where none exists. None
+            for a network that does not report.
+        activations: ``activations(variables, x, *, shifts=None) -> (out, tuple)``: what comes out, in training, of the
+            network and of each of its hidden layers; ``shifts``, if given, are added to the latter. None for a
+            network that does not report.
     """
 
     init: Callable[..., Variables]
     apply: Callable[..., tuple[Array, PyTree]]
+    mixes_examples: bool = False
+    bounds: Callable[..., tuple[Array, ...]] | None = None
+    activations: Callable[..., tuple[Array, tuple[Array, ...]]] | None = None

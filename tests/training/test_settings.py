@@ -29,6 +29,12 @@ REFUSED = [
     ('flags', {'objective': 'wgan'}, 'objective=wgan is unknown; there are: wasserstein, minimax'),
     ('flags', {'arch': 'vgg'}, 'there are: mlp, dcgan'),
     ('wgan', {'constraint': 'gradient_penalty'}, 'batch normalisation mixes the samples: use critic_norm=none'),
+    (
+        'wgan',
+        {'constraint': 'spectral'},
+        'a normalisation between them would stretch what they bound: use critic_norm=none',
+    ),
+    ('wgan_gp', {'constraint': 'orthonormal', 'width': 9}, 'width=9 is odd, but orthonormal layers sort pairs'),
     ('wgan', {'arch': 'mlp'}, 'critic_norm=batch is not built for arch=mlp'),
     ('flags', {'ema_decay': 1.0}, r'ema_decay=1.0 must lie in \[0, 1\)'),
     ('flags', {'generator_lr': 0.0}, 'generator_lr=0.0 must be a positive number'),

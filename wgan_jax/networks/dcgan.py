@@ -10,6 +10,8 @@ from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.products import resolve_form
+from wgan_jax.networks.tape import Tape
+from wgan_jax.networks.weights import check_weights, max_min
 from wgan_jax.types import Array, Network
 
 UPSAMPLINGS = ('transposed', 'nearest')
@@ -54,6 +56,7 @@ def critic(
     *,
     width: int = 64,
     norm: str = 'batch',
+    weights: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_form: str | None = None,
 ) -> Network:
@@ -64,6 +67,8 @@ def critic(
         width: channels after the first layer.
         norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
             batch norm makes a score depend on the other images of its batch.
+        weights: how layers make their weights, see ``weights``; None for free ones. With 'orthonormal' MaxMin takes the
+            place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
         conv_form: see ``products.resolve_form``.
 
@@ -71,12 +76,15 @@ def critic(
         A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
 
     Raises:
-        ValueError: if H or W is not a multiple of 16, or for an unknown norm.
+        ValueError: if H or W is not a multiple of 16, or for an unknown norm, unknown weights or an odd width where
+            pairs are sorted.
     """
     _check_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
-    return from_linen(_Critic(width, norm, dtype, resolve_form(conv_form)), tuple(image_shape))
+    check_weights(weights, width)
+    module = _Critic(width, norm, weights, dtype, resolve_form(conv_form))
+    return from_linen(module, tuple(image_shape), mixes_examples=norm == 'batch', reports=True)
 
 
 def _check_shape(image_shape: tuple[int, int, int]) -> None:
@@ -109,19 +117,26 @@ class _Generator(nn.Module):
 class _Critic(nn.Module):
     width: int
     norm: str
+    weights: str | None
     dtype: jnp.dtype
     form: str
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
         x = to_layout(x, self.form)
+        axis = CHANNEL_AXIS[self.form]
         for i in range(4):
-            x = Conv(self.width * 2**i, self.dtype, self.form, name=f'down_{i}')(x)
+            x = Conv(self.width * 2**i, self.dtype, self.form, self.weights, name=f'down_{i}')(
+                x, train=train, tape=tape
+            )
             if i > 0 and self.norm == 'batch':
-                x = BatchNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x, train=train, axis_name=axis_name)
+                x = BatchNorm(axis, name=f'norm_{i}')(x, train=train, axis_name=axis_name, tape=tape)
             elif i > 0 and self.norm == 'layer':
-                x = LayerNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x)
-            x = nn.leaky_relu(x, 0.2)
+                x = LayerNorm(axis, name=f'norm_{i}')(x, tape=tape)
+            x = max_min(x, axis) if self.weights == 'orthonormal' else nn.leaky_relu(x, 0.2)
+            if tape is not None:
+                x = to_layout(tape.activation(from_layout(x, self.form)), self.form)
         x = from_layout(x, self.form)
         x = x.reshape(x.shape[0], -1)
-        return Dense(1, use_bias=False, name='score')(x)[:, 0]  # in float32: rounded scores would round the loss
+        score = Dense(1, use_bias=False, weights=self.weights, name='score')
+        return score(x, train=train, tape=tape)[:, 0]  # in float32: rounded scores would round the loss

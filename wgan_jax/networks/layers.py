@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, upsample
+from wgan_jax.networks.norms import clipped_norm, convolution_norm, matrix_norm
 from wgan_jax.networks.products import einsum
+from wgan_jax.networks.tape import Tape
+from wgan_jax.networks.weights import orthonormal, orthonormal_convolution, orthonormal_start, spectral
 from wgan_jax.types import Array
 
 
@@ -39,6 +42,7 @@ class Dense(nn.Module):
         kernel_init: initialiser of W.
         dtype: compute type; parameters are float32.
         form: see ``products.resolve_form``.
+        weights: how W is made of the parameters, see ``weights``; None for W itself.
     """
 
     features: int
@@ -46,15 +50,66 @@ class Dense(nn.Module):
     kernel_init: nn.initializers.Initializer = conv_init
     dtype: jnp.dtype = jnp.float32
     form: str | None = None
+    weights: str | None = None
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps (N, C) to (N, D)."""
-        kernel = self.param('kernel', self.kernel_init, (x.shape[-1], self.features))
+    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
+        """Maps (N, C) to (N, D); see ``weights`` for ``train``."""
+        shape = (x.shape[-1], self.features)
+        kernel = _kernel(self, shape)
+        if self.weights == 'orthonormal':
+            kernel = orthonormal(kernel)
+        elif self.weights is not None:
+            kernel = spectral(self, lambda kernel, v: v @ kernel, kernel, shape[:1], train=train)
+        if tape is not None:
+            tape.bounds.append(
+                lambda clip: matrix_norm(kernel) if _unclipped(self, clip) else clipped_norm(clip, *shape)
+            )
         y = einsum('nc,cd->nd', x.astype(self.dtype), kernel.astype(self.dtype), self.form)
         if self.use_bias:
             y += self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
+
+
+def _kernel(module: nn.Module, shape: tuple[int, ...]) -> Array:
+    draw = orthonormal_start(module.kernel_init) if module.weights == 'orthonormal' else module.kernel_init
+    return module.param('kernel', draw, shape)
+
+
+def _unclipped(module: nn.Module, clip: Array | float | None) -> bool:
+    return clip is None or module.weights is not None  # the box of parameters is no box of such weights
+
+
+def _constrained_convolution(
+    module: nn.Module, kernel: Array, image_size: tuple[int, int], stride: int, train: bool
+) -> Array:
+    """The kernel that a convolution of images of that size applies."""
+    kh, kw, c, d = kernel.shape
+    if module.weights == 'orthonormal':
+        return orthonormal_convolution(kernel, stride)
+    if module.weights == 'spectral':
+        return spectral(module, lambda kernel, v: v @ kernel.reshape(-1, d), kernel, (kh * kw * c,), train=train)
+    if module.weights == 'spectral_operator':
+        padding = [((side - stride) // 2,) * 2 for side in (kh, kw)]
+
+        def convolve(kernel, v):  # of one image the library's own convolution is fast everywhere
+            return jax.lax.conv_general_dilated(
+                v[None], kernel, (stride, stride), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+            )
+
+        return spectral(module, convolve, kernel, (*image_size, c), train=train)
+    return kernel
+
+
+def _report_convolution(module: nn.Module, tape: Tape, kernel: Array, image_size: tuple[int, int], stride: int) -> None:
+    kh, kw, c, d = kernel.shape
+    tape.bounds.append(
+        lambda clip: (
+            convolution_norm(kernel, image_size, stride=stride)
+            if _unclipped(module, clip)
+            else clipped_norm(clip, c, d, taps=kh * kw, stride=stride)
+        )
+    )
 
 
 class Conv(nn.Module):
@@ -64,16 +119,23 @@ class Conv(nn.Module):
         features: D.
         dtype: compute type; parameters are float32.
         form: 'matmul' or 'native', which fixes the layout of the images.
+        weights: how the kernel is made of the parameters, see ``weights``; None for the parameters themselves.
     """
 
     features: int
     dtype: jnp.dtype
     form: str
+    weights: str | None = None
+    kernel_init: nn.initializers.Initializer = conv_init
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Maps images of C channels, H x W, to D channels, H/2 x W/2."""
-        kernel = self.param('kernel', conv_init, (4, 4, x.shape[CHANNEL_AXIS[self.form]], self.features))
+    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
+        """Maps images of C channels, H x W, to D channels, H/2 x W/2; see ``weights`` for ``train``."""
+        channels = x.shape[CHANNEL_AXIS[self.form]]
+        kernel = _kernel(self, (4, 4, channels, self.features))
+        kernel = _constrained_convolution(self, kernel, x.shape[1:3], 2, train)
+        if tape is not None:
+            _report_convolution(self, tape, kernel, x.shape[1:3], 2)
         return downsample(x, kernel, dtype=self.dtype, form=self.form)
 
 
@@ -125,17 +187,20 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
         """Normalises x.
 
         Args:
             x: any shape, with C entries along the channel axis.
             train: whether the batch's own statistics normalise.
             axis_name: mapped axis over which those statistics are averaged.
+            tape: to which to report.
 
         Returns:
             An array of the shape and dtype of x.
         """
+        if tape is not None:
+            tape.unbounded('batch normalisation divides by a deviation that the rest of the batch decides')
         scale, bias, shape = _affine(self, x)
         count = (x.shape[self.channel_axis],)
         running_mean = self.variable('batch_stats', 'mean', jnp.zeros, count)
@@ -165,9 +230,15 @@ class LayerNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, *, tape: Tape | None = None) -> Array:
         """Normalises x, (N, H, W, C) or, with channel axis 0, (C, H, W, N); same shape and dtype out."""
         scale, bias, _ = _affine(self, x)
+        if tape is not None:
+            # dy/dx = scale (I - 1/n - y y^T / n) / sqrt(var + eps), with less than a projection in the middle; the
+            # bound is approached where an image is nearly constant.
+            tape.bounds.append(
+                lambda clip: (jnp.max(jnp.abs(scale)) if clip is None else clip) / math.sqrt(self.epsilon)
+            )
         axes = (0, 1, 2) if self.channel_axis == 0 else (1, 2, 3)
         wide = x.astype(jnp.float32)
         centred = wide - wide.mean(axes, keepdims=True)

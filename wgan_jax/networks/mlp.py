@@ -12,6 +12,8 @@ from flax import linen as nn
 from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.products import resolve_form
+from wgan_jax.networks.tape import Tape
+from wgan_jax.networks.weights import check_weights, max_min
 from wgan_jax.types import Array, Network
 
 
@@ -50,6 +52,7 @@ def critic(
     depth: int = 3,
     init: str = 'uniform',
     norm: str = 'none',
+    weights: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_form: str | None = None,
 ) -> Network:
@@ -61,6 +64,8 @@ def critic(
         depth: number of hidden layers.
         init: of the weights; a name in ``INITIALISERS``.
         norm: only 'none'; the argument exists so that architectures are interchangeable.
+        weights: how layers make their weights, see ``weights``; None for free ones. With 'orthonormal' MaxMin takes the
+            place of ReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
         conv_form: as for the generator.
 
@@ -68,11 +73,13 @@ def critic(
         A network from (N, H, W, C) to (N,). 6,817,793 parameters at 64x64x3.
 
     Raises:
-        ValueError: for another norm.
+        ValueError: for another norm or unknown weights, or an odd width where pairs are sorted.
     """
     if norm != 'none':
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
-    return from_linen(_Critic(width, depth, init, dtype, resolve_form(conv_form)), tuple(image_shape))
+    check_weights(weights, width)
+    module = _Critic(width, depth, init, weights, dtype, resolve_form(conv_form))
+    return from_linen(module, tuple(image_shape), reports=True)
 
 
 INITIALISERS = {
@@ -83,12 +90,6 @@ INITIALISERS = {
     # He et al. 2015: normal with variance 2 / fan_in, which keeps the scale of activations from layer to layer.
     'he': flat(lambda key, size, shape: jax.random.normal(key, (size,)) * math.sqrt(2 / shape[0])),
 }
-
-
-def _hidden(x: Array, width: int, depth: int, init: str, dtype: jnp.dtype, form: str) -> Array:
-    for i in range(depth):
-        x = nn.relu(Dense(width, kernel_init=INITIALISERS[init], dtype=dtype, form=form, name=f'hidden_{i}')(x))
-    return x
 
 
 class _Generator(nn.Module):
@@ -102,9 +103,11 @@ class _Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name  # nothing here depends on the rest of the batch
-        x = _hidden(z, self.width, self.depth, self.initialiser, self.dtype, self.form)
-        size = math.prod(self.image_shape)
-        x = Dense(size, kernel_init=INITIALISERS[self.initialiser], dtype=self.dtype, form=self.form, name='image')(x)
+        options = {'kernel_init': INITIALISERS[self.initialiser], 'dtype': self.dtype, 'form': self.form}
+        x = z
+        for i in range(self.depth):
+            x = nn.relu(Dense(self.width, **options, name=f'hidden_{i}')(x))
+        x = Dense(math.prod(self.image_shape), **options, name='image')(x)
         return x.reshape(-1, *self.image_shape).astype(jnp.float32)
 
 
@@ -112,12 +115,19 @@ class _Critic(nn.Module):
     width: int
     depth: int
     initialiser: str
+    weights: str | None
     dtype: jnp.dtype
     form: str
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None) -> Array:
-        del train, axis_name
-        x = _hidden(x.reshape(x.shape[0], -1), self.width, self.depth, self.initialiser, self.dtype, self.form)
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
+        del axis_name
+        options = {'kernel_init': INITIALISERS[self.initialiser], 'weights': self.weights}
+        activation = max_min if self.weights == 'orthonormal' else nn.relu
+        x = x.reshape(x.shape[0], -1)
+        for i in range(self.depth):
+            layer = Dense(self.width, dtype=self.dtype, form=self.form, name=f'hidden_{i}', **options)
+            x = activation(layer(x, train=train, tape=tape))
+            x = x if tape is None else tape.activation(x)
         # in float32: rounded scores round the loss
-        return Dense(1, kernel_init=INITIALISERS[self.initialiser], name='score')(x)[:, 0]
+        return Dense(1, name='score', **options)(x, train=train, tape=tape)[:, 0]

@@ -30,7 +30,8 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     common = {'width': settings.width, 'dtype': dtype, 'conv_form': conv_form}
     options = {} if settings.arch == 'mlp' else {'upsampling': settings.upsampling}
     generator = architecture.generator(shape, latent_dim=settings.latent_dim, **options, **common)
-    critic = architecture.critic(shape, norm=settings.critic_norm, **common)
+    weights = CONSTRAINTS[settings.constraint].weights
+    critic = architecture.critic(shape, norm=settings.critic_norm, weights=weights, **common)
     return Players(generator, critic)
 
 

@@ -10,6 +10,7 @@ from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
+from wgan_jax.networks.weights import check_weights
 from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
 from wgan_jax.training.optimizers import OPTIMIZERS
 
@@ -127,6 +128,13 @@ def validate(settings: Settings) -> None:
         fits = all(side % 16 == 0 for side in sides)
         nearest = 'x'.join(str(max(16, round(side / 16) * 16)) for side in sides)
         _require(settings, 'image_size', fits, f'has a side not divisible by 16; {nearest} would do')
+    weights = CONSTRAINTS[settings.constraint].weights
+    check_weights(weights, settings.width)
+    if weights is not None and settings.critic_norm != 'none':
+        raise ValueError(
+            f'constraint={settings.constraint} bounds the layers, and a normalisation between them would stretch what '
+            'they bound: use critic_norm=none'
+        )
     if CONSTRAINTS[settings.constraint].penalty is not None and settings.critic_norm == 'batch':
         raise ValueError(
             f'constraint={settings.constraint} needs the gradient of each sample by itself, and batch normalisation '

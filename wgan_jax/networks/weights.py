@@ -1,0 +1,155 @@
+"""Layers whose weights cannot make them steep: spectral normalisation and orthonormal matrices.
+
+Each kind makes the weights that a layer applies out of its parameters:
+
+- 'spectral': W / sigma(W), sigma the largest singular value of the kernel as a matrix of (taps x C) rows and D columns.
+  For a convolution that is not its operator norm, which may be up to sqrt(taps) / stride times larger.
+- 'spectral_operator': W / ||W||, the norm of the layer as a map of images.
+- 'orthonormal': the nearest matrix with orthonormal rows or columns.
+
+The first two follow their norm by power iteration. Its vector is state of the network: 100 iterations at
+initialisation, then one in each pass with ``train``, from the vector the pass was given. In a critic update every pass
+starts from the vector of the update before, so scores and penalty see one and the same critic, and the vector that the
+pass over the scores leaves behind is kept: one iteration per critic update. A generator update keeps none.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from wgan_jax.networks.norms import length, power_step, unit
+from wgan_jax.types import Array
+
+WEIGHTS = ('spectral', 'spectral_operator', 'orthonormal')
+WARM_UP = 100
+
+
+def check_weights(weights: str | None, width: int) -> None:
+    """Raises ValueError for an unknown kind of weights, or for channels that ``max_min`` cannot pair."""
+    if weights is not None and weights not in WEIGHTS:
+        raise ValueError(f'weights must be None or one of {", ".join(WEIGHTS)}, not {weights!r}.')
+    if weights == 'orthonormal' and width % 2:
+        raise ValueError(f'width={width} is odd, but orthonormal layers sort pairs of channels: use {width + 1}.')
+
+
+def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *, train: bool) -> Array:
+    """kernel / ||L_kernel||, the norm estimated by power iteration; declares its vector in the module's state.
+
+    Args:
+        module: the layer, inside its compact method.
+        linear: ``linear(kernel, v)``, linear in both.
+        kernel: the parameters.
+        shape: of v.
+        train: whether the vector advances by one iteration before it is used.
+
+    Returns:
+        An array like kernel. Gradients flow through ||L v|| = sigma, not through v.
+
+    Source: Miyato et al. 2018, algorithm 1, https://arxiv.org/abs/1802.05957.
+    """
+    fixed = jax.lax.stop_gradient(kernel)
+
+    def step(v):
+        return power_step(lambda v: linear(fixed, v), v)
+
+    def warm():
+        v = unit(jax.random.normal(module.make_rng('params'), (math.prod(shape),)).reshape(shape))
+        return jax.lax.fori_loop(0, WARM_UP, lambda _, v: step(v), v)
+
+    vector = module.variable('spectral', 'vector', warm)
+    v = unit(vector.value)
+    if train and not module.is_initializing():
+        v = vector.value = jax.lax.stop_gradient(step(v))
+    return kernel / length(linear(kernel, v))
+
+
+def orthonormal(matrix: Array, *, iterations: int = 15) -> Array:
+    """The nearest matrix with orthonormal rows or columns, whichever are fewer: all singular values become 1.
+
+    W <- W / s with s >= ||W||, then W <- 3/2 W - 1/2 W W^T W until it stands still.
+
+    An iteration raises the singular values in (0, 1), and 3/2 x - 1/2 x^3 <= 1 for every x >= 0: the result is
+    1-Lipschitz whether or not the small ones have arrived. 15 iterations take those above 1/20 of the largest to 1
+    within 1e-5. The result does not depend on the scale s, so no gradient flows through it.
+
+    Args:
+        matrix: (m, n).
+        iterations: of the second line.
+
+    Returns:
+        (m, n).
+
+    Source: Bjorck and Bowie 1971; Anil et al. 2019, section 4.2, https://arxiv.org/abs/1811.05381.
+    """
+    flip = matrix.shape[0] > matrix.shape[1]
+    w = matrix.T if flip else matrix
+    w = w / _safe_scale(jax.lax.stop_gradient(w))
+    w = jax.lax.fori_loop(0, iterations, lambda _, w: 1.5 * w - 0.5 * _product(_product(w, w.T), w), w)
+    return w.T if flip else w
+
+
+def orthonormal_convolution(kernel: Array, stride: int) -> Array:
+    """A kernel (kh, kw, C, D) of which the convolution is 1-Lipschitz, though no isometry.
+
+    The kernel as a matrix (kh kw C, D) is orthonormalised. It acts on patches, in which each pixel stands at most
+    kh kw / stride^2 times: together the patches are at most sqrt(kh kw) / stride times as long as the image, by which
+    is divided.
+
+    Source: Serrurier et al. 2021, section 3.3, https://arxiv.org/abs/2006.06520.
+    """
+    kh, kw, _, d = kernel.shape
+    return orthonormal(kernel.reshape(-1, d)).reshape(kernel.shape) * (stride / (kh * kw) ** 0.5)
+
+
+def orthonormal_start(draw: nn.initializers.Initializer) -> nn.initializers.Initializer:
+    """An initialiser of orthonormal matrices (of a kernel as in ``orthonormal_convolution``), from another's draw.
+
+    So begun, parameters stay well conditioned: the gradient through ``orthonormal`` has no part along W itself.
+    """
+
+    def initialise(key, shape, dtype=jnp.float32):
+        matrix = draw(key, shape, dtype).reshape(-1, shape[-1])
+        return orthonormal(matrix, iterations=60).reshape(shape)
+
+    return initialise
+
+
+def max_min(x: Array, axis: int = -1) -> Array:
+    """Sorts pairs: the larger ones in the first half of the channels, the smaller ones in the second.
+
+    max(a, b), min(a, b) for channels a = 0..C/2-1 and b = C/2..C-1. A permutation at every point, so no gradient
+    loses length, as it does in a ReLU; it can represent the absolute value with slopes of +-1.
+
+    Args:
+        x: an even number of channels along the axis.
+        axis: of channels.
+
+    Returns:
+        An array like x.
+
+    Raises:
+        ValueError: for an odd number of channels.
+
+    Source: Anil et al. 2019, section 4.1 (GroupSort with groups of two).
+    """
+    if x.shape[axis] % 2:
+        raise ValueError(f'MaxMin sorts pairs of channels and cannot take {x.shape[axis]}: use an even width.')
+    a, b = jnp.split(x, 2, axis)
+    return jnp.concatenate([jnp.maximum(a, b), jnp.minimum(a, b)], axis)
+
+
+def _product(a, b):
+    return jnp.matmul(a, b, precision='highest')  # a GPU or TPU would round the factors, and Bjorck stop short of 1
+
+
+def _safe_scale(w):
+    """||(W W^T)^8||_F^(1/16), which is at least ||W|| and at most m^(1/32) times as large."""
+    logarithm, power = 0.0, w
+    for i in range(4):
+        size = length(power)
+        logarithm += jnp.log(size) / 2**i
+        power = power / size
+        power = _product(power, power.T)
+    return jnp.exp(logarithm + jnp.log(length(power)) / 16)
