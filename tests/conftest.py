@@ -10,6 +10,14 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='wgan_jax_tests_'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
+# Most of their time is compilation, and LLVM's optimisation a third of that. Tests of what optimisation could break
+# ask for it by OPTIMISED.
+_FLAG = '--xla_backend_optimization_level'
+if _FLAG not in os.environ.get('XLA_FLAGS', ''):
+    os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_FLAG}=0'
+
 import jax
+
+OPTIMISED = {'xla_backend_optimization_level': 3}  # compiler_options of jax.jit: XLA's default
 
 jax.config.update('jax_num_cpu_devices', 2)

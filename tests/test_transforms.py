@@ -1,11 +1,14 @@
 """Weight clipping: never outside the box, and never touching what is inside."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from tests.conftest import OPTIMISED
 from wgan_jax.transforms import clip_weights
 
 
@@ -22,7 +25,7 @@ def test_no_weight_is_ever_outside_and_inner_updates_keep_their_bits(limit, scal
     rng = np.random.default_rng(0)
     params = (rng.normal(size=200_000) * 2 * limit).astype(np.float32)  # some start outside
     updates = (rng.normal(size=200_000) * scale * limit).astype(np.float32)
-    step = jax.jit(_step, static_argnums=0) if jit else _step
+    step = jax.jit(_step, static_argnums=0, compiler_options=OPTIMISED) if jit else _step
     changed, landed = (np.asarray(x) for x in step(limit, params, updates))
     bound = np.float32(limit)
     assert np.abs(landed).max() <= bound
@@ -36,7 +39,7 @@ def test_bound_holds_when_compiled_with_the_optimizer_that_makes_the_update():
     # A fused multiply-add would round the update differently where it is checked and where it is applied.
     transform = optax.chain(optax.rmsprop(1e-3, decay=0.99, eps_in_sqrt=False), clip_weights(0.01))
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=OPTIMISED)
     def steps(params, state, key):
         def body(i, carry):
             gradients = jax.random.normal(jax.random.fold_in(key, i), params.shape)
