@@ -1,7 +1,7 @@
 """Generators and critics. Each architecture is a module with ``generator(...)`` and ``critic(...)``."""
 
-from wgan_jax.networks import dcgan, mlp
+from wgan_jax.networks import dcgan, mlp, resnet
 
-ARCHITECTURES = {'mlp': mlp, 'dcgan': dcgan}
+ARCHITECTURES = {'mlp': mlp, 'dcgan': dcgan, 'resnet': resnet}
 
-__all__ = ['ARCHITECTURES', 'dcgan', 'mlp']
+__all__ = ['ARCHITECTURES', 'dcgan', 'mlp', 'resnet']

@@ -139,6 +139,41 @@ class Conv(nn.Module):
         return downsample(x, kernel, dtype=self.dtype, form=self.form)
 
 
+class SameConv(nn.Module):
+    """3x3 convolution with a border of zeros, which keeps height and width.
+
+    y[n, i, j, :] = sum_{a, b} x[n, i + a - 1, j + b - 1, :] kernel[a, b] + bias,  a, b = 0..2.
+
+    Attributes:
+        features: D.
+        use_bias: whether the bias exists.
+        kernel_init: initialiser of the kernel.
+        dtype: compute type; parameters are float32.
+        weights: how the kernel is made of the parameters, see ``weights``; None for the parameters themselves.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = conv_init
+    dtype: jnp.dtype = jnp.float32
+    weights: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
+        """Maps (N, H, W, C) to (N, H, W, D); see ``weights`` for ``train``."""
+        kernel = _kernel(self, (3, 3, x.shape[3], self.features))
+        kernel = _constrained_convolution(self, kernel, x.shape[1:3], 1, train)
+        if tape is not None:
+            _report_convolution(self, tape, kernel, x.shape[1:3], 1)
+        y = jax.lax.conv_general_dilated(
+            x.astype(self.dtype), kernel.astype(self.dtype), (1, 1), ((1, 1), (1, 1)),
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )  # fmt: skip
+        if self.use_bias:
+            y += self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
+
+
 class ConvTranspose(nn.Module):
     """Bias-free convolution that doubles height and width, see ``convolution.upsample``.
 

@@ -27,11 +27,19 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     shape = (*settings.height_width, channels)
     dtype = jnp.dtype(settings.precision)
     architecture = ARCHITECTURES[settings.arch]
-    common = {'width': settings.width, 'dtype': dtype, 'conv_form': conv_form}
-    options = {} if settings.arch == 'mlp' else {'upsampling': settings.upsampling}
-    generator = architecture.generator(shape, latent_dim=settings.latent_dim, **options, **common)
+    common = {'dtype': dtype, 'conv_form': conv_form}
     weights = CONSTRAINTS[settings.constraint].weights
-    critic = architecture.critic(shape, norm=settings.critic_norm, weights=weights, **common)
+    of_generator, of_critic = {}, {'norm': settings.critic_norm, 'weights': weights}
+    if settings.arch == 'dcgan':
+        of_generator['upsampling'] = settings.upsampling
+    if settings.arch == 'resnet' and weights is not None:
+        of_critic['pooling'] = (
+            'sum'  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
+        )
+    generator = architecture.generator(
+        shape, latent_dim=settings.latent_dim, width=settings.width, **of_generator, **common
+    )
+    critic = architecture.critic(shape, width=settings.critic_width or settings.width, **of_critic, **common)
     return Players(generator, critic)
 
 

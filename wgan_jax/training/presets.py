@@ -33,6 +33,13 @@ PRESETS: dict[str, Settings] = {
     'dcgan_minimax': Settings(**{**vars(_DCGAN), 'objective': 'minimax'}),
     # Petzka et al. 2018, eq. 8: WGAN-GP with a penalty on norms above 1 only.
     'wgan_lp': Settings(**{**vars(_WGAN_GP), 'constraint': 'one_sided_penalty'}),
+    # Miyato et al. 2018, section 4 and table 4: CIFAR ResNets, generator of width 256, spectral norm, hinge loss, five
+    # critic updates, Adam 2e-4 without momentum, decayed linearly.
+    'sngan': Settings(
+        image_size='32x32', arch='resnet', width=256, critic_width=128, latent_dim=128, critic_norm='none',
+        objective='hinge', constraint='spectral', optimizer='adam', generator_lr=2e-4, critic_lr=2e-4, beta1=0.0,
+        beta2=0.9, decay_steps=100_000, n_critic=5, steps=100_000, batch_size=64,
+    ),
     # Kodali et al. 2017, section 2.3: the minimax GAN penalised around the data (lambda 10, target 1), Adam 2e-4 with
     # beta1 0.5; no batch norm in the critic, whose gradient per sample the penalty needs.
     'dragan': Settings(

@@ -23,8 +23,8 @@ class Settings:
     """Everything that decides the numbers a run produces. The train launcher has a flag for each.
 
     ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
-    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels. A field that the others leave without effect
-    keeps its default.
+    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``. A field
+    that the others leave without effect keeps its default.
     """
 
     dataset: str = 'flags'
@@ -32,6 +32,7 @@ class Settings:
     image_size: str = '64x64'
     arch: str = 'dcgan'
     width: int = 64
+    critic_width: int = 0
     upsampling: str = 'transposed'
     latent_dim: int = 100
     latent: str = 'normal'
@@ -121,15 +122,20 @@ def validate(settings: Settings) -> None:
         _require(settings, name, 0 <= getattr(settings, name) < math.inf, 'must be a number >= 0')
     _require(settings, 'decay_steps', settings.decay_steps >= 0, 'must be >= 0 (0: no decay)')
     _require(settings, 'seed', 0 <= settings.seed < 2**32, 'must lie in [0, 2**32)')
+    _require(settings, 'critic_width', settings.critic_width >= 0, 'must be >= 0 (0: the same as width)')
     if settings.arch == 'mlp':
         _require(settings, 'critic_norm', settings.critic_norm == 'none', 'is not built for arch=mlp; use none')
     else:
-        sides = settings.height_width
-        fits = all(side % 16 == 0 for side in sides)
-        nearest = 'x'.join(str(max(16, round(side / 16) * 16)) for side in sides)
-        _require(settings, 'image_size', fits, f'has a side not divisible by 16; {nearest} would do')
+        sides, factor = settings.height_width, {'dcgan': 16, 'resnet': 8}[settings.arch]
+        fits = all(side % factor == 0 for side in sides)
+        nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
+        _require(settings, 'image_size', fits, f'has a side not divisible by {factor}; {nearest} would do')
     weights = CONSTRAINTS[settings.constraint].weights
-    check_weights(weights, settings.width)
+    check_weights(weights, settings.critic_width or settings.width)
+    if weights == 'orthonormal' and settings.arch == 'resnet':
+        raise ValueError(
+            'constraint=orthonormal does not hold for arch=resnet, whose blocks add two branches: use mlp or dcgan'
+        )
     if weights is not None and settings.critic_norm != 'none':
         raise ValueError(
             f'constraint={settings.constraint} bounds the layers, and a normalisation between them would stretch what '
@@ -157,8 +163,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
         unused['penalty_weight'] = f'with constraint={settings.constraint}'
     if settings.objective not in LOGIT_OBJECTIVES:
         unused['label_smoothing'] = f'with objective={settings.objective}, whose scores are no logits'
-    if settings.arch == 'mlp':
-        unused['upsampling'] = 'with arch=mlp'
+    if settings.arch != 'dcgan':
+        unused['upsampling'] = f'with arch={settings.arch}'
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     if settings.dataset.partition(':')[0] in DATASETS:

@@ -1,0 +1,270 @@
+"""Residual networks in two published forms, for images whose height and width are multiples of 8.
+
+'cifar', made for 32x32: one width throughout, the score from the mean over the last image's pixels. 'good', made for
+64x64 (the "good generator" of its release): widths doubling towards small images, the score from all of their pixels.
+
+A 3x3 convolution without stride is the library's on every platform: on a CPU, too, its gradients are fast.
+
+Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00028, and its release.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, flat
+from wgan_jax.networks.network import from_linen
+from wgan_jax.networks.products import resolve_form
+from wgan_jax.networks.tape import Tape
+from wgan_jax.networks.weights import check_weights
+from wgan_jax.types import Array, Network
+
+NORMS = ('none', 'batch', 'layer')
+VARIANTS = ('cifar', 'good')
+POOLINGS = ('mean', 'sum')
+
+
+def generator(
+    image_shape: tuple[int, int, int],
+    *,
+    latent_dim: int = 128,
+    width: int | None = None,
+    variant: str | None = None,
+    dtype: jnp.dtype = jnp.float32,
+    conv_form: str | None = None,
+) -> Network:
+    """Builds z -> small image -> residual blocks, each doubling height and width -> image in (-1, 1), with batch norm.
+
+    Args:
+        image_shape: (H, W, C), H and W multiples of 8, of 16 for 'good'.
+        latent_dim: Z.
+        width: channels after the last block; 128 by default for 'cifar', 64 for 'good'.
+        variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default the latter
+            where both sides are at least 64 and multiples of 16.
+        dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
+        conv_form: see ``products.resolve_form``; here it concerns the products only.
+
+    Returns:
+        A network from (N, Z) to (N, H, W, C). 1,204,483 parameters for 'cifar' at 32x32x3 (4,276,739 with width 256),
+        8,540,483 for 'good' at 64x64x3.
+
+    Raises:
+        ValueError: for sides that do not fit, or an unknown variant.
+    """
+    variant = _variant(image_shape, variant)
+    width = width or {'cifar': 128, 'good': 64}[variant]
+    module = _Generator(tuple(image_shape), width, variant, dtype, resolve_form(conv_form))
+    return from_linen(module, (latent_dim,))
+
+
+def critic(
+    image_shape: tuple[int, int, int],
+    *,
+    width: int | None = None,
+    norm: str | None = None,
+    weights: str | None = None,
+    variant: str | None = None,
+    pooling: str = 'mean',
+    dtype: jnp.dtype = jnp.float32,
+    conv_form: str | None = None,
+) -> Network:
+    """Builds image -> residual blocks -> score.
+
+    Args:
+        image_shape: (H, W, C), H and W multiples of 8, of 16 for 'good'.
+        width: channels after the first convolution; 128 by default for 'cifar', 64 for 'good'.
+        norm: 'none', 'batch' or 'layer' before each ReLU; as published by default, which is none for 'cifar' and layer
+            for 'good'.
+        weights: how layers make their weights, see ``weights``; None for free ones. 'orthonormal' is refused.
+        variant: 'cifar' (two blocks that halve, two that do not) or 'good' (four that halve); as for the generator.
+        pooling: of the last image in 'cifar': 'mean', or 'sum' as Miyato et al. 2018 have it.
+        dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
+        conv_form: as for the generator.
+
+    Returns:
+        A network from (N, H, W, C) to (N,). 1,053,825 parameters for 'cifar' at 32x32x3, 7,491,841 for 'good' at
+        64x64x3.
+
+    Raises:
+        ValueError: for sides that do not fit, unknown names, or orthonormal weights.
+    """
+    variant = _variant(image_shape, variant)
+    width = width or {'cifar': 128, 'good': 64}[variant]
+    norm = norm or {'cifar': 'none', 'good': 'layer'}[variant]
+    if norm not in NORMS:
+        raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
+    if pooling not in POOLINGS:
+        raise ValueError(f'pooling must be one of {", ".join(POOLINGS)}, not {pooling!r}.')
+    check_weights(weights, width)
+    if weights == 'orthonormal':
+        raise ValueError(
+            'a residual block adds its two branches, so orthonormal layers would not make it 1-Lipschitz: '
+            'use the mlp or the dcgan critic.'
+        )
+    options = {'norm': norm, 'weights': weights, 'dtype': dtype, 'form': resolve_form(conv_form)}
+    module = _Critic(width, variant, pooling, **options)
+    return from_linen(module, tuple(image_shape), mixes_examples=norm == 'batch', reports=True)
+
+
+def _variant(image_shape: tuple[int, int, int], variant: str | None) -> str:
+    sides = image_shape[:2]
+    if variant is None:
+        variant = 'good' if all(side >= 64 and side % 16 == 0 for side in sides) else 'cifar'
+    if variant not in VARIANTS:
+        raise ValueError(f'variant must be one of {", ".join(VARIANTS)}, not {variant!r}.')
+    factor = {'cifar': 8, 'good': 16}[variant]
+    if len(image_shape) != 3 or any(side < 1 or side % factor for side in sides):
+        raise ValueError(
+            f'the {variant} ResNet needs image_shape = (height, width, channels) with height and width multiples of '
+            f'{factor}, not {tuple(image_shape)}: resize, crop or pad the images.'
+        )
+    return variant
+
+
+def _uniform(gain: float) -> nn.initializers.Initializer:
+    """Uniform with variance gain / mean(fan_in, fan_out): 1 as Glorot and Bengio 2010, 2 before a ReLU."""
+
+    def draw(key, size, shape):
+        taps = math.prod(shape[:-2])
+        limit = math.sqrt(6 * gain / (taps * (shape[-2] + shape[-1])))
+        return jax.random.uniform(key, (size,), minval=-limit, maxval=limit)
+
+    return flat(draw)
+
+
+_glorot, _he = _uniform(1), _uniform(2)
+
+
+def _halve(x: Array) -> Array:
+    """The mean of each 2x2 pixels; half as long as x at most."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def _double(x: Array) -> Array:
+    """Each pixel 2x2 times."""
+    return x.repeat(2, 1).repeat(2, 2)
+
+
+class _Block(nn.Module):
+    """x -> shortcut(x) + conv(relu(norm(conv(relu(norm(x)))))), halved or doubled on the way.
+
+    Attributes:
+        features: channels of the result.
+        hidden: channels between the two convolutions.
+        change: 'halve', 'double' or 'keep', of height and width.
+        norm: 'none', 'batch' or 'layer'.
+        first: the critic's first block, without norm and ReLU before the first convolution.
+        first_bias: whether the first convolution has a bias.
+    """
+
+    features: int
+    hidden: int
+    change: str
+    norm: str
+    dtype: jnp.dtype
+    form: str
+    weights: str | None = None
+    first: bool = False
+    first_bias: bool = True
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None, tape: Tape | None = None) -> Array:
+        main, side = (None, None) if tape is None else (Tape(), Tape())
+        options = {'dtype': self.dtype, 'weights': self.weights}
+
+        def active(x, name):
+            if self.norm == 'batch':
+                x = BatchNorm(name=name)(x, train=train, axis_name=axis_name, tape=main)
+            elif self.norm == 'layer':
+                x = LayerNorm(name=name)(x, tape=main)
+            return nn.relu(x)
+
+        y = x if self.first else active(x, 'norm_0')
+        if self.change == 'double':
+            y = _double(y)
+        first = SameConv(self.hidden, kernel_init=_he, use_bias=self.first_bias, name='conv_0', **options)
+        y = first(y, train=train, tape=main)
+        y = nn.relu(y) if self.first else active(y, 'norm_1')
+        y = SameConv(self.features, kernel_init=_he, name='conv_1', **options)(y, train=train, tape=main)
+        if self.change == 'halve':
+            x, y = _halve(x), _halve(y)
+        if (
+            self.change != 'keep'
+        ):  # a 1x1 convolution commutes with repeating and averaging pixels: on the smaller image
+            pixels = Dense(self.features, kernel_init=_glorot, form=self.form, name='shortcut', **options)
+            n, h, w, c = x.shape
+            x = pixels(x.reshape(-1, c), train=train, tape=side).reshape(n, h, w, -1)
+        if self.change == 'double':
+            x = _double(x)
+        if tape is not None:
+            if self.change == 'halve':
+                main.bounds.append(lambda clip: 0.5)
+                side.bounds.append(lambda clip: 0.5)
+            tape.sum(main, side)
+        return x + y
+
+
+class _Generator(nn.Module):
+    image_shape: tuple[int, int, int]
+    width: int
+    variant: str
+    dtype: jnp.dtype
+    form: str
+
+    @nn.compact
+    def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
+        cifar = self.variant == 'cifar'
+        factors = (1, 1, 1, 1) if cifar else (8, 8, 4, 2, 1)
+        widths = [self.width * factor for factor in factors]
+        h, w = (side >> len(widths) - 1 for side in self.image_shape[:2])
+        options = {'dtype': self.dtype, 'form': self.form}
+        x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
+        x = x.reshape(-1, h, w, widths[0])
+        for i, features in enumerate(widths[1:]):
+            block = _Block(features, features, 'double', 'batch', first_bias=cifar, name=f'up_{i}', **options)
+            x = block(x, train=train, axis_name=axis_name)
+        x = nn.relu(BatchNorm(name='norm')(x, train=train, axis_name=axis_name))
+        x = SameConv(self.image_shape[2], kernel_init=_glorot, dtype=self.dtype, name='image')(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class _Critic(nn.Module):
+    width: int
+    variant: str
+    pooling: str
+    norm: str
+    weights: str | None
+    dtype: jnp.dtype
+    form: str
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
+        options = {'norm': self.norm, 'weights': self.weights, 'dtype': self.dtype, 'form': self.form}
+        x = x.astype(self.dtype)
+        if self.variant == 'cifar':
+            blocks = [
+                _Block(self.width, self.width, change, first=i == 0, name=f'block_{i}', **options)
+                for i, change in enumerate(('halve', 'halve', 'keep', 'keep'))
+            ]
+        else:
+            start = SameConv(self.width, kernel_init=_glorot, dtype=self.dtype, weights=self.weights, name='start')
+            x = start(x, train=train, tape=tape)
+            widths = [self.width * factor for factor in (1, 2, 4, 8, 8)]
+            blocks = [
+                _Block(widths[i + 1], widths[i], 'halve', first_bias=False, name=f'down_{i}', **options)
+                for i in range(4)
+            ]
+        for block in blocks:
+            x = block(x, train=train, axis_name=axis_name, tape=tape)
+            x = x if tape is None else tape.activation(x)
+        x = x.astype(jnp.float32)
+        if self.variant == 'cifar':
+            pixels = x.shape[1] * x.shape[2]
+            x = nn.relu(x).sum((1, 2)) / (pixels if self.pooling == 'mean' else 1)
+            if tape is not None:
+                tape.bounds.append(lambda clip: pixels ** (-0.5 if self.pooling == 'mean' else 0.5))
+        score = Dense(1, kernel_init=_glorot, weights=self.weights, name='score')  # in float32, as everywhere
+        return score(x.reshape(x.shape[0], -1), train=train, tape=tape)[:, 0]
