@@ -128,19 +128,23 @@ def moments(steps: int, looks: int) -> list[int]:
     return sorted({round(steps * i / looks) for i in range(looks + 1)})
 
 
-def trained(sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock) -> Iterator[tuple[int, TrainState, np.ndarray]]:
-    """Trains all runs of a sweep from the start, in calls of about two seconds.
+def trained(
+    sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock, *, start: TrainState | None = None, weight: int = 1
+) -> Iterator[tuple[int, TrainState, np.ndarray]]:
+    """Trains all runs of a sweep, in calls of about two seconds.
 
     Args:
         sweep: what to train.
         when: generator updates at which to yield, ascending.
-        bar: advances by the number of steps.
+        bar: advances by the number of steps times the weight.
         clock: is added to.
+        start: stacked states to begin from, which are used up; initial ones by default.
+        weight: see ``bar``.
 
     Yields:
         (step, states, metrics since the last, (R, steps, metrics)); the states only last until the next is asked for.
     """
-    states, done, size = sweep.init(), 0, 1
+    states, done, size = sweep.init() if start is None else start, 0, 1
     for moment in when:
         rows = []
         while done < moment:
@@ -155,7 +159,7 @@ def trained(sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock) -> Itera
                 clock.training += took
                 size = max(1, min(2 * count, round(SECONDS_PER_CALL * count / took)))
             done += count
-            bar.update(count)
+            bar.update(count * weight)
         yield moment, states, np.concatenate(rows, axis=1) if rows else None
 
 
