@@ -141,7 +141,8 @@ def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, seed: int, ba
     """A critic's scores and their slopes at x, after training against the fixed Gaussian."""
     mean_real, std_real, mean_fake, std_fake = gaussians
     objective, constraint, _ = KINDS[name]
-    critic = mlp.critic((1,), width=WIDTH.value, depth=2, init='he')
+    weights = CONSTRAINTS[constraint].weights
+    critic = mlp.critic((1,), width=WIDTH.value, depth=2, init='he', weights=weights)
     optimizer = OPTIMIZERS['adam'](0.0, 0.99)
     gan = GAN(
         networks=Players(_gaussian_generator(mean_fake, std_fake), critic),
@@ -152,7 +153,7 @@ def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, seed: int, ba
         latent=lambda key: jax.random.normal(key, (1,)),
         batch_size=BATCH_SIZE.value,
         n_critic=1,
-        draw=draw_from(lambda key: mean_real + std_real * jax.random.normal(key, (1,))),
+        draw=draw_from(lambda _, key: mean_real + std_real * jax.random.normal(key, (1,))),
     )
     numbers = Hyperparameters(Players(0.0, jnp.float32(RATE)), jnp.float32(CLIP), jnp.float32(PENALTY_WEIGHT))
     update = jax.jit(functools.partial(frozen_updates, gan), donate_argnums=1)
