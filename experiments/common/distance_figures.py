@@ -61,7 +61,7 @@ def sliding(path: Path, a: dict[str, np.ndarray]) -> None:
         )
     axes[1, 0].set_ylabel('value (nats for KL, JS)')
     for axis, name in zip(axes[2], NAMES, strict=True):
-        axis.plot(a['delta_slope'], a[f'{name}_log10_slope'], color=COLOURS[name])
+        axis.plot(a['delta'], a[f'{name}_log10_slope'], color=COLOURS[name])
         far = a[f'{name}_log10_slope'][-1]
         label, shift = (f'10^{far:.0f} at 100', (-42, 6)) if far < -1 else (f'{10**far:.0f} at 100', (0, 8))
         axis.annotate(label, (100, far), shift, textcoords='offset points', ha='right', fontsize='small')

@@ -11,7 +11,6 @@ from wgan_jax.types import Array, Key
 
 SHOWN = (0.0, 5.0, 25.0, 100.0)  # separations whose densities are drawn
 FARTHEST = 100.0
-LOG10 = np.log(10)
 
 
 def sliding(key: Key, num_samples: int) -> dict[str, np.ndarray]:
@@ -23,7 +22,9 @@ def sliding(key: Key, num_samples: int) -> dict[str, np.ndarray]:
 
     Returns:
         ``delta`` (K,), and for each of tv, kl, js, w1 the values ``<name>`` and ``<name>_log10_slope``; the estimates
-        ``<name>_sampled`` at ``delta_sampled``. TV, KL and JS are estimated from histograms with bins 1/4 wide.
+        ``<name>_sampled`` at ``delta_sampled``. TV, KL and JS are estimated from histograms with bins 1/4 wide. Over
+        ``delta`` also the logs of the gaps to the limits, ``js_log_gap`` and ``tv_log_gap``, and what the best
+        discriminator hands to a generator, ``minimax_log_slope`` and ``non_saturating_slope``.
     """
     delta = np.unique(np.concatenate([[0], np.geomspace(0.01, FARTHEST, 300), np.linspace(0, FARTHEST, 201)]))
     apart = [np.float64(0), np.float64(1), delta, np.float64(1)]
@@ -33,26 +34,30 @@ def sliding(key: Key, num_samples: int) -> dict[str, np.ndarray]:
         'js': distances.gaussian_js(*apart),
         'w1': distances.gaussian_wasserstein(*apart),
     }
-    positive = delta[1:]
-    slopes = {'tv': _log_slope(distances.gaussian_tv_log_gap, positive), 'kl': jnp.log(positive)}
-    slopes |= {'js': _log_slope(distances.gaussian_js_log_gap, positive), 'w1': jnp.zeros_like(positive)}
+    logs = {
+        'js_log_gap': distances.gaussian_js_log_gap(*apart),
+        'tv_log_gap': distances.gaussian_tv_log_gap(*apart),
+        'minimax_log_slope': distances.minimax_log_slope(*apart),
+        'non_saturating_slope': distances.non_saturating_slope(*apart),
+    }
+    with np.errstate(divide='ignore'):  # the slopes of KL and JS at 0 are 0
+        log_slopes = {
+            'tv': -(delta**2) / 8 - np.log(2 * np.pi) / 2,
+            'kl': np.log(delta),
+            'js': np.asarray(logs['minimax_log_slope']) - np.log(2),
+            'w1': np.zeros_like(delta),
+        }
     at = np.concatenate([[0, 0.25, 0.5], np.arange(1, 11), np.arange(15, 101, 5.0)])
     real_key, fake_key = jax.random.split(key)
     real = np.asarray(jax.random.normal(real_key, (num_samples,)))
     fake = np.asarray(jax.random.normal(fake_key, (num_samples,)))
     estimates = np.array([_estimates(real, fake + d) for d in at])
-    arrays = {'delta': delta, 'delta_slope': positive, 'delta_sampled': at}
+    arrays = {'delta': delta, 'delta_sampled': at, **{name: np.asarray(curve) for name, curve in logs.items()}}
     for k, name in enumerate(values):
         arrays[name] = np.asarray(values[name])
-        arrays[f'{name}_log10_slope'] = np.asarray(slopes[name]) / LOG10
+        arrays[f'{name}_log10_slope'] = log_slopes[name] / np.log(10)
         arrays[f'{name}_sampled'] = estimates[:, k]
     return arrays
-
-
-def _log_slope(log_gap, delta):
-    """Log of the slope of a distance from its log gap g to the limit: the slope is -e^g g'."""
-    gap, slope = jax.vmap(jax.value_and_grad(lambda d: log_gap(0.0, 1.0, d, 1.0)))(jnp.asarray(delta))
-    return gap + jnp.log(-slope)
 
 
 def _estimates(real: np.ndarray, fake: np.ndarray) -> list[float]:

@@ -1,5 +1,7 @@
 """Exact transport, Sinkhorn and the dual: plans that are plans, potentials that prove them, scipy and POT."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,8 +151,8 @@ def test_sinkhorn_equals_pot_and_the_limit():
             np.testing.assert_allclose(
                 plan, ot.sinkhorn(a, b, cost, 0.3, method='sinkhorn_log', stopThr=1e-13), rtol=1e-8
             )
-        small = sinkhorn_divergence(x, y, epsilon=0.002, p=1, max_iterations=20_000, tolerance=1e-6)
-        np.testing.assert_allclose(small, wasserstein_exact(x, y), rtol=2e-3)
+        small = sinkhorn_divergence(x, y, epsilon=0.005, p=1, max_iterations=5000, tolerance=1e-6)
+        np.testing.assert_allclose(small, wasserstein_exact(x, y), rtol=5e-3)
 
 
 def test_sinkhorn_divergence_of_a_translation_and_of_equal_clouds():
@@ -162,26 +164,26 @@ def test_sinkhorn_divergence_of_a_translation_and_of_equal_clouds():
         assert abs(sinkhorn_divergence(x, x[::-1], epsilon=0.5)) < 1e-9
 
 
-def test_sinkhorn_gradients_equal_finite_differences(p=1):
+def test_sinkhorn_gradients_equal_finite_differences():
     rng = np.random.default_rng(0)
-    x, y, a = rng.normal(size=(6, 2)), rng.normal(size=(5, 2)), np.full(6, 1 / 6)
+    x, y, a = rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), np.full(6, 1 / 6)
+    to_x, to_a, h = rng.normal(size=x.shape), rng.normal(size=6), 1e-5
     with jax.enable_x64(True):
 
         @jax.jit
-        def divergence(x, a):
-            return sinkhorn_divergence(x, y, epsilon=0.5, p=p, x_weights=a, tolerance=1e-13)
+        @functools.partial(jax.value_and_grad, argnums=(0, 2))
+        def divergence(x, y, a):
+            return sinkhorn_divergence(x, y, epsilon=0.5, p=1, x_weights=a, tolerance=1e-13)
 
-        gradients = jax.jit(jax.grad(divergence, (0, 1)))(x, a)
-        to_x, to_a = rng.normal(size=x.shape), rng.normal(size=6)
-        h = 1e-5
-        difference = (divergence(x + h * to_x, a) - divergence(x - h * to_x, a)) / (2 * h)
+        _, gradients = divergence(x, y, a)
+        difference = (divergence(x + h * to_x, y, a)[0] - divergence(x - h * to_x, y, a)[0]) / (2 * h)
         np.testing.assert_allclose(jnp.vdot(gradients[0], to_x), difference, rtol=1e-7)
-        difference = (divergence(x, a + h * to_a) - divergence(x, a - h * to_a)) / (2 * h)
+        difference = (divergence(x, y, a + h * to_a)[0] - divergence(x, y, a - h * to_a)[0]) / (2 * h)
         np.testing.assert_allclose(jnp.vdot(gradients[1], to_a), difference, rtol=1e-7)
-        assert np.isfinite(jax.grad(lambda x: sinkhorn_divergence(x, x, epsilon=0.5, p=p))(y)).all()
+        assert np.isfinite(divergence(x, x, a)[1][0]).all()  # distances of 0, whose root has no slope
         zero = a.copy()
         zero[0] = 0
-        assert np.isfinite(jax.grad(divergence, (0, 1))(x, zero)[0]).all()
+        assert np.isfinite(divergence(x, y, zero)[1][0]).all()
 
 
 def test_optimal_potential_closes_the_gap():
