@@ -143,6 +143,7 @@ def _sheets(key: jax.Array, examples: list) -> dict[str, Callable[[], tuple]]:
     return {sheet.__name__: sheet for sheet in sheets}
 
 
+_LOGS = ('js_log_gap', 'tv_log_gap', 'minimax_log_slope', 'non_saturating_slope')
 _SAMPLED = ('tv', 'js', 'w1')  # KL's estimate is infinite almost everywhere
 _BOTH_WAYS = ('kl', 'kl_reversed', 'js', 'js_reversed')
 

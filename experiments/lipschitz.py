@@ -59,8 +59,9 @@ def settings_of(constraint: str, seed: int) -> Settings:
     """
     clipped = constraint == 'clip'
     return dataclasses.replace(
-        TOY_PRESETS['wgan' if clipped else 'wgan_gp'], objective='wasserstein', constraint=constraint, penalty_weight=10.0,
-        clip=0.1, critic_lr=5e-4 if clipped else 2e-3, width=WIDTH.value, batch_size=BATCH_SIZE.value, seed=seed,
+        TOY_PRESETS['wgan' if clipped else 'wgan_gp'], objective='wasserstein', constraint=constraint,
+        penalty_weight=10.0, clip=0.1, critic_lr=5e-4 if clipped else 2e-3, width=WIDTH.value,
+        batch_size=BATCH_SIZE.value, seed=seed,
     )  # fmt: skip
 
 

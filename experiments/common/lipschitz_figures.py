@@ -99,8 +99,8 @@ def table(path: Path, rows: Mapping[str, Mapping[str, Any]], pairs: Sequence[str
         axis.set_xlabel('relative to exact W1')
         axis.grid(alpha=0.3)
     axes[0].set_yticks(places, list(rows))
-    axes[0].invert_yaxis()
-    axes[0].legend(fontsize=8, loc='lower left')
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc='outside upper right')
     figure.suptitle('What critics under each constraint say of a known distance')
     save(
         figure,

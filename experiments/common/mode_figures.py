@@ -34,9 +34,10 @@ def over_time(
     )  # fmt: skip
     for row, (method, own) in zip(axes, arrays.items(), strict=True):
         moments = np.unique(np.linspace(1, len(own['step']) - 1, COLUMNS).round().astype(int))
-        for axis in row:
+        for i, axis in enumerate(row):
             axis.set_xticks([])
             axis.set_yticks([])
+            axis.set_visible(i % COLUMNS < len(moments))
         row[0].set_ylabel(labels[method].replace(', ', ',\n').replace(': ', ':\n'), fontsize=8)
         for block, name in enumerate(data):
             modes = synthetic.load(name).modes

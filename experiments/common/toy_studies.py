@@ -164,7 +164,8 @@ def _figure(path: Path, variants: list[Variant], histories: list[History], rows:
         axes[-1].errorbar([row['place'] for row in own], values, bars, fmt='o-', capsize=3, label=line)
     axes[-1].set_xlabel(label)
     axes[-1].set_ylabel('exact W1, last quarter of the training')
-    axes[-1].tick_params(axis='x', labelrotation=0 if len(lines) > 1 else 20)
+    if len(lines) == 1:
+        plt.setp(axes[-1].get_xticklabels(), rotation=20, ha='right')
     axes[-1].grid(alpha=0.3)
     axes[-1].legend(fontsize=8)
     figure.suptitle('Ring of eight Gaussians: distance of the generator from the data, lower is better')

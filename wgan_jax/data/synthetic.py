@@ -186,7 +186,7 @@ def load_points(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f'data={path}: {name!r} has shape {points.shape}; samples have shape (n, d), n at least 2')
     if points.dtype.kind not in 'fiu':
         raise ValueError(f'data={path}: {name!r} has dtype {points.dtype}; samples are real numbers')
-    bad = ~np.isfinite(points.astype(np.float32)).all(axis=1)
+    bad = ~(np.abs(points) <= np.finfo(np.float32).max).all(axis=1)  # NaN compares false
     if bad.any():
         raise ValueError(f'data={path}: {name!r} is not finite in {bad.sum()} rows, first in row {int(bad.argmax())}')
     return points.astype(np.float32)

@@ -15,12 +15,13 @@ from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
-from wgan_jax.types import Array, Network, Players, Variables
+from wgan_jax.types import Players
 
 # What every toy run has in common: the networks and the batch of the published toy of Gulrajani et al. 2017, narrower.
 _TOY = {
     'dataset': 'ring', 'arch': 'mlp', 'upsampling': 'transposed', 'critic_norm': 'none', 'width': 128,
-    'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0,
+    'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'steps': 4_000,
+    'decay_steps': 0, 'ema_decay': 0.0,
 }  # fmt: skip
 
 # Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.
@@ -98,24 +99,3 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
         penalty_weight=jnp.float32(settings.penalty_weight),
     )
     return gan, hyperparameters
-
-
-def against(gan: GAN, density: Density) -> GAN:
-    """The same GAN with a generator that has nothing to learn: its samples are those of another density.
-
-    Its critic, trained by ``frozen.frozen_updates``, estimates a distance between two known distributions.
-
-    Args:
-        gan: of which critic, real examples and all else is kept.
-        density: of the fake examples.
-
-    Returns:
-        A GAN whose generator has no parameters and hands its latents through.
-    """
-
-    def apply(variables: Variables, x: Array, *, train: bool, axis_name=None, labels=None) -> tuple[Array, dict]:
-        del train, axis_name, labels
-        return x, variables.state
-
-    generator = Network(lambda key: Variables({}, {}), apply)
-    return dataclasses.replace(gan, networks=gan.networks._replace(generator=generator), latent=density.sample)

@@ -1,0 +1,66 @@
+"""Mode coverage against what can be counted by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.data import synthetic
+from wgan_jax.metrics import mode_coverage
+
+MODES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]], np.float32)
+
+
+def test_counted_by_hand():
+    samples = np.array([[0, 0.2], [0.2, 0], [0, 0.31], [9.8, 0], [0, 9], [6, 0]], np.float32)
+    found = mode_coverage(samples, MODES, 0.1)
+    # The third, fifth and sixth are too far off; all six have a nearest mode: three, two, one and none.
+    assert found.captured == 2 and found.high_quality == pytest.approx(0.5)
+    np.testing.assert_array_equal(found.counts, [2, 1, 0, 0])
+    p = np.array([3, 2, 1]) / 6
+    assert found.reverse_kl == pytest.approx(np.sum(p * np.log(p * 4)), rel=1e-5)
+
+
+@pytest.mark.parametrize(('distance', 'good'), [(2.999, 1.0), (3.001, 0.0)])
+def test_the_bound_is_three_standard_deviations_of_distance_not_of_coordinates(distance, good):
+    angle = 0.7
+    sample = 0.1 * distance * np.array([[np.cos(angle), np.sin(angle)]], np.float32)
+    assert mode_coverage(sample, MODES, 0.1).high_quality == good
+
+
+def test_one_mode_and_all_modes():
+    assert mode_coverage(MODES[:1].repeat(50, 0), MODES, 0.1).reverse_kl == pytest.approx(np.log(4), rel=1e-6)
+    even = mode_coverage(MODES.repeat(50, 0), MODES, 0.1)
+    assert even.captured == 4 and even.high_quality == 1 and even.reverse_kl == pytest.approx(0, abs=1e-6)
+
+
+def test_a_perfect_sampler_scores_as_computed():
+    for density in (synthetic.ring(), synthetic.grid()):
+        found = mode_coverage(synthetic.draw(density, jax.random.key(3), 20_000), density.modes, density.std)
+        assert found.captured == len(density.modes)
+        assert float(found.high_quality) == pytest.approx(0.98889, abs=4 * np.sqrt(0.989 * 0.011 / 20_000))
+        # 2 n KL is about chi-square with M - 1 degrees of freedom.
+        assert 0 < found.reverse_kl < 3 * (len(density.modes) - 1) / (2 * 20_000)
+
+
+def test_samples_that_are_not_finite_are_of_low_quality_and_capture_nothing():
+    samples = np.array([[np.nan, 0], [np.inf, 0], [10, 10], [-np.inf, np.inf]], np.float32)
+    found = mode_coverage(samples, MODES, 0.1)
+    assert found.captured == 1 and found.high_quality == 0.25 and found.reverse_kl == pytest.approx(np.log(4), rel=1e-6)
+    nothing = mode_coverage(samples[:2], MODES, 0.1)
+    assert nothing.captured == 0 and nothing.high_quality == 0 and np.isfinite(nothing.reverse_kl)
+
+
+def test_many_batches_at_once():
+    samples = 5 * jax.random.normal(jax.random.key(0), (3, 40, 2))
+    together = jax.jit(jax.vmap(lambda x: mode_coverage(x, MODES, jnp.float32(1.5))))(samples)
+    for i, own in enumerate(samples):
+        for a, b in zip(together, mode_coverage(own, MODES, 1.5), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-6)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match=r'samples \(5,\) and modes \(4, 2\)'):
+        mode_coverage(np.zeros(5), MODES, 0.1)
+    with pytest.raises(ValueError, match='one d'):
+        mode_coverage(np.zeros((5, 3)), MODES, 0.1)

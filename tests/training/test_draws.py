@@ -1,0 +1,37 @@
+"""Where the real examples of a critic update come from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wgan_jax.data import synthetic
+from wgan_jax.data.images import gather
+from wgan_jax.data.order import batch_indices
+from wgan_jax.training.draws import Role, draw_from, draw_images, draw_points, example_keys
+
+SEED, COUNTER = jnp.uint32(7), jnp.int32(3)
+
+
+def test_images_are_those_of_the_epoch_order():
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
+    drawn = draw_images(pixels, SEED, COUNTER, jnp.arange(4), batch_size=4)
+    wanted = gather(pixels, batch_indices(7, 3, np.arange(4), batch_size=4, size=10))
+    np.testing.assert_array_equal(drawn, wanted)
+
+
+def test_every_point_comes_once_an_epoch():
+    points = np.arange(24, dtype=np.float32).reshape(12, 2)
+    epoch = [draw_points(points, SEED, jnp.int32(i), jnp.arange(4), batch_size=4) for i in range(3)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(epoch), axis=0), points)
+
+
+def test_a_density_is_drawn_by_example_and_by_update():
+    draw = draw_from(lambda scale, key: scale * synthetic.grid().sample(key))
+    whole = draw(2.0, SEED, COUNTER, jnp.arange(6), batch_size=6)
+    assert whole.shape == (6, 2)
+    share = draw(2.0, SEED, COUNTER, jnp.arange(4, 6), batch_size=6)  # of the second of several devices
+    np.testing.assert_array_equal(whole[4:], share)
+    (keys,) = example_keys(7, (Role.REAL,), 3, jnp.arange(6))
+    np.testing.assert_array_equal(whole, 2 * jax.vmap(synthetic.grid().sample)(keys))
+    assert not np.allclose(whole, draw(2.0, SEED, COUNTER + 1, jnp.arange(6), batch_size=6))
+    assert len(np.unique(whole, axis=0)) == 6

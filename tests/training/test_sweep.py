@@ -1,0 +1,92 @@
+"""Sweeps: each run of a program computes what it would compute alone, in groups of any size, in one compilation."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from wgan_jax.data import synthetic
+from wgan_jax.training.draws import draw_from
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import train_steps
+from wgan_jax.training.sweep import combinations, default_group, group_size, make_sweep, map_runs
+from wgan_jax.training.toy import TOY_PRESETS, build_toy
+
+SMALL = {'width': 8, 'batch_size': 8, 'n_critic': 2}
+
+
+@pytest.fixture(scope='module')
+def gan():
+
+    settings = dataclasses.replace(TOY_PRESETS['wgan'], **SMALL)
+    return build_toy(settings, synthetic.ring(), depth=1)[0]
+
+
+RUNS = combinations([3, 4], generator_lr=[1e-2], critic_lr=[1e-2, 3e-2], clip=[0.1, 0.5])
+
+
+def test_combinations_take_every_value_with_every_other_seeds_fastest():
+    assert RUNS.seed.tolist() == [3, 4] * 4
+    np.testing.assert_allclose(RUNS.hyperparameters.learning_rate.critic, [0.01] * 4 + [0.03] * 4)
+    np.testing.assert_allclose(RUNS.hyperparameters.clip, [0.1, 0.1, 0.5, 0.5] * 2)
+    np.testing.assert_allclose(RUNS.hyperparameters.learning_rate.generator, [0.01] * 8)
+
+
+def test_a_sweep_compiles_once_and_each_run_is_what_it_is_alone(gan):
+    compilations = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compilations.append(name) if 'backend_compile' in name else None
+    )
+    alone = jax.jit(functools.partial(train_steps, gan, capacity=4))
+    for group in (1, 4):
+        sweep = make_sweep(gan, RUNS, group=group, capacity=4)
+        assert sweep.group == group
+        states = sweep.init()
+        jax.block_until_ready(states)
+        states, _ = sweep.run(states, 1)
+        jax.block_until_ready(states)
+        compilations.clear()
+        states, rows = sweep.run(states, 3)
+        jax.block_until_ready(states)
+        assert not compilations
+        assert rows.shape[:2] == (8, 4)
+        for i in (0, 3, 7):
+            numbers, seed = jax.tree.map(lambda leaf, i=i: leaf[i], (RUNS.hyperparameters, RUNS.seed))
+            one, one_rows = alone(numbers, init_state(gan, numbers, seed), None, 4)
+            np.testing.assert_allclose(rows[i, :3], one_rows[1:], rtol=2e-4, atol=1e-6)
+            for a, b in zip(jax.tree.leaves(states), jax.tree.leaves(one), strict=True):
+                np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5)
+    largest = [max(float(np.abs(leaf[i]).max()) for leaf in jax.tree.leaves(states.params.critic)) for i in range(8)]
+    assert all(value <= np.float32(clip) for value, clip in zip(largest, RUNS.hyperparameters.clip, strict=True))
+    assert max(largest) > 0.1
+
+
+def test_runs_may_differ_in_their_data(gan):
+
+    two = jax.tree.map(lambda leaf: leaf[:2], RUNS)
+    apart = synthetic.stack_mixtures(
+        [synthetic.mixture(np.array([[9.0, 9.0]]), 0.01), synthetic.mixture(np.array([[0.0, 0.0], [0.5, 0.5]]), 0.01)]
+    )
+    traced = dataclasses.replace(gan, draw=draw_from(synthetic.sample_mixture))
+    runs = two._replace(data=apart, seed=np.array([3, 3], np.uint32))
+    sweep = make_sweep(traced, runs, capacity=1)
+    _, rows = sweep.run(sweep.init(), 1)
+    assert not np.allclose(rows[0], rows[1])
+    shared = make_sweep(traced, two, jax.tree.map(lambda leaf: leaf[0], apart), capacity=1)
+    _, same = shared.run(shared.init(), 1)
+    np.testing.assert_allclose(same[0], rows[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(('num', 'most', 'size'), [(16, 5, 4), (16, 64, 16), (7, 4, 1), (7, 7, 7), (1, 8, 1)])
+def test_groups_divide_the_runs(num, most, size):
+    assert group_size(num, most) == size
+
+
+def test_groups_are_made_of_neighbours_whatever_their_size():
+    x, y = np.arange(6.0), np.arange(12.0).reshape(6, 2)
+    expected = x[:, None] * y
+    for group in (1, 2, 3, 6):
+        np.testing.assert_array_equal(jax.jit(map_runs(lambda a, b: a * b, group))(x, y), expected)
+    assert default_group('cpu') < default_group('gpu')
