@@ -42,6 +42,7 @@ def test_table_of_shifted_unit_gaussians():
     js = np.array([0, 0.1114214822, 0.6759425774, 0.6931463174, np.log(2), np.log(2)])
     tv = np.array([0, 0.3829249225, 0.9875806693, 0.9999994267, 1, 1])
     np.testing.assert_allclose(gaussian_js(0, 1, DELTA, 1), js, atol=5e-11)
+    assert (gaussian_js(0, 1, DELTA, 1) <= np.log(2)).all()
     np.testing.assert_allclose(gaussian_tv(0, 1, DELTA, 1), tv, atol=5e-11)
     np.testing.assert_allclose(gaussian_kl(0, 1, DELTA, 1), DELTA**2 / 2, rtol=1e-14)
     for p in (1, 2):
