@@ -9,19 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax import data
-from wgan_jax.data.images import gather
-from wgan_jax.data.order import batch_indices
 from wgan_jax.games.game import Game
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
-from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.run import read_run, settings_of
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.types import Array, Players, Variables
+from wgan_jax.training.step import draw_batches, generated_batch
+from wgan_jax.types import Players, PyTree, Variables
 
 
-def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array) -> Game:
+def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree) -> Game:
     """The game of both losses on one batch: that of the critic update which comes next.
 
     Both players see the same images and the same latents, so that a zero-sum objective makes a zero-sum game. The
@@ -31,26 +29,15 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixel
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         state: a moment of the training; ``state.params`` is the point where the game stands.
-        pixels: the whole dataset, uint8, (number of images, H, W, C).
+        data: the whole dataset, as ``gan.draw`` takes it.
 
     Returns:
         A Game of players like ``state.params``. Weight clipping becomes the critic's projection.
     """
-    examples = jnp.arange(gan.batch_size)
-    indices = batch_indices(state.seed, state.critic_step, examples, batch_size=gan.batch_size, size=pixels.shape[0])
-    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
-        state.seed,
-        (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY),
-        state.critic_step,
-        examples,
-    )
-    latents = jax.vmap(gan.latent)(latent_keys)
-    real = _augment(gan.augmentation.real, real_keys, gather(pixels, indices))
+    real, _, penalty_keys = draw_batches(gan, state, data, state.critic_step)
 
     def generate(params):
-        variables = Variables(params, state.network_state.generator)
-        fake, _ = gan.networks.generator.apply(variables, latents, train=True)
-        return _augment(gan.augmentation.fake, fake_keys, fake.astype(jnp.float32))
+        return generated_batch(gan, state, params, state.critic_step)
 
     def score(params, images):
         return gan.networks.critic.apply(Variables(params, state.network_state.critic), images, train=True)[0]
@@ -77,10 +64,6 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixel
         return jax.tree.map(jnp.add, params, updates)
 
     return game._replace(projections=game.projections._replace(critic=project))
-
-
-def _augment(augment, keys, images):
-    return images if augment is None else augment(keys, images)
 
 
 def load_game(

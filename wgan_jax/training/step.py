@@ -62,16 +62,13 @@ def _augment(augment, keys, images):
     return images if augment is None else augment(keys, images)
 
 
-def _with_noise(gan, state, roles, counter, examples, *batches):
-    """The batches as the critic sees them: each with instance noise of its role, one key per example."""
+def _with_noise(gan, state, role, counter, examples, batch):
+    """The batch as the critic sees it, with instance noise, one key per example."""
     if not gan.instance_noise:
-        return batches
-    deviation = gan.instance_noise * gan.remaining(state.step)
-    all_keys = example_keys(state.seed, roles, counter, examples)
-    return tuple(
-        batch + deviation * jax.vmap(lambda key, shape=batch.shape[1:]: jax.random.normal(key, shape))(keys)
-        for batch, keys in zip(batches, all_keys, strict=True)
-    )
+        return batch
+    (keys,) = example_keys(state.seed, (role,), counter, examples)
+    noise = jax.vmap(lambda key: jax.random.normal(key, batch.shape[1:]))(keys)
+    return batch + gan.instance_noise * gan.remaining(state.step) * noise
 
 
 def _scores(gan, params, network_state, images, axis_name):
@@ -90,6 +87,25 @@ def _score_pair(gan, params, network_state, real, fake, axis_name):
     return *jnp.split(scores, 2), network_state
 
 
+def generated_batch(
+    gan: GAN, state: TrainState, params: PyTree, counter: Array | int, *, axis_name: str | None = None
+) -> Array:
+    """The fake batch (N, ...) of critic update ``counter``, augmented and noisy, of a generator with these parameters.
+
+    Args:
+        gan: what is trained.
+        state: gives the seed, the generator's network state and what is left of the noise.
+        params: of the generator.
+        counter: critic updates done before.
+        axis_name: of the mapped axis, if any.
+    """
+    examples = _local_examples(gan, axis_name)
+    latent_keys, augment_keys = example_keys(state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_FAKE), counter, examples)
+    fake, _ = _generate(gan, state, params, latent_keys, axis_name)
+    fake = _augment(gan.augmentation.fake, augment_keys, fake)
+    return _with_noise(gan, state, Role.NOISE_FAKE, counter, examples, fake)
+
+
 def draw_batches(
     gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
 ) -> tuple[Array, Array, Array]:
@@ -106,15 +122,11 @@ def draw_batches(
         (real, fake, keys for the penalty), N examples each.
     """
     examples = _local_examples(gan, axis_name)
-    latent_keys, real_keys, fake_keys, penalty_keys = example_keys(
-        state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_REAL, Role.AUGMENT_FAKE, Role.PENALTY), counter, examples
-    )
-    fake, _ = _generate(gan, state, state.params.generator, latent_keys, axis_name)
+    real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
     real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
     real = _augment(gan.augmentation.real, real_keys, real)
-    fake = _augment(gan.augmentation.fake, fake_keys, fake)
-    noise_roles = (Role.NOISE_REAL, Role.NOISE_FAKE)
-    real, fake = _with_noise(gan, state, noise_roles, counter, examples, real, fake)
+    real = _with_noise(gan, state, Role.NOISE_REAL, counter, examples, real)
+    fake = generated_batch(gan, state, state.params.generator, counter, axis_name=axis_name)
     return real, fake, penalty_keys
 
 
@@ -195,7 +207,7 @@ def generator_gradient(
     def loss_fn(params):
         fake, network_state = _generate(gan, state, params, latent_keys, axis_name)
         fake = _augment(gan.augmentation.fake, augment_keys, fake)
-        (fake,) = _with_noise(gan, state, (Role.NOISE_GENERATED,), counter, examples, fake)
+        fake = _with_noise(gan, state, Role.NOISE_GENERATED, counter, examples, fake)
         scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, axis_name)
         return gan.objective.generator_loss(scores), network_state
 
