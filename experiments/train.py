@@ -20,6 +20,7 @@ from experiments.common import launcher, train_flags  # before JAX: the launcher
 
 import jax  # isort: skip
 
+from experiments.common.lipschitz_log import LipschitzLog
 from experiments.common.train_outputs import RunOutputs, write_figures
 from wgan_jax import data
 from wgan_jax.data.images import Images
@@ -32,6 +33,7 @@ from wgan_jax.training.parallel import Runner, make_runner
 from wgan_jax.training.run import differences, locked, read_run
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState, init_state
+from wgan_jax.types import Variables
 
 logger = logging.getLogger('wgan_jax.train')
 
@@ -79,7 +81,11 @@ def main() -> int:
             logger.warning(
                 f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'
             )
-        return _run(gan, runner, state, settings, store, workdir)
+        lipschitz = None
+        if train_flags.LOG_LIPSCHITZ.value:
+            critic = Variables(state.params.critic, state.network_state.critic)
+            lipschitz = LipschitzLog(workdir, gan.networks.critic, critic, images.pixels, step)
+        return _run(gan, runner, state, settings, store, workdir, lipschitz)
 
 
 def _choose_devices(settings: Settings) -> None:
@@ -132,9 +138,14 @@ def _source(workdir: str, shapes: TrainState) -> dict[str, Any]:
     return unflatten(taken, found[1], f'init_from={workdir}')
 
 
-def _run(gan: GAN, runner: Runner, state: TrainState, settings: Settings, store: CheckpointStore, workdir: Path) -> int:
+def _run(
+    gan: GAN, runner: Runner, state: TrainState, settings: Settings, store: CheckpointStore, workdir: Path,
+    lipschitz: LipschitzLog | None,
+) -> int:  # fmt: skip
     schedule = Schedule(settings.steps, train_flags.SAMPLE_EVERY.value, train_flags.CHECKPOINT_EVERY.value)
-    outputs = RunOutputs(workdir, settings, gan.networks.generator, store, int(state.step), train_flags.LOG_EVERY.value)
+    outputs = RunOutputs(
+        workdir, settings, gan.networks.generator, store, int(state.step), train_flags.LOG_EVERY.value, lipschitz
+    )
     tracer = functools.partial(jax.profiler.trace, str(workdir / 'profile')) if train_flags.PROFILE.value else None
     received = _stop_signals()
     began, bad = time.monotonic(), None

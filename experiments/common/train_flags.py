@@ -60,6 +60,9 @@ CHECKPOINT_EVERY = flags.DEFINE_integer('checkpoint_every', 500, 'Steps between 
 KEEP_CHECKPOINTS = flags.DEFINE_integer('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.')
 SAMPLE_EVERY = flags.DEFINE_integer('sample_every', 100, 'Steps between grids of samples.')
 LOG_EVERY = flags.DEFINE_integer('log_every', 10, 'Steps between lines of metrics.jsonl.')
+LOG_LIPSCHITZ = flags.DEFINE_bool(
+    'log_lipschitz', False, 'With every grid of samples, write bounds of how steep the critic is to lipschitz.jsonl.'
+)
 PROFILE = flags.DEFINE_bool('profile', False, 'Write a profile of a few steps to WORKDIR/profile.')
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.common import pictures
+from experiments.common.lipschitz_log import LipschitzLog
 from wgan_jax.files import atomic_path
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.load import Generator, sample_images
@@ -31,13 +32,15 @@ class RunOutputs:
         store: where checkpoints go.
         step: that the run continues from.
         log_every: period of metrics, in steps.
+        lipschitz: what measures the critic with every grid of samples; None for nothing.
     """
 
     def __init__(
-        self, workdir: Path, settings: Settings, network: Network, store: CheckpointStore, step: int, log_every: int
-    ):
+        self, workdir: Path, settings: Settings, network: Network, store: CheckpointStore, step: int, log_every: int,
+        lipschitz: LipschitzLog | None = None,
+    ):  # fmt: skip
         self._workdir, self._settings, self._network, self._store = workdir, settings, network, store
-        self._log_every = log_every
+        self._log_every, self._lipschitz = log_every, lipschitz
         self._wasserstein = settings.objective == 'wasserstein'
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
         self._events = open_tensorboard(workdir / 'tensorboard', step)
@@ -79,10 +82,16 @@ class RunOutputs:
         folder.mkdir(exist_ok=True)
         pictures.save_png(folder / f'step_{step:08d}.png', picture)
         self._events.add_image('samples', picture, step, dataformats='HWC')
+        if self._lipschitz is not None:
+            for name, value in self._lipschitz.append(step, state, images).items():
+                if name != 'step' and value is not None:
+                    self._events.add_scalar(name, value, step)
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
         self._log.sync()
+        if self._lipschitz is not None:
+            self._lipschitz.sync()
         self._events.flush()
         self._store.wait()  # for the one before, whose failure must not pass unseen
         if step not in self._store.steps():
@@ -93,6 +102,8 @@ class RunOutputs:
         self._bar.close()
         self._store.close()
         self._log.close()
+        if self._lipschitz is not None:
+            self._lipschitz.close()
         self._events.close()
 
 

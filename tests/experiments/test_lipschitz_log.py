@@ -1,0 +1,39 @@
+"""The log of a critic's steepness: its numbers are those of the state, and a continued run's lines stand once."""
+
+import jax
+import pytest
+
+from experiments.common.lipschitz_log import LipschitzLog
+from tests.training.common import small_gan, small_pixels
+from wgan_jax.data.images import to_float
+from wgan_jax.lipschitz import upper_bound
+from wgan_jax.training.records import read_metrics
+from wgan_jax.training.state import init_state
+from wgan_jax.types import Variables
+
+
+@pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])
+def test_lines_are_of_the_state_and_a_restart_drops_later_ones(preset, tmp_path, caplog):
+    gan, numbers = small_gan(preset, arch='mlp', critic_norm='none') if preset == 'wgan_gp' else small_gan(preset)
+    state = init_state(gan, numbers, 0)
+    critic = Variables(state.params.critic, state.network_state.critic)
+    doubled = state._replace(params=state.params._replace(critic=jax.tree.map(lambda p: 2 * p, critic.params)))
+    samples = to_float(small_pixels(12)[::-1])
+
+    def open_at(step):
+        return LipschitzLog(tmp_path, gan.networks.critic, critic, small_pixels(), step)
+
+    log = open_at(0)
+    for step, now in ((5, state), (10, doubled)):
+        log.append(step, now, samples)
+    log.close()
+    first, second = read_metrics(tmp_path / 'lipschitz.jsonl')
+    assert first['lipschitz_slope'] > 0 and first['lipschitz_gradient'] > 0
+    if preset == 'wgan':
+        assert first['lipschitz_upper'] is None and caplog.text.count('no Lipschitz bound exists') == 1
+    else:
+        assert first['lipschitz_upper'] == pytest.approx(float(upper_bound(gan.networks.critic, critic)), rel=1e-6)
+        assert second['lipschitz_upper'] == pytest.approx(16 * first['lipschitz_upper'], rel=1e-5)
+        assert max(first['lipschitz_slope'], first['lipschitz_gradient']) <= first['lipschitz_upper']
+    open_at(5).close()
+    assert read_metrics(tmp_path / 'lipschitz.jsonl') == [first]
