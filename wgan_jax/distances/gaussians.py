@@ -138,19 +138,24 @@ def gaussian_js(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Array:
     log_p, log_q = log_densities(z, pair.m, pair.s)
     mixture = (jnp.exp(log_p) + jnp.exp(log_q)) / 2
     u = (log_p - log_q) / 2
-    known = u * jnp.tanh(u) - _log_cosh(u)  # log 2 - H: how much an x tells about where it came from
+    known = _known(u)
     divergence, gap = (jnp.sum(weights * mixture * part, axis=-1) for part in (known, np.log(2) - known))
     # Where almost everything is told, the small rest is the more precise sum, and keeps the divergence below log 2.
     return jnp.where(gap < divergence, np.log(2) - gap, divergence)
 
 
-def _log_cosh(u: Array) -> Array:
-    """log cosh u, precise where u is small: there it is log(1 + 2 sinh^2(u / 2))."""
+def _known(u: Array) -> Array:
+    """log 2 - H(sigmoid(2 u)), what an x tells about which of the two it came from: u tanh u - log cosh u.
+
+    Written so for small u, with log cosh u = log(1 + 2 sinh^2(u / 2)); for large u as the difference that it is.
+    """
     small = jnp.abs(u) < 1
+    safe = jnp.where(small, u, 0)
+    t = jnp.exp(-2 * jnp.abs(u))
     return jnp.where(
         small,
-        jnp.log1p(2 * jnp.sinh(jnp.where(small, u, 0) / 2) ** 2),
-        jnp.abs(u) + jnp.log1p(jnp.exp(-2 * jnp.abs(u))) - np.log(2),
+        safe * jnp.tanh(safe) - jnp.log1p(2 * jnp.sinh(safe / 2) ** 2),
+        np.log(2) - jnp.log1p(t) - 2 * jnp.abs(u) * t / (1 + t),
     )
 
 
