@@ -59,6 +59,21 @@ JOBS = {
         'The Wasserstein estimate falls together with the distance of the samples; the standard loss does not.',
         quick=('--steps=500',), full=('--width=16', '--steps=3000'),
     ),
+    'lipschitz': Job(
+        'How is a critic kept Lipschitz?',
+        'Critics trained to optimality under every constraint, beside the exact distance and bounds of their slope.',
+        quick=('--updates=1000',),
+    ),
+    'toy': Job(
+        'Does the estimate follow the exact distance?',
+        'WGAN-GP on the ring of eight Gaussians, the estimate beside the exact W1 of fresh samples.',
+        quick=('--steps=1000',),
+    ),
+    'mode_collapse': Job(
+        'Which GANs miss modes?',
+        'Modes captured and share of good samples on the ring and the grid of Gaussians, over seeds.',
+        quick=('--methods=gan,wgan,sharp', '--seeds=5'), full=('--size=full',),
+    ),
 }  # fmt: skip
 
 
