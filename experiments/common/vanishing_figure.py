@@ -40,7 +40,7 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
             axis.set_yscale('log')
         axis.set_xlabel('1 + updates of the fresh critic')
 
-    norm = 'norm of the gradient handed to the generator'
+    norm = 'gradient norm at the generator'
     curves(axes[0, 0], 'standard', 'loss')
     axes[0, 0].set(title='Discriminator: its loss falls to 0 ...', ylabel='cross-entropy, both halves (nats)')
     curves(axes[0, 1], 'standard', 'accuracy', log=False)
@@ -48,7 +48,7 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     curves(axes[0, 2], 'standard', 'gradient_norm', 0, 'gradient_deviation')
     axes[0, 2].set(title='... and the minimax gradient vanishes', ylabel=norm)
     curves(axes[1, 0], 'standard', 'gradient_norm', 1, 'gradient_deviation')
-    axes[1, 0].set(title='-log D: the gradient grows, and its spread', ylabel=norm)
+    axes[1, 0].set(title='-log D: the gradient stays, its spread grows', ylabel=norm)
     for axis, name in ((axes[1, 1], 'clip'), (axes[1, 2], 'gradient_penalty')):
         curves(axis, name, 'gradient_norm', 0, 'gradient_deviation')
         axis.set(title=f'Wasserstein {probes[name].title}', ylabel=norm)
