@@ -153,7 +153,7 @@ def _layers(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[s
         )
         for i, clip in enumerate(clips or (None,)):
             name = 'gradient penalty' if clip is None else f'c = {clip:g}'
-            norms[name] = np.asarray(layer_gradients(critics.network, one_of(critics, i), x, loss), np.float64)
+            norms[name] = _layer_norms(critics.network, one_of(critics, i), x, loss)
     layers = np.arange(1, LAYERS + 1)
     result = {}
     for name, own in norms.items():
@@ -166,6 +166,14 @@ def _layers(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[s
     with atomic_path(workdir / 'layers.npz') as temporary:
         np.savez_compressed(temporary, layers=layers, **{name.replace(' ', '_'): own for name, own in norms.items()})
     return result, ['layers.png', 'layers.npz']
+
+
+def _layer_norms(network, variables, x: jax.Array, loss) -> np.ndarray:
+    """Gradient norms by layer, (layers,), also where their squares are below the smallest float32."""
+    scale = 1e18
+    plain = np.asarray(layer_gradients(network, variables, x, loss), np.float64)
+    scaled = np.asarray(layer_gradients(network, variables, x, lambda scores: scale * loss(scores)), np.float64)
+    return np.where(plain < 1e-12, scaled / scale, plain)
 
 
 def _table(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:

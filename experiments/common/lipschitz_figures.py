@@ -18,7 +18,7 @@ NAMES = {'clip': 'weight clipping, c = 0.01', 'gradient_penalty': 'gradient pena
 
 def surfaces(path: Path, arrays: Mapping[str, np.ndarray], data: Mapping[str, np.ndarray], updates: int) -> None:
     """Contours of critics on three densities, clipped above, penalised below."""
-    figure, axes = plt.subplots(2, len(data), figsize=(4.2 * len(data), 8.6), layout='constrained')
+    figure, axes = plt.subplots(2, len(data), figsize=(4.2 * len(data), 7.6), layout='constrained')
     side = arrays['side']
     for row, (constraint, label) in zip(axes, NAMES.items(), strict=True):
         for axis, (name, points) in zip(row, data.items(), strict=True):
@@ -46,6 +46,7 @@ def weights(path: Path, arrays: Mapping[str, np.ndarray], clip: float) -> None:
         axis.hist(arrays[constraint], 80, color='tab:blue', log=True)
         axis.set_title(label, fontsize=10)
         axis.set_xlabel('weight')
+        axis.locator_params(axis='x', nbins=5)
         axis.set_ylabel('number of weights')
         if constraint == 'clip':
             for sign in (-1, 1):
