@@ -116,13 +116,14 @@ def test_dragan_looks_at_points_that_the_batch_s_one_deviation_allows():
     # f = sum x^2 / 2 has gradient x, so the penalty with target 0 is E |x|^2 of the points it was taken at. Entry e of
     # those is real + a s u / 2, a and u uniform: E = real^2 + real s / 4 + s^2 / 36. Fails with a deviation per sample
     # (0 here, real being constant over pixels), with noise of both signs, and if each device takes its own deviation.
-    real, keys = jnp.repeat(jnp.array([-1.0, 3.0]), 1000)[:, None] * jnp.ones(30), jax.random.split(KEY, 2000)
+    real, keys = jnp.repeat(jnp.array([-1.0, -1.0, 1.0, 5.0]), 500)[:, None] * jnp.ones(30), jax.random.split(KEY, 2000)
 
     def penalty(real, keys):
         return dragan_penalty(lambda x: jnp.sum(x**2, 1) / 2, real, real, keys, target=0.0, axis_name='devices')
 
     mapped = jax.jit(jax.vmap(penalty, axis_name='devices'))
-    expected = 30 * sum(r**2 + r * 2 / 4 + 2**2 / 36 for r in (-1.0, 3.0)) / 2
+    deviation = np.sqrt(6)  # of the four values; 2 and sqrt(8) of each half
+    expected = 30 * np.mean([r**2 + r * deviation / 4 + 6 / 36 for r in (-1.0, -1.0, 1.0, 5.0)])
     np.testing.assert_allclose(mapped(real.reshape(2, 1000, 30), keys.reshape(2, 1000)).mean(), expected, rtol=1e-2)
 
 
