@@ -12,7 +12,7 @@ from wgan_jax.data.order import batch_indices
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.parallel import make_runner
 from wgan_jax.training.state import init_state
-from wgan_jax.training.step import Metrics, critic_update, generator_update, train_step, train_steps
+from wgan_jax.training.step import Metrics, critic_update, draw_batches, generator_update, train_step, train_steps
 from wgan_jax.types import Variables
 
 PIXELS = small_pixels()
@@ -172,3 +172,18 @@ def test_bfloat16_computes_with_float32_parameters():
     )
     np.testing.assert_allclose(rows[0], full_rows[0], rtol=0.05, atol=0.02)
     assert not _equal(rows, full_rows)
+
+
+def test_instance_noise_is_on_real_and_fake_and_fades_linearly():
+    # Fails if one side stays clean, both get one noise, the deviation is a variance, or the schedule is another one.
+    noisy, numbers = small_gan('wgan_gp', arch='mlp', instance_noise=0.5, decay_steps=4, batch_size=16)
+    clean, _ = small_gan('wgan_gp', arch='mlp', decay_steps=4, batch_size=16)
+    state = init_state(clean, numbers, 0)
+    draw = jax.jit(lambda gan, s: draw_batches(gan, s, PIXELS, 3)[:2], static_argnums=0)
+    for step, deviation in ((0, 0.5), (1, 0.375), (4, 0.0), (9, 0.0)):
+        now = state._replace(step=jnp.int32(step))
+        real, fake = (np.asarray(a - b) for a, b in zip(draw(noisy, now), draw(clean, now), strict=True))
+        np.testing.assert_allclose([real.std(), fake.std()], deviation, rtol=0.02)  # of 24,576 draws each
+        if deviation:
+            assert abs(np.corrcoef(real.ravel(), fake.ravel())[0, 1]) < 0.05
+            assert abs(np.corrcoef(real[0].ravel(), real[1].ravel())[0, 1]) < 0.1
