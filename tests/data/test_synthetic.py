@@ -37,6 +37,9 @@ def test_mixtures_have_equal_weights_and_normal_modes(drawn, name, num, std):
     assert stats.chisquare(np.bincount(nearest, minlength=num)).pvalue > 1e-3
     np.testing.assert_allclose(offsets.std(axis=0), std, rtol=0.03)
     assert stats.kstest(offsets[:, 0] / std, 'norm').pvalue > 1e-3
+    for mode in range(num):  # the noise does not know of the mode
+        own = offsets[nearest == mode]
+        assert np.all(np.abs(own.mean(axis=0)) < 4.5 * std / np.sqrt(len(own)))
     if density.dim == 2:
         assert abs(np.corrcoef(offsets.T)[0, 1]) < 0.03
 

@@ -53,7 +53,7 @@ def mode_coverage(samples: Array, modes: Array, std: Array | float, *, radius: f
     finite = jnp.isfinite(squares).all(axis=1)
     nearest = jax.nn.one_hot(jnp.argmin(jnp.where(finite[:, None], squares, 0), axis=1), num_modes, dtype=jnp.int32)
     nearest = nearest * finite[:, None]
-    good = (jnp.min(squares, axis=1) <= (radius * std) ** 2) & finite
+    good = jnp.min(squares, axis=1) <= (radius * std) ** 2  # false for NaN
     counts = jnp.sum(nearest * good[:, None], axis=0)
     p = jnp.sum(nearest, axis=0) / jnp.maximum(1, jnp.sum(finite))
     reverse_kl = jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1) * num_modes), 0))
