@@ -11,8 +11,8 @@ from wgan_jax.types import Players
 
 EXAMPLES = {name: make() for name, make in GAMES.items()}
 QUICK = {'xla_backend_optimization_level': 0}  # of programs that run once
-# Adaptive rules do not step along the field, and the mean of one iterate is that iterate.
-NOT_A_STEP_OF_THE_FLOW = ('adam', 'rmsprop', 'averaging')
+# Adaptive and adjusted rules do not step along the field alone, and the mean of one iterate is that iterate.
+NOT_A_STEP_OF_THE_FLOW = ('adam', 'rmsprop', 'averaging', 'consensus', 'symplectic_adjustment')
 SHARE_OF_A_STEP = {'lookahead': 5 * 0.5}  # what the default options make of one step
 
 
