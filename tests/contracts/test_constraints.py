@@ -90,7 +90,7 @@ def test_the_same_of_the_rest(constraint, arch):
     _takes_two_finite_steps(constraint, arch)
 
 
-@pytest.mark.parametrize('arch', ARCHITECTURES)
+@pytest.mark.parametrize('arch', [pytest.param(a, marks=() if a == 'mlp' else pytest.mark.slow) for a in ARCHITECTURES])
 def test_every_constraint_lowers_for_tpu_and_cuda(arch):
     # Each with one objective, taking turns: losses are functions of scores alone.
     for i, constraint in enumerate(c for c, a in PAIRS if a == arch):

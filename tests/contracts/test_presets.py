@@ -24,8 +24,14 @@ def test_preset_is_valid(preset):
     assert isinstance(gan, GAN)
 
 
-@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
-@pytest.mark.parametrize('preset', PRESETS)
+# Precision reaches the layers, not the presets: one preset of each architecture is enough for every day.
+BOTH = [(preset, precision) for preset in PRESETS for precision in ('float32', 'bfloat16')]
+DAILY = [pair for pair in BOTH if pair[1] == 'float32' or pair[0] in ('flags', 'wgan', 'sngan')]
+
+
+@pytest.mark.parametrize(
+    ('preset', 'precision'), [pytest.param(*pair, marks=() if pair in DAILY else pytest.mark.slow) for pair in BOTH]
+)
 def test_preset_lowers_for_tpu_and_cuda(preset, precision):
     # At the preset's own size: nothing is computed, so only the tracing takes time.
     settings = PRESETS[preset].__class__(**{**vars(PRESETS[preset]), 'precision': precision})
