@@ -41,7 +41,7 @@ def done(tmp_path_factory):
             'mode_collapse', f'--workdir={folder}/mode_collapse', '--size=tiny', '--methods=sharp', '--seeds=2'
         ),
         'lipschitz': start(
-            'lipschitz', *tiny, f'--workdir={folder}/lipschitz', '--parts=table', '--updates=20',
+            'lipschitz', *tiny, f'--workdir={folder}/lipschitz', '--parts=table', '--updates=40',
             '--constraints=none,clip',
         ),
     }  # fmt: skip
