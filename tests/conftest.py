@@ -16,7 +16,7 @@ _FLAG = '--xla_backend_optimization_level'
 if _FLAG not in os.environ.get('XLA_FLAGS', ''):
     os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_FLAG}=0'
 
-import jax
+import jax  # noqa: E402
 
 OPTIMISED = {'xla_backend_optimization_level': 3}  # compiler_options of jax.jit: XLA's default
 
