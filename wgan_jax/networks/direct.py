@@ -3,6 +3,7 @@
 Arrays are (C, H, W, N), as in ``winograd``, whose functions these are for sizes and channels that do not suit it.
 """
 
+import jax
 import jax.numpy as jnp
 
 from wgan_jax.networks.winograd import border, product
@@ -32,7 +33,9 @@ def upsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
 def kernel_gradient(x: Array, g: Array, dtype: jnp.dtype) -> Array:
     """Maps x, (C, H, W, N), and g, (D, H/2, W/2, N), to (4, 4, C, D)."""
     c, d = x.shape[0], g.shape[0]
-    return product('km,dm->kd', _columns(x, dtype), g.reshape(d, -1), dtype).reshape(4, 4, c, d)
+    # As (D, 16C), held in that order by the barrier: XLA:CPU computes the other one up to three times slower.
+    y = product('dm,km->dk', g.reshape(d, -1), _columns(x, dtype), dtype)
+    return jax.lax.optimization_barrier(y).T.reshape(4, 4, c, d)
 
 
 def _columns(x: Array, dtype: jnp.dtype) -> Array:
