@@ -187,3 +187,15 @@ def test_instance_noise_is_on_real_and_fake_and_fades_linearly():
         if deviation:
             assert abs(np.corrcoef(real.ravel(), fake.ravel())[0, 1]) < 0.05
             assert abs(np.corrcoef(real[0].ravel(), real[1].ravel())[0, 1]) < 0.1
+
+
+def test_a_spectral_critic_scores_both_batches_with_the_same_norms():
+    gan, numbers = small_gan('wgan_gp', constraint='spectral')
+    state = init_state(gan, numbers, 5)
+    after, (_, _, estimate, _) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
+    real, fake, _ = draw_batches(gan, state, PIXELS, 0)
+    critic = Variables(state.params.critic, state.network_state.critic)
+    scores, network_state = gan.networks.critic.apply(critic, jnp.concatenate([real, fake]), train=True)
+    np.testing.assert_allclose(estimate, scores[:4].mean() - scores[4:].mean(), rtol=1e-4)
+    for a, b in zip(jax.tree.leaves(after.network_state.critic), jax.tree.leaves(network_state), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
