@@ -52,7 +52,7 @@ JOBS = {
     'vanishing_gradients': Job(
         'Why do gradients vanish?',
         'The better a discriminator, the smaller the minimax gradient; a Wasserstein critic keeps pointing the way.',
-        quick=('--fast', '--iterations=400', '--generator_steps=100,1000'),
+        quick=('--fast', '--generator_steps=100,1000'),
     ),
     'loss_quality': Job(
         'Does the loss mean something?',

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.common.claims import CLAIMS, check
 from tests.experiments.test_train import finish, start
 
 
@@ -18,6 +19,8 @@ def test_discriminator_leaves_its_numbers_behind(tmp_path):
     results = json.loads((tmp_path / 'results.json').read_text())
     assert results['value'] <= results['optimal_value'] + 1e-6 and results['largest_error_of_d'] < 0.2
     assert results['orthonormal']['estimate'] <= results['w1'] + 1e-4  # of a critic that is 1-Lipschitz by construction
+    rows = [row for row in check(CLAIMS, {'discriminator': results}) if row['launcher'] == 'discriminator']
+    assert rows and not [row['claim'] for row in rows if row['measured'] is None]
     arrays = np.load(tmp_path / 'curves.npz')
     assert np.corrcoef(arrays['discriminator_scores'], arrays['optimal_logit'])[0, 1] > 0.9
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from experiments.common.claims import CLAIMS, check
 from tests.experiments.test_train import finish, start
 
 SHEETS = ('sliding', 'parallel_lines', 'piles', 'clouds', 'directions', 'slide_home')
@@ -59,6 +60,11 @@ def test_numbers_of_the_other_sheets(run):
     both = results['directions']
     np.testing.assert_allclose([both['kl'], both['kl_reversed']], [np.log(2) - 3 / 8, 1.5 - np.log(2)], rtol=1e-3)
     np.testing.assert_allclose(both['js'], both['js_reversed'], rtol=1e-12)
+
+
+def test_every_claim_about_distances_finds_its_number(run):
+    rows = [row for row in check(CLAIMS, {'distances': run[2]}) if row['launcher'] == 'distances']
+    assert rows and not [row['claim'] for row in rows if row['measured'] is None]
 
 
 def test_only_wasserstein_brings_everything_home(run):
