@@ -23,16 +23,22 @@ from experiments.common.page import Section, number, write_page
 from wgan_jax.files import read_json, write_json
 
 SIZE = flags.DEFINE_string('size', 'quick', 'quick: at most 20 minutes on two cores; full: what the launchers are for.')
-ONLY = flags.DEFINE_list('only', None, 'Which launchers to run (default: all).')
 
 
 class Job(NamedTuple):
-    """One launcher: its question, what to see, and its flags at each size."""
+    """One run of a launcher: its question, what to see, and its flags at each size.
+
+    Attributes:
+        title, look: the question, and what to see in the figures.
+        quick, full: flags at each size.
+        launcher: which one runs; None for the one of the job's own name.
+    """
 
     title: str
     look: str
     quick: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
+    launcher: str | None = None
 
 
 JOBS = {
@@ -69,12 +75,24 @@ JOBS = {
         'WGAN-GP on the ring of eight Gaussians, the estimate beside the exact W1 of fresh samples.',
         quick=('--steps=1000',),
     ),
+    'toy_n_critic': Job(
+        'Does it help to train the critic to convergence?',
+        'A better discriminator starves the generator of a standard GAN; a better critic only helps.',
+        quick=('--study=n_critic',), full=('--study=n_critic', '--seeds=10'), launcher='toy',
+    ),
+    'toy_momentum': Job(
+        'Does momentum go together with clipping?',
+        'The distance of the generator from the data under RMSProp and under Adam with more and more momentum.',
+        quick=('--study=momentum',), full=('--study=momentum', '--seeds=10'), launcher='toy',
+    ),
     'mode_collapse': Job(
         'Which GANs miss modes?',
         'Modes captured and share of good samples on the ring and the grid of Gaussians, over seeds.',
         quick=('--methods=gan,wgan,sharp', '--seeds=5'), full=('--size=full',),
     ),
 }  # fmt: skip
+
+ONLY = flags.DEFINE_list('only', None, f'Which runs (default: all): {", ".join(JOBS)}.')
 
 
 def main() -> int:
@@ -122,8 +140,12 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _launcher(name: str) -> str:
+    return JOBS[name].launcher or name
+
+
 def _arguments(name: str, seed: int, workdir: Path) -> list[str]:
-    return [name, f'--workdir={workdir / name}', f'--seed={seed}', *getattr(JOBS[name], SIZE.value)]
+    return [_launcher(name), f'--workdir={workdir / name}', f'--seed={seed}', *getattr(JOBS[name], SIZE.value)]
 
 
 def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
@@ -137,7 +159,7 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
                 continue
             (workdir / name / 'results.json').unlink(missing_ok=True)  # of other arguments
             began = time.monotonic()
-            if (status := _run(name, arguments[1:], workdir / f'{name}.log')) == 0:
+            if (status := _run(*arguments, log=workdir / f'{name}.log')) == 0:
                 write_json(record, {'arguments': arguments, 'minutes': (time.monotonic() - began) / 60})
                 continue
             record.unlink(missing_ok=True)
@@ -146,8 +168,8 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
     return failed
 
 
-def _run(name: str, arguments: list[str], log: Path) -> int:
-    command = [sys.executable, '-P', '-m', f'experiments.{name}', *arguments]
+def _run(launcher_name: str, *arguments: str, log: Path) -> int:
+    command = [sys.executable, '-P', '-m', f'experiments.{launcher_name}', *arguments]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     with log.open('w') as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process:
         try:
@@ -165,7 +187,7 @@ def _section(name: str, seed: int, workdir: Path) -> Section:
         name=name,
         title=job.title,
         look=job.look,
-        command=f'./launch.sh {name} {flags_given}'.strip(),
+        command=f'./launch.sh {_launcher(name)} {flags_given}'.strip(),
         figures=sorted(folder.glob('*.png')),
         minutes=_minutes(read_json(record)) if record.exists() else None,
     )

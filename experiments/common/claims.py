@@ -71,8 +71,19 @@ def _longest_trained(results: Results) -> Results:
     return results[max(results, key=lambda name: int(name.split('_')[1]))]
 
 
+def _study(results: Results, line: str, place: str, key: str) -> float:
+    """Mean over seeds of a number of one variant of a toy study."""
+    own = next(row for row in results['variants'] if (row['line'], row['place']) == (line, place))
+    return own[key]['mean']
+
+
+def _converged_over_five(results: Results, line: str) -> float:
+    """Exact W1 reached with 100 critic updates a step, over that with 5."""
+    return _study(results, line, '100', 'w1') / _study(results, line, '5', 'w1')
+
+
 _D, _G, _P, _V, _Q = 'distances', 'game', 'discriminator', 'vanishing_gradients', 'loss_quality'
-_L, _M = 'lipschitz', 'mode_collapse'
+_L, _M, _N, _C = 'lipschitz', 'mode_collapse', 'toy_momentum', 'toy_n_critic'
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -204,6 +215,35 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         'Loss and quality', 'The JS estimate of a standard GAN does not', 'no correlation promised', _Q,
         lambda r: r['gan_dcgan']['spearman'], -1.0, 0.5,
+    ),
+    Claim(
+        'Critic to convergence', 'A Wasserstein critic may be trained to convergence (WGAN-GP): exact W1 that its '
+        'generator reaches with 100 updates a step, over that with 5', 'at most 1', _C,
+        lambda r: _converged_over_five(r, 'WGAN-GP'), highest=1.0,
+    ),
+    Claim(
+        'Critic to convergence', 'a discriminator under log(1 - D) may not: the same ratio', 'more than 1', _C,
+        lambda r: _converged_over_five(r, 'GAN, log(1 - D)'), 1.5,
+    ),
+    Claim(
+        'Critic to convergence', 'nor under -log D', 'more than 1', _C,
+        lambda r: _converged_over_five(r, 'GAN, -log D'), 1.1,
+    ),
+    Claim(
+        'Momentum under clipping', 'Momentum destabilises a clipped critic: wobble of its loss under Adam with '
+        'β1 = 0.9 over that with β1 = 0', 'more than 1', _N,
+        lambda r: _study(r, 'WGAN, clipped', 'Adam, β1 = 0.9', 'critic_loss_wobble')
+        / _study(r, 'WGAN, clipped', 'Adam, β1 = 0', 'critic_loss_wobble'), 3.0,
+    ),
+    Claim(
+        'Momentum under clipping', 'and the generator ends further away: the same ratio of exact W1', 'more than 1', _N,
+        lambda r: _study(r, 'WGAN, clipped', 'Adam, β1 = 0.9', 'w1')
+        / _study(r, 'WGAN, clipped', 'Adam, β1 = 0', 'w1'), 1.5,
+    ),
+    Claim(
+        'Momentum under clipping', 'a moderate one already: W1 with β1 = 0.5 over that with β1 = 0', 'more than 1', _N,
+        lambda r: _study(r, 'WGAN, clipped', 'Adam, β1 = 0.5', 'w1')
+        / _study(r, 'WGAN, clipped', 'Adam, β1 = 0', 'w1'), 1.1,
     ),
     Claim(
         'Mode collapse', 'The standard GAN misses modes of the 25-grid: modes captured, mean over seeds',
