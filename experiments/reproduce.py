@@ -88,7 +88,12 @@ JOBS = {
     'mode_collapse': Job(
         'Which GANs miss modes?',
         'Modes captured and share of good samples on the ring and the grid of Gaussians, over seeds.',
-        quick=('--methods=gan,wgan,sharp', '--seeds=5'), full=('--size=full',),
+        quick=('--methods=gan,wgan',), full=('--size=full', '--methods=gan_minimax,gan,wgan,wgan_gp,sngan'),
+    ),
+    'mode_collapse_ours': Job(
+        'Can every mode be captured?',
+        'The recipe of this project at the budget that it takes: samples over training time, for every seed.',
+        quick=('--size=full', '--methods=sharp'), full=('--size=full', '--methods=sharp'), launcher='mode_collapse',
     ),
 }  # fmt: skip
 
