@@ -76,8 +76,8 @@ def _check(x: Array, kernel: Array, form: str) -> None:
         raise ValueError(f'need images of C channels and a 4x4 kernel for as many, not {x.shape} and {kernel.shape}.')
 
 
-def _suits(height: int, width: int, *channels: int) -> bool:
-    return height % 2 == 0 and width % 2 == 0 and min(channels) >= 32  # below, transforms cost more than they save
+def _suits(height: int, width: int, *channels: int, least: int = 32) -> bool:
+    return height % 2 == 0 and width % 2 == 0 and min(channels) >= least  # below, transforms cost more than they save
 
 
 def _down_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
@@ -86,7 +86,8 @@ def _down_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
 
 
 def _up_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
-    suited = _suits(*x.shape[1:3], *kernel.shape[2:]) and dtype == jnp.float32  # bfloat16 products cost less than sums
+    # Here the sums come after the products, in float32: they weigh more beside products in bfloat16.
+    suited = _suits(*x.shape[1:3], *kernel.shape[2:], least=32 if dtype == jnp.float32 else 128)
     return (winograd if suited else direct).upsample(x, kernel, dtype)
 
 
