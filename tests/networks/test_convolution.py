@@ -96,9 +96,10 @@ def test_vmap_is_a_loop(function):
 
 @pytest.mark.parametrize('form', ['matmul', 'native'])
 @pytest.mark.parametrize('function', [downsample, upsample])
-def test_bfloat16_is_float32_up_to_rounding(function, form):
+@pytest.mark.parametrize('shape', [SHAPES[-1], (2, 8, 4, 130, 128)])  # the latter: Winograd in all three maps
+def test_bfloat16_is_float32_up_to_rounding(shape, function, form):
     # Fails if products accumulate in bfloat16, or if the gradients of float32 arguments are of another type.
-    x, kernel = _arguments(function, SHAPES[-1])
+    x, kernel = _arguments(function, shape)
     weights = np.random.default_rng(2).normal(size=_nhwc(function, 'native')(x, kernel).shape).astype(np.float32)
 
     def everything(form, dtype, x, kernel):
