@@ -1,7 +1,8 @@
-"""The stride-2 4x4 convolution and its transpose, as library calls or as matrix products.
+"""Convolutions for every backend: 4x4 with stride 2, its transpose, and odd kernels without stride.
 
-XLA:CPU computes gradients of strided convolutions tens of times slower than the same gradients written as matrix
-products, so on a CPU both maps are rewritten by hand; on GPU and TPU the library's convolution is the right one.
+XLA:CPU computes the gradients that JAX derives for a convolution tens to hundreds of times slower than the same gradients
+written as matrix products (in a loop, where a training runs, it takes a naive path for their dimension numbers), so on a
+CPU every map is rewritten by hand; on GPU and TPU the library's convolution is the right one.
 Each form has its own layout of images: 'native' (N, H, W, C), 'matmul' (C, H, W, N).
 """
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from wgan_jax.networks import direct, winograd
+from wgan_jax.networks import direct, winograd, winograd_same
 from wgan_jax.types import Array
 
 CHANNEL_AXIS = {'native': 3, 'matmul': 0}
@@ -71,6 +72,35 @@ def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
     )
 
 
+def same(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
+    """Convolves without stride, with zeros around the image, keeping height and width.
+
+    y[n, i, j, :] = sum_{a, b} x[n, i + a - kh//2, j + b - kw//2, :] kernel[a, b],  a = 0..kh-1, b = 0..kw-1.
+
+    Args:
+        x: images, in the layout of the form.
+        kernel: (kh, kw, C, D), both sides odd.
+        dtype, form: as for ``downsample``.
+
+    Returns:
+        Images of D channels, in the layout of the form; of type dtype if native, otherwise float32.
+
+    Raises:
+        ValueError: for a kernel of an even side or of other than C channels.
+    """
+    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != x.shape[CHANNEL_AXIS[form]]:
+        raise ValueError(f'need images of C channels and a kernel (kh, kw, C, D), not {x.shape} and {kernel.shape}.')
+    kh, kw = kernel.shape[:2]
+    if not (kh % 2 and kw % 2):
+        raise ValueError(f'same needs a kernel of odd sides, which has a middle, not {kh}x{kw}.')
+    if form == 'matmul':
+        return _same.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), dtype=jnp.dtype(dtype))
+    padding = (kh // 2, kh // 2), (kw // 2, kw // 2)
+    return jax.lax.conv_general_dilated(
+        x.astype(dtype), kernel.astype(dtype), (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+
+
 def _check(x: Array, kernel: Array, form: str) -> None:
     if x.ndim != 4 or kernel.shape[:2] != (4, 4) or kernel.shape[2] != x.shape[CHANNEL_AXIS[form]]:
         raise ValueError(f'need images of C channels and a 4x4 kernel for as many, not {x.shape} and {kernel.shape}.')
@@ -96,20 +126,34 @@ def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
     return (winograd if suited else direct).kernel_gradient(x, g, dtype)
 
 
-def _bilinear(name: str, function, shape) -> Primitive:
-    """Makes a primitive of a function of two arrays, whose output has the shape shape(a, b)."""
+def _same_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
+    suited = kernel.shape[:2] == (3, 3) and _suits(*x.shape[1:3], *kernel.shape[2:])
+    return (winograd_same if suited else direct).same(x, kernel, dtype)
+
+
+def _same_kernel_products(x: Array, g: Array, *, size: tuple[int, int], dtype: jnp.dtype) -> Array:
+    if size == (3, 3) and _suits(*g.shape[1:3], x.shape[0], g.shape[0]):
+        return winograd_same.kernel_gradient(x, g, dtype)
+    return direct.same_kernel_gradient(x, g, size, dtype)
+
+
+def _bilinear(name: str, function, shape, *, options=('dtype',), shares_kernel: bool = True) -> Primitive:
+    """Makes a primitive of a function of two arrays and static options, its output of shape(a.shape, b.shape, **options).
+
+    ``shares_kernel`` tells that b is a kernel, which all examples of a mapped axis may share.
+    """
     primitive = Primitive(name)
-    primitive.def_impl(jax.jit(function, static_argnames='dtype'))
-    primitive.def_abstract_eval(lambda a, b, *, dtype: a.update(shape=shape(a.shape, b.shape)))
+    primitive.def_impl(jax.jit(function, static_argnames=options))
+    primitive.def_abstract_eval(lambda a, b, *, dtype, **rest: a.update(shape=shape(a.shape, b.shape, **rest)))
     mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=False))
 
-    def batch(arrays, axes, *, dtype):
+    def batch(arrays, axes, **given):
         a, b = arrays
-        if axes[1] is None and primitive is not _kernel:  # one kernel for all: the mapped axis joins the batch
+        if axes[1] is None and shares_kernel:  # the mapped axis joins the batch
             a = jnp.moveaxis(a, axes[0], 3)
-            out = primitive.bind(a.reshape(*a.shape[:3], -1), b, dtype=dtype)
+            out = primitive.bind(a.reshape(*a.shape[:3], -1), b, **given)
             return out.reshape(*out.shape[:3], *a.shape[3:]), 3
-        return jax.vmap(partial(function, dtype=dtype), axes)(a, b), 0
+        return jax.vmap(partial(function, **given), axes)(a, b), 0
 
     batching.primitive_batchers[primitive] = batch
     return primitive
@@ -117,7 +161,15 @@ def _bilinear(name: str, function, shape) -> Primitive:
 
 _down = _bilinear('downsample', _down_products, lambda x, k: (k[3], x[1] // 2, x[2] // 2, x[3]))
 _up = _bilinear('upsample', _up_products, lambda y, k: (k[2], 2 * y[1], 2 * y[2], y[3]))
-_kernel = _bilinear('kernel_gradient', _kernel_products, lambda x, y: (4, 4, x[0], y[0]))
+_kernel = _bilinear('kernel_gradient', _kernel_products, lambda x, y: (4, 4, x[0], y[0]), shares_kernel=False)
+_same = _bilinear('same', _same_products, lambda x, k: (k[3], *x[1:]))
+_same_kernel = _bilinear(
+    'same_kernel_gradient',
+    _same_kernel_products,
+    lambda x, y, size: (*size, x[0], y[0]),
+    options=('size', 'dtype'),
+    shares_kernel=False,
+)
 
 # With <down(x, k), y> = <x, up(y, k)> = <k, kernel(x, y)> each map is linear in either argument, with a transpose that
 # is again one of the three: so they differentiate to any order, in both modes, without ever differentiating the slices
@@ -130,4 +182,22 @@ ad.defbilinear(
 )
 ad.defbilinear(
     _kernel, lambda k, x, y, dtype: _up.bind(y, k, dtype=dtype), lambda k, x, y, dtype: _down.bind(x, k, dtype=dtype)
+)
+
+
+def turned(kernel: Array) -> Array:
+    """The kernel of the transposed map: turned by half a turn, input and output channels exchanged."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+# Without stride the transpose is a convolution again: <same(x, k), y> = <x, same(y, turned(k))> = <k, same_kernel(x, y)>.
+ad.defbilinear(
+    _same,
+    lambda y, x, k, dtype: _same.bind(y, turned(k), dtype=dtype),
+    lambda y, x, k, dtype: _same_kernel.bind(x, y, dtype=dtype, size=k.aval.shape[:2]),
+)
+ad.defbilinear(
+    _same_kernel,
+    lambda k, x, y, dtype, size: _same.bind(y, turned(k), dtype=dtype),
+    lambda k, x, y, dtype, size: _same.bind(x, k, dtype=dtype),
 )

@@ -1,6 +1,7 @@
-"""The stride-2 4x4 convolution, its transpose and its kernel gradient as one matrix product each, for any even sides.
+"""Convolutions and their kernel gradients as one matrix product each: for sizes and channels that Winograd does not suit.
 
-Arrays are (C, H, W, N), as in ``winograd``, whose functions these are for sizes and channels that do not suit it.
+``downsample``, ``upsample`` and ``kernel_gradient`` belong to the stride-2 4x4 convolution of any even sides, ``same`` and
+``same_kernel_gradient`` to the stride-1 convolution of odd kernels. Arrays are (C, H, W, N), as in ``winograd``.
 """
 
 import jax
@@ -44,3 +45,38 @@ def _columns(x: Array, dtype: jnp.dtype) -> Array:
     padded = border(x.astype(dtype))
     taps = [padded[:, a : a + h : 2, b : b + w : 2] for a in range(4) for b in range(4)]
     return jnp.concatenate(taps).reshape(16 * c, -1)
+
+
+def same(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and kernel, (kh, kw, C, D) with odd sides, to (D, H, W, N)."""
+    c, h, w, n = x.shape
+    kh, kw, _, d = kernel.shape
+    if c <= d:
+        y = product('dk,km->dm', kernel.transpose(3, 0, 1, 2).reshape(d, -1), _shifted(x, kh, kw, dtype), dtype)
+        return y.reshape(d, h, w, n)
+    # The products first, then their sums over shifted pixels: of the two channel counts the smaller one is moved.
+    y = product('dk,km->dm', kernel.transpose(0, 1, 3, 2).reshape(kh * kw * d, c), x.reshape(c, -1), dtype)
+    y = y.reshape(kh, kw, d, h, w, n)
+    down, right = kh // 2, kw // 2
+    padded = jnp.pad(y, ((0, 0),) * 3 + ((down, down), (right, right), (0, 0)))
+    return sum(padded[a, b, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw))
+
+
+def same_kernel_gradient(x: Array, g: Array, size: tuple[int, int], dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and g, (D, H, W, N), to (kh, kw, C, D), with (kh, kw) the odd size."""
+    c, d = x.shape[0], g.shape[0]
+    if c <= d:
+        y = product('dm,km->dk', g.reshape(d, -1), _shifted(x, *size, dtype), dtype)
+        return jax.lax.optimization_barrier(y).T.reshape(*size, c, d)
+    y = product('cm,km->ck', x.reshape(c, -1), _shifted(g, *size, dtype), dtype)  # g's shifts are x's, backwards
+    y = jax.lax.optimization_barrier(y).reshape(c, *size, d)[:, ::-1, ::-1]
+    return y.transpose(1, 2, 0, 3)
+
+
+def _shifted(x: Array, kh: int, kw: int, dtype: jnp.dtype) -> Array:
+    """(C, H, W, N) to (kh kw C, H W N): the kh x kw pixels around each."""
+    c, h, w, _ = x.shape
+    down, right = kh // 2, kw // 2
+    padded = jnp.pad(x.astype(dtype), ((0, 0), (down, down), (right, right), (0, 0)))
+    taps = [padded[:, a : a + h, b : b + w] for a in range(kh) for b in range(kw)]
+    return jnp.concatenate(taps).reshape(kh * kw * c, -1)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, upsample
+from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, same, to_layout, turned, upsample
 from wgan_jax.networks.norms import clipped_norm, convolution_norm, matrix_norm
 from wgan_jax.networks.products import einsum
 from wgan_jax.networks.tape import Tape
@@ -34,7 +34,7 @@ scale_init = flat(lambda key, size, shape: 1 + 0.02 * jax.random.normal(key, (si
 
 
 class Dense(nn.Module):
-    """Linear map y = x W + b.
+    """Linear map y = x W + b, of vectors or of every pixel of images (a 1x1 convolution).
 
     Attributes:
         features: D.
@@ -43,6 +43,7 @@ class Dense(nn.Module):
         dtype: compute type; parameters are float32.
         form: see ``products.resolve_form``.
         weights: how W is made of the parameters, see ``weights``; None for W itself.
+        channel_axis: of x; the last, or 0.
     """
 
     features: int
@@ -51,11 +52,12 @@ class Dense(nn.Module):
     dtype: jnp.dtype = jnp.float32
     form: str | None = None
     weights: str | None = None
+    channel_axis: int = -1
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
-        """Maps (N, C) to (N, D); see ``weights`` for ``train``."""
-        shape = (x.shape[-1], self.features)
+        """Maps C channels to D; see ``weights`` for ``train``."""
+        shape = (x.shape[self.channel_axis], self.features)
         kernel = _kernel(self, shape)
         if self.weights == 'orthonormal':
             kernel = orthonormal(kernel)
@@ -65,10 +67,18 @@ class Dense(nn.Module):
             tape.bounds.append(
                 lambda clip: matrix_norm(kernel) if _unclipped(self, clip) else clipped_norm(clip, *shape)
             )
-        y = einsum('nc,cd->nd', x.astype(self.dtype), kernel.astype(self.dtype), self.form)
-        if self.use_bias:
-            y += self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        return y
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if self.channel_axis == 0:
+            y = einsum('cd,cm->dm', kernel, x.reshape(x.shape[0], -1), self.form).reshape(-1, *x.shape[1:])
+        else:
+            y = einsum('mc,cd->md', x.reshape(-1, x.shape[-1]), kernel, self.form).reshape(*x.shape[:-1], -1)
+        return y + _bias(self, y.ndim, self.channel_axis).astype(self.dtype) if self.use_bias else y
+
+
+def _bias(module: nn.Module, ndim: int, channel_axis: int) -> Array:
+    shape = [1] * ndim
+    shape[channel_axis] = module.features
+    return module.param('bias', nn.initializers.zeros, (module.features,)).reshape(shape)
 
 
 def _kernel(module: nn.Module, shape: tuple[int, ...]) -> Array:
@@ -81,23 +91,20 @@ def _unclipped(module: nn.Module, clip: Array | float | None) -> bool:
 
 
 def _constrained_convolution(
-    module: nn.Module, kernel: Array, image_size: tuple[int, int], stride: int, train: bool
+    module: nn.Module, convolve, kernel: Array, image_size: tuple[int, int], stride: int, train: bool
 ) -> Array:
-    """The kernel that a convolution of images of that size applies."""
+    """The kernel that ``convolve`` (``downsample`` or ``same``) applies to images of that size."""
     kh, kw, c, d = kernel.shape
     if module.weights == 'orthonormal':
         return orthonormal_convolution(kernel, stride)
     if module.weights == 'spectral':
         return spectral(module, lambda kernel, v: v @ kernel.reshape(-1, d), kernel, (kh * kw * c,), train=train)
     if module.weights == 'spectral_operator':
-        padding = [((side - stride) // 2,) * 2 for side in (kh, kw)]
 
-        def convolve(kernel, v):  # of one image the library's own convolution is fast everywhere
-            return jax.lax.conv_general_dilated(
-                v[None], kernel, (stride, stride), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-            )
+        def linear(kernel, v):
+            return convolve(to_layout(v[None], module.form), kernel, dtype=jnp.float32, form=module.form)
 
-        return spectral(module, convolve, kernel, (*image_size, c), train=train)
+        return spectral(module, linear, kernel, (*image_size, c), train=train)
     return kernel
 
 
@@ -133,45 +140,73 @@ class Conv(nn.Module):
         """Maps images of C channels, H x W, to D channels, H/2 x W/2; see ``weights`` for ``train``."""
         channels = x.shape[CHANNEL_AXIS[self.form]]
         kernel = _kernel(self, (4, 4, channels, self.features))
-        kernel = _constrained_convolution(self, kernel, x.shape[1:3], 2, train)
+        kernel = _constrained_convolution(self, downsample, kernel, x.shape[1:3], 2, train)
         if tape is not None:
             _report_convolution(self, tape, kernel, x.shape[1:3], 2)
         return downsample(x, kernel, dtype=self.dtype, form=self.form)
 
 
 class SameConv(nn.Module):
-    """3x3 convolution with a border of zeros, which keeps height and width.
+    """3x3 convolution with a border of zeros, of the image as it is or with a change of its size.
 
     y[n, i, j, :] = sum_{a, b} x[n, i + a - 1, j + b - 1, :] kernel[a, b] + bias,  a, b = 0..2.
 
     Attributes:
         features: D.
+        dtype: compute type; parameters are float32.
+        form: 'matmul' or 'native', which fixes the layout of the images.
+        change: 'keep'; 'halve', which takes the mean of each 2x2 pixels of y; 'double', which repeats each pixel of x
+            2x2 times before. The latter two amount to a strided 4x4 convolution and to a transposed one with the kernel
+            spread over 2x2 pixels, which is how the 'matmul' form computes them, with a quarter of the products.
         use_bias: whether the bias exists.
         kernel_init: initialiser of the kernel.
-        dtype: compute type; parameters are float32.
         weights: how the kernel is made of the parameters, see ``weights``; None for the parameters themselves.
     """
 
     features: int
+    dtype: jnp.dtype
+    form: str
+    change: str = 'keep'
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = conv_init
-    dtype: jnp.dtype = jnp.float32
     weights: str | None = None
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
-        """Maps (N, H, W, C) to (N, H, W, D); see ``weights`` for ``train``."""
-        kernel = _kernel(self, (3, 3, x.shape[3], self.features))
-        kernel = _constrained_convolution(self, kernel, x.shape[1:3], 1, train)
+        """Maps images of C channels to D channels; see ``weights`` for ``train``."""
+        axis = CHANNEL_AXIS[self.form]
+        size = tuple(side * (2 if self.change == 'double' else 1) for side in x.shape[1:3])
+        kernel = _kernel(self, (3, 3, x.shape[axis], self.features))
+        kernel = _constrained_convolution(self, same, kernel, size, 1, train)
         if tape is not None:
-            _report_convolution(self, tape, kernel, x.shape[1:3], 1)
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype), kernel.astype(self.dtype), (1, 1), ((1, 1), (1, 1)),
-            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-        )  # fmt: skip
-        if self.use_bias:
-            y += self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
-        return y
+            _report_convolution(self, tape, kernel, size, 1)
+            if self.change != 'keep':
+                tape.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
+        y = self._convolve(x, kernel)
+        return y + _bias(self, 4, axis).astype(y.dtype) if self.use_bias else y
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
+        options = {'dtype': self.dtype, 'form': self.form}
+        if self.change == 'halve':
+            if self.form == 'matmul':
+                return downsample(x, spread(kernel) / 4, **options)
+            return halve(same(x, kernel, **options))
+        if self.change == 'double':
+            if self.form == 'matmul':
+                return upsample(x, spread(turned(kernel)), **options)
+            x = double(x)
+        return same(x, kernel, **options)
+
+
+def halve(x: Array) -> Array:
+    """The mean of each 2x2 pixels, in either layout; half as long as x at most."""
+    a, h, w, b = x.shape
+    return x.reshape(a, h // 2, 2, w // 2, 2, b).mean((2, 4))
+
+
+def double(x: Array) -> Array:
+    """Each pixel 2x2 times, in either layout; twice as long as x."""
+    return x.repeat(2, 1).repeat(2, 2)
 
 
 class ConvTranspose(nn.Module):

@@ -3,7 +3,7 @@
 'cifar', made for 32x32: one width throughout, the score from the mean over the last image's pixels. 'good', made for
 64x64 (the "good generator" of its release): widths doubling towards small images, the score from all of their pixels.
 
-A 3x3 convolution without stride is the library's on every platform: on a CPU, too, its gradients are fast.
+Images keep the layout of the form, see ``convolution``, from the first convolution to the last.
 
 Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00028, and its release.
 """
@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, flat
+from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
+from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.products import resolve_form
 from wgan_jax.networks.tape import Tape
@@ -44,7 +45,7 @@ def generator(
         variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default the latter
             where both sides are at least 64 and multiples of 16.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
-        conv_form: see ``products.resolve_form``; here it concerns the products only.
+        conv_form: see ``products.resolve_form``.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). 1,204,483 parameters for 'cifar' at 32x32x3 (4,276,739 with width 256),
@@ -137,17 +138,6 @@ def _uniform(gain: float) -> nn.initializers.Initializer:
 _glorot, _he = _uniform(1), _uniform(2)
 
 
-def _halve(x: Array) -> Array:
-    """The mean of each 2x2 pixels; half as long as x at most."""
-    n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
-
-
-def _double(x: Array) -> Array:
-    """Each pixel 2x2 times."""
-    return x.repeat(2, 1).repeat(2, 2)
-
-
 class _Block(nn.Module):
     """x -> shortcut(x) + conv(relu(norm(conv(relu(norm(x)))))), halved or doubled on the way.
 
@@ -173,36 +163,34 @@ class _Block(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool, axis_name: str | None, tape: Tape | None = None) -> Array:
         main, side = (None, None) if tape is None else (Tape(), Tape())
-        options = {'dtype': self.dtype, 'weights': self.weights}
+        axis = CHANNEL_AXIS[self.form]
+        options = {'dtype': self.dtype, 'form': self.form, 'weights': self.weights}
 
         def active(x, name):
             if self.norm == 'batch':
-                x = BatchNorm(name=name)(x, train=train, axis_name=axis_name, tape=main)
+                x = BatchNorm(axis, name=name)(x, train=train, axis_name=axis_name, tape=main)
             elif self.norm == 'layer':
-                x = LayerNorm(name=name)(x, tape=main)
+                x = LayerNorm(axis, name=name)(x, tape=main)
             return nn.relu(x)
 
+        def convolution(name, features, change, **rest):
+            change = self.change if self.change == change else 'keep'
+            return SameConv(features, kernel_init=_he, change=change, name=name, **options, **rest)
+
         y = x if self.first else active(x, 'norm_0')
-        if self.change == 'double':
-            y = _double(y)
-        first = SameConv(self.hidden, kernel_init=_he, use_bias=self.first_bias, name='conv_0', **options)
-        y = first(y, train=train, tape=main)
+        y = convolution('conv_0', self.hidden, 'double', use_bias=self.first_bias)(y, train=train, tape=main)
         y = nn.relu(y) if self.first else active(y, 'norm_1')
-        y = SameConv(self.features, kernel_init=_he, name='conv_1', **options)(y, train=train, tape=main)
-        if self.change == 'halve':
-            x, y = _halve(x), _halve(y)
-        if (
-            self.change != 'keep'
-        ):  # a 1x1 convolution commutes with repeating and averaging pixels: on the smaller image
-            pixels = Dense(self.features, kernel_init=_glorot, form=self.form, name='shortcut', **options)
-            n, h, w, c = x.shape
-            x = pixels(x.reshape(-1, c), train=train, tape=side).reshape(n, h, w, -1)
-        if self.change == 'double':
-            x = _double(x)
+        y = convolution('conv_1', self.features, 'halve')(y, train=train, tape=main)
+        if self.change != 'keep':
+            # A 1x1 convolution commutes with repeating and averaging pixels: on the smaller image.
+            x = halve(x) if self.change == 'halve' else x
+            x = Dense(self.features, kernel_init=_glorot, channel_axis=axis, name='shortcut', **options)(
+                x, train=train, tape=side
+            )
+            x = double(x) if self.change == 'double' else x
         if tape is not None:
-            if self.change == 'halve':
-                main.bounds.append(lambda clip: 0.5)
-                side.bounds.append(lambda clip: 0.5)
+            if self.change != 'keep':
+                side.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
             tape.sum(main, side)
         return x + y
 
@@ -222,13 +210,13 @@ class _Generator(nn.Module):
         h, w = (side >> len(widths) - 1 for side in self.image_shape[:2])
         options = {'dtype': self.dtype, 'form': self.form}
         x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
-        x = x.reshape(-1, h, w, widths[0])
+        x = to_layout(x.reshape(-1, h, w, widths[0]), self.form)
         for i, features in enumerate(widths[1:]):
             block = _Block(features, features, 'double', 'batch', first_bias=cifar, name=f'up_{i}', **options)
             x = block(x, train=train, axis_name=axis_name)
-        x = nn.relu(BatchNorm(name='norm')(x, train=train, axis_name=axis_name))
-        x = SameConv(self.image_shape[2], kernel_init=_glorot, dtype=self.dtype, name='image')(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        x = nn.relu(BatchNorm(CHANNEL_AXIS[self.form], name='norm')(x, train=train, axis_name=axis_name))
+        x = SameConv(self.image_shape[2], kernel_init=_glorot, name='image', **options)(x)
+        return jnp.tanh(from_layout(x, self.form).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
@@ -243,14 +231,14 @@ class _Critic(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
         options = {'norm': self.norm, 'weights': self.weights, 'dtype': self.dtype, 'form': self.form}
-        x = x.astype(self.dtype)
+        x = to_layout(x.astype(self.dtype), self.form)
         if self.variant == 'cifar':
             blocks = [
                 _Block(self.width, self.width, change, first=i == 0, name=f'block_{i}', **options)
                 for i, change in enumerate(('halve', 'halve', 'keep', 'keep'))
             ]
         else:
-            start = SameConv(self.width, kernel_init=_glorot, dtype=self.dtype, weights=self.weights, name='start')
+            start = SameConv(self.width, self.dtype, self.form, kernel_init=_glorot, weights=self.weights, name='start')
             x = start(x, train=train, tape=tape)
             widths = [self.width * factor for factor in (1, 2, 4, 8, 8)]
             blocks = [
@@ -259,8 +247,9 @@ class _Critic(nn.Module):
             ]
         for block in blocks:
             x = block(x, train=train, axis_name=axis_name, tape=tape)
-            x = x if tape is None else tape.activation(x)
-        x = x.astype(jnp.float32)
+            if tape is not None:
+                x = to_layout(tape.activation(from_layout(x, self.form)), self.form)
+        x = from_layout(x, self.form).astype(jnp.float32)
         if self.variant == 'cifar':
             pixels = x.shape[1] * x.shape[2]
             x = nn.relu(x).sum((1, 2)) / (pixels if self.pooling == 'mean' else 1)
