@@ -1,8 +1,8 @@
 """Convolutions for every backend: 4x4 with stride 2, its transpose, and odd kernels without stride.
 
-XLA:CPU computes the gradients that JAX derives for a convolution tens to hundreds of times slower than the same gradients
-written as matrix products (in a loop, where a training runs, it takes a naive path for their dimension numbers), so on a
-CPU every map is rewritten by hand; on GPU and TPU the library's convolution is the right one.
+XLA:CPU computes the gradients that JAX derives for a convolution tens to hundreds of times slower than the same
+gradients written as matrix products (in a loop, where a training runs, it takes a naive path for their dimension
+numbers), so on a CPU every map is rewritten by hand; on GPU and TPU the library's convolution is the right one.
 Each form has its own layout of images: 'native' (N, H, W, C), 'matmul' (C, H, W, N).
 """
 
@@ -138,7 +138,7 @@ def _same_kernel_products(x: Array, g: Array, *, size: tuple[int, int], dtype: j
 
 
 def _bilinear(name: str, function, shape, *, options=('dtype',), shares_kernel: bool = True) -> Primitive:
-    """Makes a primitive of a function of two arrays and static options, its output of shape(a.shape, b.shape, **options).
+    """Makes a primitive of a function of two arrays and static options, its output as shape(a.shape, b.shape) says.
 
     ``shares_kernel`` tells that b is a kernel, which all examples of a mapped axis may share.
     """
@@ -190,7 +190,8 @@ def turned(kernel: Array) -> Array:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-# Without stride the transpose is a convolution again: <same(x, k), y> = <x, same(y, turned(k))> = <k, same_kernel(x, y)>.
+# Without stride the transpose is a convolution again:
+# <same(x, k), y> = <x, same(y, turned(k))> = <k, same_kernel(x, y)>.
 ad.defbilinear(
     _same,
     lambda y, x, k, dtype: _same.bind(y, turned(k), dtype=dtype),

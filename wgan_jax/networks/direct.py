@@ -1,7 +1,7 @@
-"""Convolutions and their kernel gradients as one matrix product each: for sizes and channels that Winograd does not suit.
+"""Convolutions and their kernel gradients as one product each, for sizes and channels that do not suit Winograd.
 
-``downsample``, ``upsample`` and ``kernel_gradient`` belong to the stride-2 4x4 convolution of any even sides, ``same`` and
-``same_kernel_gradient`` to the stride-1 convolution of odd kernels. Arrays are (C, H, W, N), as in ``winograd``.
+``downsample``, ``upsample`` and ``kernel_gradient`` belong to the stride-2 4x4 convolution of any even sides, ``same``
+and ``same_kernel_gradient`` to the stride-1 convolution of odd kernels. Arrays are (C, H, W, N), as in ``winograd``.
 """
 
 import jax

@@ -9,7 +9,8 @@ Winograd's F(2, 3) on each axis: for four neighbouring pixels d and three taps g
 The kernel gradient follows by transposing this trilinear identity. Transforms add and halve, so accuracy is not lost;
 larger tiles would save more products and lose digits, and take several times as long to compile.
 
-Arrays are (C, H, W, N), as in ``winograd``. Source: Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308, section 4.1.
+Arrays are (C, H, W, N), as in ``winograd``.
+Source: Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308, section 4.1.
 """
 
 import jax
