@@ -1,4 +1,4 @@
-"""Weight clipping as the last transform of an optax chain."""
+"""What stands in an optax chain and optax has not, or has otherwise: RMSProp as released, and weight clipping, last."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,24 @@ import numpy as np
 import optax
 
 from wgan_jax.types import PyTree
+
+
+def rmsprop(learning_rate: jax.Array | float, *, decay: jax.Array | float = 0.99) -> optax.GradientTransformation:
+    """RMSProp without momentum as PyTorch has it, with which the original WGAN was trained: epsilon outside the root.
+
+    v <- decay v + (1 - decay) g^2 from v = 0, u = -learning_rate g / (sqrt(v) + 1e-8)
+
+    Args:
+        learning_rate: may be traced, as may the decay.
+        decay: of the mean of squared gradients.
+
+    Returns:
+        An ``optax.GradientTransformation``. optax's own has the decay 0.9 and epsilon inside the root, under which
+        gradients below 1e-4 hardly move a weight.
+
+    Source: Hinton 2012; the release of Arjovsky et al. 2017 (``torch.optim.RMSprop`` with its defaults).
+    """
+    return optax.rmsprop(learning_rate, decay=decay, eps=1e-8, eps_in_sqrt=False)
 
 
 def clip_weights(

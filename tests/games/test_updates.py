@@ -256,16 +256,28 @@ def test_optax_rules_are_optax():
     path = simulate(sgd, w, 1)
     g = 1.3 + eta * 0.7
     np.testing.assert_allclose([path.generator[1], path.critic[1]], [g, -0.7 + 4 * eta * g], rtol=1e-14)
-    for name, optimizer in (
-        ('adam', optax.adam(0.1, b1=0.3, b2=0.8)), ('rmsprop', optax.rmsprop(0.1, decay=0.7))
-    ):  # fmt: skip
-        options = {'beta1': 0.3, 'beta2': 0.8} if name == 'adam' else {'decay': 0.7}
-        path = simulate(UPDATES[name](bilinear(), 0.1, **options), w, 6)
-        params, state = w, optimizer.init(w)  # one optimizer over both: every entry has its own moments
-        for t in range(6):
-            np.testing.assert_allclose([path.generator[t], path.critic[t]], params, rtol=1e-12)
-            updates, state = optimizer.update(Players(params.critic, -params.generator), state, params)
-            params = optax.apply_updates(params, updates)
+    path = simulate(UPDATES['adam'](bilinear(), 0.1, beta1=0.3, beta2=0.8), w, 6)
+    optimizer = optax.adam(0.1, b1=0.3, b2=0.8)
+    params, state = w, optimizer.init(w)  # one optimizer over both: every entry has its own moments
+    for t in range(6):
+        np.testing.assert_allclose([path.generator[t], path.critic[t]], params, rtol=1e-12)
+        updates, state = optimizer.update(Players(params.critic, -params.generator), state, params)
+        params = optax.apply_updates(params, updates)
+
+
+@pytest.mark.parametrize('scale', [1.0, 1e-4, 1e-8])  # epsilon is 1e-8: inside the root it would rule from 1e-4 on
+@pytest.mark.parametrize('options, decay', [({}, 0.99), ({'decay': 0.7}, 0.7)])
+def test_rmsprop_is_that_of_training(scale, options, decay):
+    eta = 0.1 * scale
+    with jax.enable_x64(True):
+        w = np.array([1.3, -0.7]) * scale
+        path = simulate(UPDATES['rmsprop'](bilinear(), eta, **options), Players(*w), 6)
+        v = np.zeros(2)
+        for t in range(7):
+            np.testing.assert_allclose([path.generator[t], path.critic[t]], w, rtol=1e-12)
+            slope = np.array([w[1], -w[0]])
+            v = decay * v + (1 - decay) * slope**2
+            w = w - eta * slope / (np.sqrt(v) + 1e-8)
 
 
 BAD_OPTIONS = [

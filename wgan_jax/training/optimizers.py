@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import optax
 
-# RMSProp as in the original release: decay 0.99 and epsilon outside the root, both unlike optax's defaults.
-RMSPROP_DECAY = 0.99
+from wgan_jax import transforms
 
 
 def rmsprop(beta1: float, beta2: float) -> Callable[..., optax.GradientTransformation]:
-    """RMSProp without momentum: u = -lr * g / (sqrt(v) + 1e-8), v the mean of g^2 with decay 0.99. Ignores betas."""
+    """RMSProp without momentum, decay 0.99, see ``transforms.rmsprop``. Ignores betas."""
     del beta1, beta2
-    return lambda learning_rate: optax.rmsprop(learning_rate, decay=RMSPROP_DECAY, eps=1e-8, eps_in_sqrt=False)
+    return transforms.rmsprop
 
 
 def adam(beta1: float, beta2: float) -> Callable[..., optax.GradientTransformation]:

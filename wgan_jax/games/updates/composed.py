@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wgan_jax import transforms
 from wgan_jax.games.game import Game, gradient, vector_field
 from wgan_jax.games.updates.explicit import simultaneous
 from wgan_jax.games.updates.rule import (
@@ -126,7 +127,7 @@ def adam(
 
 
 def rmsprop(game: Game, step_size: Array | float, *, decay: float = 0.99, alternating: bool = False) -> UpdateRule:
-    """RMSProp (Hinton 2012) for both players; options and errors as for ``optax.rmsprop`` and ``optax_update``."""
+    """RMSProp for both players, that of training: see ``transforms.rmsprop``; errors as for ``optax_update``."""
     require_step_size(step_size)
-    optimizer = optax.rmsprop(step_size, decay=decay)
+    optimizer = transforms.rmsprop(step_size, decay=decay)
     return optax_update(game, Players(optimizer, optimizer), alternating=alternating)
