@@ -48,8 +48,10 @@ def main() -> int:
             gan, numbers = build_gan(settings, images.pixels.shape[-1])
             runner = make_runner(gan, numbers, images.pixels, mode=train_flags.PARALLEL.value)
             if runner.num_devices < (train_flags.DEVICES.value or 1):
+                own = settings.generator_batch_size
+                sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
                 raise ValueError(
-                    f'--devices={train_flags.DEVICES.value} cannot share batch_size={settings.batch_size} evenly; '
+                    f'--devices={train_flags.DEVICES.value} cannot share {sizes} evenly; '
                     f'{runner.num_devices} devices can'
                 )
             fresh = functools.partial(init_state, gan, numbers, settings.seed)

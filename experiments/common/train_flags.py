@@ -16,6 +16,8 @@ _HELP = {
     'data_dir': 'where TFDS finds its prepared datasets',
     'image_size': 'image side in pixels, or HEIGHTxWIDTH',
     'arch': 'networks: mlp, dcgan or resnet',
+    'resnet_variant': 'which residual network: cifar, of one width; good, whose widths double towards small images; '
+    'auto: good where both sides are multiples of 16 and at least 64, else cifar',
     'width': 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)',
     'critic_width': 'the same of the critic; 0: as the generator',
     'upsampling': 'how the generator doubles its size: transposed, or nearest, which draws no checkerboard (dcgan)',
@@ -38,6 +40,7 @@ _HELP = {
     'critic_warmup': '100 critic updates for each of the first 25 generator updates and for every 500th',
     'steps': 'generator updates after which training is done',
     'batch_size': 'images in a batch, over all devices',
+    'generator_batch_size': "images in the batch of a generator update, over all devices; 0: as the critic's",
     'precision': 'precision of the computation: float32 or bfloat16; parameters are float32',
     'augment': 'augmentation: none; data: flips, rotations, zooms, colour of the real; diff: of real and fake alike',
     'ema_decay': "decay of the generator's moving average, from which samples come; 0: none",

@@ -8,7 +8,10 @@ from wgan_jax.training.build import build_gan
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
 
-SMALL = {'image_size': '16x32', 'width': 4, 'critic_width': 0, 'latent_dim': 6, 'batch_size': 4, 'n_critic': 2}
+SMALL = {
+    'image_size': '16x32', 'width': 4, 'critic_width': 0, 'latent_dim': 6, 'batch_size': 4, 'generator_batch_size': 0,
+    'n_critic': 2, 'critic_warmup': False,
+}  # fmt: skip
 
 
 def small_settings(preset: str = 'wgan', **changes) -> Settings:

@@ -1,8 +1,14 @@
-"""Settings: every refusal says what, why and what would do; presets are the published ones."""
+"""Settings: every refusal says what, why and what would do; what is chosen is recorded, and older records are read."""
 
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import pytest
 
+from wgan_jax.training.build import build_networks
 from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.run import differences, settings_of
 from wgan_jax.training.settings import override, parse_image_size
 
 REFUSED = [
@@ -38,6 +44,10 @@ REFUSED = [
     ('wgan', {'arch': 'mlp'}, 'critic_norm=batch is not built for arch=mlp'),
     ('sngan', {'constraint': 'orthonormal'}, 'constraint=orthonormal does not hold for arch=resnet'),
     ('sngan', {'image_size': '30'}, 'not divisible by 8; 32x32 would do'),
+    ('sngan', {'resnet_variant': 'good', 'image_size': '40'}, 'image_size=40x40 has a side not divisible by 16; 32x32'),
+    ('sngan', {'resnet_variant': 'large'}, 'resnet_variant=large is unknown; there are: auto, cifar, good'),
+    ('wgan', {'resnet_variant': 'good'}, 'resnet_variant has no effect with arch=dcgan'),
+    ('wgan', {'generator_batch_size': -1}, r'generator_batch_size=-1 must be >= 0 \(0: the same as batch_size\)'),
     ('sngan', {'upsampling': 'nearest'}, 'upsampling has no effect with arch=resnet'),
     ('flags', {'ema_decay': 1.0}, r'ema_decay=1.0 must lie in \[0, 1\)'),
     ('flags', {'generator_lr': 0.0}, 'generator_lr=0.0 must be a positive number'),
@@ -63,23 +73,25 @@ def test_a_flag_overrides_its_own_setting_only():
     assert {**vars(settings), 'clip': 0.01} == vars(PRESETS['wgan'])
 
 
-# preset: (objective, constraint, optimizer, learning rate, beta1, n_critic, batch size), from the papers.
-PUBLISHED = {
-    'wgan': ('wasserstein', 'clip', 'rmsprop', 5e-5, None, 5, 64),
-    'wgan_gp': ('wasserstein', 'gradient_penalty', 'adam', 1e-4, 0.0, 5, 64),
-    'wgan_lp': ('wasserstein', 'one_sided_penalty', 'adam', 1e-4, 0.0, 5, 64),
-    'dragan': ('minimax', 'dragan', 'adam', 2e-4, 0.5, 1, 64),
-    'r1': ('non_saturating', 'r1', 'rmsprop', 1e-4, None, 1, 64),
-    'hinge': ('hinge', 'none', 'rmsprop', 2e-4, None, 1, 64),
-    'lsgan': ('least_squares', 'none', 'adam', 1e-3, 0.5, 1, 64),
-    'dcgan': ('non_saturating', 'none', 'adam', 2e-4, 0.5, 1, 128),
-    'dcgan_minimax': ('minimax', 'none', 'adam', 2e-4, 0.5, 1, 128),
-}
+def test_a_run_s_record_says_which_residual_network_it_has():
+    plain = override(PRESETS['wgan_gp'], {'arch': 'resnet'})
+    assert plain.resnet_variant == 'good'
+    assert override(PRESETS['wgan_gp'], {'arch': 'resnet', 'image_size': '56'}).resnet_variant == 'cifar'
+    assert override(PRESETS['wgan_gp'], {'arch': 'resnet', 'resnet_variant': 'cifar'}).resnet_variant == 'cifar'
+    assert override(PRESETS['sngan'], {'image_size': '64'}).resnet_variant == 'cifar'
+    assert override(PRESETS['wgan_gp'], {}).resnet_variant == 'auto'  # nothing reads it
+    generators = [build_networks(s, 3).generator for s in (plain, dataclasses.replace(plain, resnet_variant='auto'))]
+    named, chosen = (jax.eval_shape(generator.init, jax.random.key(0)) for generator in generators)
+    assert jax.tree.map(jnp.shape, named) == jax.tree.map(jnp.shape, chosen)
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_presets_have_the_published_settings(name):
-    s = PRESETS[name]
-    beta1 = s.beta1 if s.optimizer == 'adam' else None
-    assert (s.objective, s.constraint, s.optimizer, s.critic_lr, beta1, s.n_critic, s.batch_size) == PUBLISHED[name]
-    assert s.generator_lr == s.critic_lr and s.image_size == '64x64' and s.width == 64
+@pytest.mark.parametrize('size, variant', [('32x32', 'cifar'), ('64x64', 'good')])
+def test_a_run_older_than_a_setting_continues(size, variant):
+    now = override(PRESETS['sngan'], {'image_size': size, 'resnet_variant': variant, 'generator_batch_size': 0})
+    before = {name: v for name, v in vars(now).items() if name not in ('resnet_variant', 'generator_batch_size')}
+    dataset = {'fingerprint': 'f'}
+    old = {'settings': vars(settings_of({'settings': before})), 'dataset': dataset}
+    assert differences(old, {'settings': vars(now), 'dataset': dataset}) == []
+    other = {'settings': vars(override(PRESETS['sngan'], {'image_size': size})), 'dataset': dataset}
+    changed = ['resnet_variant: good -> cifar'] if variant == 'good' else []
+    assert differences(old, other) == [*changed, 'generator_batch_size: 0 -> 128']

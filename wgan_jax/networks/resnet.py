@@ -9,6 +9,7 @@ Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -42,8 +43,8 @@ def generator(
         image_shape: (H, W, C), H and W multiples of 8, of 16 for 'good'.
         latent_dim: Z.
         width: channels after the last block; 128 by default for 'cifar', 64 for 'good'.
-        variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default the latter
-            where both sides are at least 64 and multiples of 16.
+        variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default what
+            ``variant_for`` says.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_form: see ``products.resolve_form``.
 
@@ -109,10 +110,15 @@ def critic(
     return from_linen(module, tuple(image_shape), mixes_examples=norm == 'batch', reports=True)
 
 
+def variant_for(sides: Sequence[int]) -> str:
+    """The variant of images of these sides: 'good' where all are at least 64 and multiples of 16, else 'cifar'."""
+    return 'good' if all(side >= 64 and side % 16 == 0 for side in sides) else 'cifar'
+
+
 def _variant(image_shape: tuple[int, int, int], variant: str | None) -> str:
     sides = image_shape[:2]
     if variant is None:
-        variant = 'good' if all(side >= 64 and side % 16 == 0 for side in sides) else 'cifar'
+        variant = variant_for(sides)
     if variant not in VARIANTS:
         raise ValueError(f'variant must be one of {", ".join(VARIANTS)}, not {variant!r}.')
     factor = {'cifar': 8, 'good': 16}[variant]

@@ -22,9 +22,9 @@ from wgan_jax.types import Players, PyTree, Variables
 def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree) -> Game:
     """The game of both losses on one batch: that of the critic update which comes next.
 
-    Both players see the same images and the same latents, so that a zero-sum objective makes a zero-sum game. The
-    draws, the networks' own state (batch statistics enter through the batch) and the penalty are those of training;
-    the optimizers are no part of a game.
+    Both players see the same images and the same latents, so that a zero-sum objective makes a zero-sum game; a batch
+    size of the generator's own is not looked at. The draws, the networks' own state (batch statistics enter through the
+    batch) and the penalty are those of training; the optimizers are no part of a game.
 
     Args:
         gan, hyperparameters: what is trained, and its numbers.

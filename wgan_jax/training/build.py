@@ -32,10 +32,10 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     of_generator, of_critic = {}, {'norm': settings.critic_norm, 'weights': weights}
     if settings.arch == 'dcgan':
         of_generator['upsampling'] = settings.upsampling
-    if settings.arch == 'resnet' and weights is not None:
-        of_critic['pooling'] = (
-            'sum'  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
-        )
+    if settings.arch == 'resnet':
+        common['variant'] = None if settings.resnet_variant == 'auto' else settings.resnet_variant
+        if weights is not None:  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
+            of_critic['pooling'] = 'sum'
     generator = architecture.generator(
         shape, latent_dim=settings.latent_dim, width=settings.width, **of_generator, **common
     )
@@ -68,6 +68,7 @@ def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None
         batch_size=settings.batch_size,
         n_critic=settings.n_critic,
         critic_warmup=settings.critic_warmup,
+        generator_batch_size=settings.generator_batch_size,
         decay_steps=settings.decay_steps,
         instance_noise=settings.instance_noise,
         ema_decay=settings.ema_decay,

@@ -44,9 +44,10 @@ class GAN:
         optimizers: Players of functions ``learning_rate -> optax.GradientTransformation``.
         augmentation: functions on the images that the critic sees.
         latent: ``latent(key) -> (Z,)``, one latent vector.
-        batch_size: examples in a batch, over all devices.
+        batch_size: real and fake examples each in the batch of a critic update, over all devices.
         n_critic: critic updates per generator update.
         critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
+        generator_batch_size: examples in the batch of a generator update, over all devices; 0 for ``batch_size``.
         decay_steps: generator updates over which both learning rates and the instance noise fall linearly to 0; 0
             for constant ones.
         instance_noise: standard deviation, at the beginning, of normal noise added to all that the critic sees, real
@@ -64,10 +65,16 @@ class GAN:
     batch_size: int
     n_critic: int
     critic_warmup: bool = False
+    generator_batch_size: int = 0
     decay_steps: int = 0
     instance_noise: float = 0.0
     ema_decay: float = 0.999
     draw: Draw = draw_images
+
+    @property
+    def batch_sizes(self) -> Players:
+        """Examples in a batch of each player's updates, over all devices."""
+        return Players(self.generator_batch_size or self.batch_size, self.batch_size)
 
     def remaining(self, step: Array | int) -> Array | float:
         """What is left of learning rates and instance noise at generator update ``step``: from 1 down to 0."""

@@ -5,6 +5,7 @@ what it found with the others (data parallelism with replicated parameters).
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def make_runner(
     Args:
         gan, hyperparameters: what is trained, and its numbers.
         pixels: the dataset, uint8, (number of images, H, W, C).
-        mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share the batch
+        mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share both players' batches
             evenly.
         devices: which to use; all local ones by default.
         capacity: the most steps of one call.
@@ -66,15 +67,18 @@ def make_runner(
     if mode not in ('auto', 'jit', 'pmap'):
         raise ValueError(f'parallel={mode} is unknown; there are: auto, jit, pmap')
     devices = list(jax.local_devices() if devices is None else devices)
-    if mode == 'auto':  # as many as can share the batch evenly
-        devices = devices[: max(n for n in range(1, len(devices) + 1) if gan.batch_size % n == 0)]
+    sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
+    if mode == 'auto':  # as many as can share the batches evenly
+        shares = math.gcd(*sizes.values())
+        devices = devices[: max(n for n in range(1, len(devices) + 1) if shares % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
         return _on_one(gan, hyperparameters, pixels, devices[0], capacity)
-    if gan.batch_size % len(devices):
-        raise ValueError(
-            f'batch_size={gan.batch_size} cannot be shared evenly by {len(devices)} devices; '
-            f'{-(-gan.batch_size // len(devices)) * len(devices)} would do'
-        )
+    for name, size in sizes.items():
+        if size % len(devices):
+            raise ValueError(
+                f'{name}={size} cannot be shared evenly by {len(devices)} devices; '
+                f'{-(-size // len(devices)) * len(devices)} would do'
+            )
     return _on_many(gan, hyperparameters, pixels, devices, capacity)
 
 

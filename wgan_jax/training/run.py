@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.files import read_json
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.settings import Settings, resolve
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
 # counts is its content, whose fingerprint is compared.
@@ -80,4 +80,4 @@ def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
 
 def settings_of(config: dict[str, Any]) -> Settings:
     """The settings in a run's configuration; one that is missing, being newer than the run, has its default."""
-    return Settings(**config['settings'])
+    return resolve(Settings(**config['settings']))

@@ -8,7 +8,7 @@ from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import DATASETS
 from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
-from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.networks import ARCHITECTURES, resnet
 from wgan_jax.networks.dcgan import UPSAMPLINGS
 from wgan_jax.networks.weights import check_weights
 from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
@@ -16,6 +16,7 @@ from wgan_jax.training.optimizers import OPTIMIZERS
 
 CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
+RESNET_VARIANTS = ('auto', *resnet.VARIANTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Settings:
     """Everything that decides the numbers a run produces. The train launcher has a flag for each.
 
     ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
-    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``. A field
+    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``,
+    ``generator_batch_size`` 0 for ``batch_size``, ``resnet_variant`` 'auto' for what ``resolve`` makes of it. A field
     that the others leave without effect keeps its default.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     data_dir: str | None = None
     image_size: str = '64x64'
     arch: str = 'dcgan'
+    resnet_variant: str = 'auto'
     width: int = 64
     critic_width: int = 0
     upsampling: str = 'transposed'
@@ -53,6 +56,7 @@ class Settings:
     critic_warmup: bool = False
     steps: int = 100_000
     batch_size: int = 64
+    generator_batch_size: int = 0
     precision: str = 'float32'
     augment: str = 'none'
     ema_decay: float = 0.0
@@ -85,7 +89,7 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
         given: field name -> value, only those that the user chose.
 
     Returns:
-        The resulting settings.
+        The resulting settings, resolved.
 
     Raises:
         ValueError: one line that names the setting, what is wrong with it and what would do; also for a given field
@@ -99,14 +103,21 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
     for name, reason in _without_effect(settings).items():
         if name in given:
             raise ValueError(f'{name} has no effect {reason}: leave it out')
+    return resolve(settings)
+
+
+def resolve(settings: Settings) -> Settings:
+    """The settings with the residual network named that 'auto' stands for, so that a run's record says which it is."""
+    if settings.arch == 'resnet' and settings.resnet_variant == 'auto':
+        return dataclasses.replace(settings, resnet_variant=resnet.variant_for(settings.height_width))
     return settings
 
 
 def validate(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that cannot be used."""
     choices = {
-        'arch': ARCHITECTURES, 'upsampling': UPSAMPLINGS, 'latent': LATENTS, 'critic_norm': CRITIC_NORMS,
-        'objective': OBJECTIVES, 'constraint': CONSTRAINTS, 'optimizer': OPTIMIZERS,
+        'arch': ARCHITECTURES, 'resnet_variant': RESNET_VARIANTS, 'upsampling': UPSAMPLINGS, 'latent': LATENTS,
+        'critic_norm': CRITIC_NORMS, 'objective': OBJECTIVES, 'constraint': CONSTRAINTS, 'optimizer': OPTIMIZERS,
         'precision': PRECISIONS, 'augment': AUGMENTATIONS,
     }  # fmt: skip
     for name, known in choices.items():
@@ -123,10 +134,14 @@ def validate(settings: Settings) -> None:
     _require(settings, 'decay_steps', settings.decay_steps >= 0, 'must be >= 0 (0: no decay)')
     _require(settings, 'seed', 0 <= settings.seed < 2**32, 'must lie in [0, 2**32)')
     _require(settings, 'critic_width', settings.critic_width >= 0, 'must be >= 0 (0: the same as width)')
+    own = settings.generator_batch_size
+    _require(settings, 'generator_batch_size', own >= 0, 'must be >= 0 (0: the same as batch_size)')
     if settings.arch == 'mlp':
         _require(settings, 'critic_norm', settings.critic_norm == 'none', 'is not built for arch=mlp; use none')
     else:
-        sides, factor = settings.height_width, {'dcgan': 16, 'resnet': 8}[settings.arch]
+        sides, factor = settings.height_width, 16
+        if settings.arch == 'resnet' and resolve(settings).resnet_variant == 'cifar':
+            factor = 8
         fits = all(side % factor == 0 for side in sides)
         nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
         _require(settings, 'image_size', fits, f'has a side not divisible by {factor}; {nearest} would do')
@@ -165,6 +180,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
         unused['label_smoothing'] = f'with objective={settings.objective}, whose scores are no logits'
     if settings.arch != 'dcgan':
         unused['upsampling'] = f'with arch={settings.arch}'
+    if settings.arch != 'resnet':
+        unused['resnet_variant'] = f'with arch={settings.arch}'
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     if settings.dataset.partition(':')[0] in DATASETS:

@@ -37,11 +37,11 @@ class Metrics(NamedTuple):
     generator_grad_norm: Array
 
 
-def _local_examples(gan: GAN, axis_name: str | None) -> Array:
-    """Global indices of this device's examples in the batch."""
+def _local_examples(batch_size: int, axis_name: str | None) -> Array:
+    """Global indices of this device's examples in a batch of so many over all devices."""
     if axis_name is None:
-        return jnp.arange(gan.batch_size)
-    local = gan.batch_size // jax.lax.axis_size(axis_name)
+        return jnp.arange(batch_size)
+    local = batch_size // jax.lax.axis_size(axis_name)
     return jax.lax.axis_index(axis_name) * local + jnp.arange(local)
 
 
@@ -101,7 +101,7 @@ def generated_batch(
         counter: critic updates done before.
         axis_name: of the mapped axis, if any.
     """
-    examples = _local_examples(gan, axis_name)
+    examples = _local_examples(gan.batch_sizes.critic, axis_name)
     latent_keys, augment_keys = example_keys(state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_FAKE), counter, examples)
     fake, _ = _generate(gan, state, params, latent_keys, axis_name)
     fake = _augment(gan.augmentation.fake, augment_keys, fake)
@@ -123,7 +123,7 @@ def draw_batches(
     Returns:
         (real, fake, keys for the penalty), N examples each.
     """
-    examples = _local_examples(gan, axis_name)
+    examples = _local_examples(gan.batch_sizes.critic, axis_name)
     real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
     real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
     real = _augment(gan.augmentation.real, real_keys, real)
@@ -201,7 +201,7 @@ def generator_gradient(
     Returns:
         (loss, the generator's network state after the batch), and the gradient with respect to its parameters.
     """
-    examples = _local_examples(gan, axis_name)
+    examples = _local_examples(gan.batch_sizes.generator, axis_name)
     latent_keys, augment_keys = example_keys(
         state.seed, (Role.GENERATOR_LATENT, Role.AUGMENT_GENERATED), counter, examples
     )

@@ -19,9 +19,9 @@ from wgan_jax.types import Players
 
 # What every toy run has in common: the networks and the batch of the published toy of Gulrajani et al. 2017, narrower.
 _TOY = {
-    'dataset': 'ring', 'arch': 'mlp', 'upsampling': 'transposed', 'critic_norm': 'none', 'width': 128,
-    'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'steps': 4_000,
-    'decay_steps': 0, 'ema_decay': 0.0,
+    'dataset': 'ring', 'arch': 'mlp', 'resnet_variant': 'auto', 'upsampling': 'transposed', 'critic_norm': 'none',
+    'width': 128, 'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'generator_batch_size': 0,
+    'critic_warmup': False, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0,
 }  # fmt: skip
 
 # Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.
@@ -88,6 +88,7 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
         batch_size=settings.batch_size,
         n_critic=settings.n_critic,
         critic_warmup=settings.critic_warmup,
+        generator_batch_size=settings.generator_batch_size,
         decay_steps=settings.decay_steps,
         instance_noise=settings.instance_noise,
         ema_decay=settings.ema_decay,
