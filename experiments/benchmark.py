@@ -90,8 +90,9 @@ class Ours:
 
     def __init__(self, preset: str, precision: str):
         settings = dataclasses.replace(
-            PRESETS[preset], precision=precision, batch_size=BATCH_SIZE.value, width=WIDTH.value, latent_dim=LATENT_DIM
-        )
+            PRESETS[preset], precision=precision, batch_size=BATCH_SIZE.value, width=WIDTH.value, latent_dim=LATENT_DIM,
+            critic_warmup=False,
+        )  # fmt: skip
         pixels = data.load('flags', SIZE, SIZE).pixels
         gan, numbers = build_gan(settings, 3)
         self.arguments = jax.device_put((numbers, pixels))
