@@ -13,6 +13,9 @@ from wgan_jax.distances.sorting import sort
 from wgan_jax.types import Array, Key
 
 
+SLIVER = 16  # roundings of a level that two ways of adding up to it may be apart
+
+
 def wasserstein_1d(
     x: Array, y: Array, *, p: float = 1, x_weights: Array | None = None, y_weights: Array | None = None
 ) -> Array:
@@ -156,34 +159,79 @@ def _distance(xp: Any, sort_last: Any, p: float, x: Any, y: Any, x_weights: Any,
             return _power_mean(xp, gap(x_sorted - y_sorted), 1 / x.shape[-1], p)
         at_x, at_y, widths = _common_quantiles(x.shape[-1], y.shape[-1])
         return _power_mean(xp, gap(x_sorted[..., at_x] - y_sorted[..., at_y]), widths.astype(x.dtype), p)
-    x_sorted, x_levels = _quantile_levels(xp, x, x_weights)
-    y_sorted, y_levels = _quantile_levels(xp, y, y_weights)
-    leading = np.broadcast_shapes(x_levels.shape[:-1], y_levels.shape[:-1])
-    levels = [xp.broadcast_to(a, (*leading, a.shape[-1])) for a in (x_levels, y_levels)]
-    merged = xp.concatenate(levels, axis=-1)
-    order = xp.argsort(merged, axis=-1)
-    merged = xp.take_along_axis(merged, order, axis=-1)
-    widths = xp.diff(merged, axis=-1, prepend=xp.zeros_like(merged[..., :1]))
+    x_sorted, x_masses, x_levels = _quantile_levels(xp, x, x_weights)
+    y_sorted, y_masses, y_levels = _quantile_levels(xp, y, y_weights)
+    y_levels = _rescale(y_levels, x_levels)
+    leading = np.broadcast_shapes(x_levels[0].shape[:-1], y_levels[0].shape[:-1])
+    high, low = (
+        xp.concatenate([xp.broadcast_to(a, (*leading, a.shape[-1])) for a in pair], axis=-1)
+        for pair in zip(x_levels, y_levels, strict=True)
+    )
+    order = xp.lexsort((low, high), axis=-1)
+    high, low = (xp.take_along_axis(a, order, axis=-1) for a in (high, low))
+    widths = sum(xp.diff(a, axis=-1, prepend=xp.zeros_like(a[..., :1])) for a in (high, low))
     # Up to a level, as many quantiles of x are used up as levels of x lie before it.
     from_x = order < x.shape[-1]
     at_x = xp.minimum(xp.cumsum(from_x, axis=-1) - from_x, x.shape[-1] - 1)
     at_y = xp.minimum(xp.cumsum(~from_x, axis=-1) - ~from_x, y.shape[-1] - 1)
-    leading = np.broadcast_shapes(leading, x_sorted.shape[:-1], y_sorted.shape[:-1])
-    x_sorted, y_sorted = (xp.broadcast_to(a, (*leading, a.shape[-1])) for a in (x_sorted, y_sorted))
-    at_x, at_y = (xp.broadcast_to(a, (*leading, a.shape[-1])) for a in (at_x, at_y))
-    gaps = xp.take_along_axis(x_sorted, at_x, axis=-1) - xp.take_along_axis(y_sorted, at_y, axis=-1)
-    return _power_mean(xp, gap(gaps), widths, p)
+
+    def at(values, places):
+        leading = np.broadcast_shapes(values.shape[:-1], places.shape[:-1])
+        values, places = (xp.broadcast_to(a, (*leading, a.shape[-1])) for a in (values, places))
+        return xp.take_along_axis(values, places, axis=-1)
+
+    # A sliver is a width that the rounding of the masses explains, and no small mass.
+    epsilon = max(float(np.finfo(w.dtype).eps) for w in (x_weights, y_weights) if w is not None)
+    masses = xp.minimum(at(x_masses, at_x), at(y_masses, at_y))
+    sliver = (widths < SLIVER * epsilon * high) & (widths < masses / 64)
+    widths = xp.where((widths > 0) & ~sliver, widths, 0)
+    return _power_mean(xp, gap(at(x_sorted, at_x) - at(y_sorted, at_y)), widths, p)
 
 
-def _quantile_levels(xp: Any, x: Any, weights: Any) -> tuple[Any, Any]:
-    """The samples in order, and the share of the mass up to each."""
+def _quantile_levels(xp: Any, x: Any, weights: Any) -> tuple[Any, Any, tuple[Any, Any]]:
+    """The samples in order, their shares of the mass, and the share up to each, as a float and what it lacks."""
     if weights is None:
         weights = xp.ones(x.shape[-1:], x.dtype)
     leading = np.broadcast_shapes(x.shape[:-1], weights.shape[:-1])
     x, weights = (xp.broadcast_to(a, (*leading, a.shape[-1])) for a in (x, weights))
     order = xp.argsort(x, axis=-1)
-    levels = xp.cumsum(xp.take_along_axis(weights, order, axis=-1), axis=-1, dtype=_accumulator(xp, x))
-    return xp.take_along_axis(x, order, axis=-1), levels / levels[..., -1:]
+    weights = xp.take_along_axis(weights, order, axis=-1)
+    if xp is jnp:
+        weights = _out_of_the_subnormal(weights)
+    dtype = _accumulator(xp, x)
+    masses = weights.astype(dtype)
+    masses = masses / xp.max(masses, axis=-1, keepdims=True)
+    masses = masses / xp.sum(masses, axis=-1, keepdims=True)
+    levels = xp.cumsum(masses, axis=-1, dtype=dtype)
+    before = xp.concatenate([xp.zeros_like(levels[..., :1]), levels[..., :-1]], axis=-1)
+    step, rounded = _two_sum(before, masses)
+    lacks = xp.cumsum((step - levels) + rounded, axis=-1, dtype=dtype)
+    return xp.take_along_axis(x, order, axis=-1), masses, _two_sum(levels, lacks)
+
+
+def _two_sum(a: Any, b: Any) -> tuple[Any, Any]:
+    """a + b as a float and the error of that addition, which is a float too (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def _rescale(levels: tuple[Any, Any], to: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Levels that end where others end; the ends are about 1 and differ by rounding."""
+    (high, low), (end, rest) = levels, (part[..., -1:] for part in to)
+    more = (end - high[..., -1:]) + (rest - low[..., -1:])
+    return _two_sum(high + 0 * more, low + high * more)
+
+
+def _out_of_the_subnormal(weights: Array) -> Array:
+    """Weights that XLA does not take for zero, in the same proportions, where all of them are subnormal.
+
+    The bits of a subnormal number are an integer in its proportion. Constants to differentiation there.
+    """
+    integer = {4: jnp.int32, 8: jnp.int64}[weights.dtype.itemsize]
+    whole = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(weights), integer).astype(weights.dtype)
+    largest = jnp.max(weights, axis=-1, keepdims=True)
+    return jnp.where(largest < jnp.finfo(weights.dtype).tiny, whole, weights)
 
 
 @functools.lru_cache(maxsize=32)
