@@ -1,9 +1,11 @@
 """Matrix products that stay fast in bfloat16 on a CPU, in both directions of differentiation."""
 
-from functools import partial
+import string
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from wgan_jax.types import Array
 
@@ -27,8 +29,8 @@ def resolve_form(form: str | None) -> str:
 def einsum(spec: str, a: Array, b: Array, form: str | None = None) -> Array:
     """Computes ``jnp.einsum(spec, a, b)`` for two operands of the same dtype, accumulating in float32.
 
-    In bfloat16 the 'matmul' form carries its own reverse rule, so it differentiates in reverse to any order but not
-    in forward mode; every other case is the plain ``jnp.einsum``.
+    In bfloat16 the 'matmul' form is a bilinear map whose derivatives, in both modes and to any order, are the same kind
+    of product; every other case is the plain ``jnp.einsum``.
 
     Args:
         spec: explicit subscripts, such as 'mk,kn->mn', in which every index of an operand occurs elsewhere.
@@ -40,26 +42,44 @@ def einsum(spec: str, a: Array, b: Array, form: str | None = None) -> Array:
         The product, in the operands' dtype.
     """
     if a.dtype == jnp.bfloat16 and b.dtype == jnp.bfloat16 and resolve_form(form) == 'matmul':
-        return _einsum16(spec, a, b)
+        return _einsum16.bind(a, b, spec=spec)
     return jnp.einsum(spec, a, b)
 
 
-# XLA:CPU uses the matrix units only for bfloat16 x bfloat16 -> float32. JAX's own rule for that product would multiply
-# a float32 cotangent by a bfloat16 operand, several times slower: hence the rule below, made of the same product.
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _einsum16(spec: str, a: Array, b: Array) -> Array:
+def _product16(a: Array, b: Array, *, spec: str) -> Array:
     return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32).astype(jnp.bfloat16)
 
 
-def _forward(spec: str, a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _einsum16(spec, a, b), (a, b)
-
-
-def _backward(spec: str, operands: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    a, b = operands
+def _shape(a, b, *, spec: str):
     inputs, out = spec.split('->')
-    i, j = inputs.split(',')
-    return _einsum16(f'{out},{j}->{i}', cotangent, b), _einsum16(f'{i},{out}->{j}', a, cotangent)
+    sizes = dict(zip(inputs.replace(',', ''), a.shape + b.shape, strict=True))
+    return a.update(shape=tuple(sizes[index] for index in out))
 
 
-_einsum16.defvjp(_forward, _backward)
+def _batch(arrays, axes, *, spec: str):
+    a, b = (x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(arrays, axes, strict=True))
+    new = next(letter for letter in string.ascii_letters if letter not in spec)
+    inputs, out = spec.split('->')
+    i, j = (names if axis is None else new + names for names, axis in zip(inputs.split(','), axes, strict=True))
+    return _einsum16.bind(a, b, spec=f'{i},{j}->{new}{out}'), 0
+
+
+def _transpose_a(cotangent, a, b, *, spec: str):
+    i, j, out = spec.replace('->', ',').split(',')
+    return _einsum16.bind(cotangent, b, spec=f'{out},{j}->{i}')
+
+
+def _transpose_b(cotangent, a, b, *, spec: str):
+    i, j, out = spec.replace('->', ',').split(',')
+    return _einsum16.bind(a, cotangent, spec=f'{i},{out}->{j}')
+
+
+# XLA:CPU uses the matrix units only for bfloat16 x bfloat16 -> float32. JAX's own rule for that product would multiply
+# a float32 cotangent by a bfloat16 operand, several times slower: hence a bilinear primitive, of which each transpose
+# is again such a product.
+_einsum16 = Primitive('einsum16')
+_einsum16.def_impl(jax.jit(_product16, static_argnames='spec'))
+_einsum16.def_abstract_eval(_shape)
+mlir.register_lowering(_einsum16, mlir.lower_fun(_product16, multiple_results=False))
+batching.primitive_batchers[_einsum16] = _batch
+ad.defbilinear(_einsum16, _transpose_a, _transpose_b)
