@@ -80,6 +80,31 @@ def test_zero_gradient_gives_finite_value_and_finite_derivative():
     assert jnp.isfinite(jax.grad(jax.grad(loss))(0.0))
 
 
+@pytest.mark.parametrize('size', [1e-30, 1e-20, 1e20, 1e30])
+def test_gradient_norms_of_any_size(size):
+    # In float32 the squares of numbers below 1e-19 are 0, and those of numbers above 1e19 infinite.
+    w = np.random.default_rng(0).normal(size=(4, 2))
+    norms = gradient_norms(lambda x: jnp.einsum('nij,ij->n', x, jnp.asarray(w * size, jnp.float32)), _batch(0))
+    np.testing.assert_allclose(norms, np.full(6, np.linalg.norm(w) * size), rtol=1e-6)
+
+
+@pytest.mark.parametrize('size', [1e-30, 1e-3])
+def test_derivative_of_a_penalty_on_a_tiny_gradient(size):
+    # (c |w| - 1)^2 has the slope 2 (c |w| - 1) |w| in c, -2 |w| for a tiny c: 0 if the norm is taken for 0.
+    w = np.array([3.0, 4.0], np.float32)
+
+    def loss(c):
+        return gradient_penalty(lambda x: c * (x @ w), _batch(0, (5, 2)), _batch(1, (5, 2)), KEY)
+
+    np.testing.assert_allclose(jax.jit(jax.grad(loss))(size), 2 * (5 * size - 1) * 5, rtol=1e-5)
+
+
+def test_a_gradient_that_is_not_a_number_has_no_norm():
+    # Fails where `squares > 0` tells zeros, for which NaN is one: a broken critic would have the penalty 1 of a flat one.
+    norms = gradient_norms(lambda x: x[:, 0] * jnp.array([1.0, jnp.nan, jnp.inf]), jnp.zeros((3, 2)))
+    assert norms[0] == 1 and np.isnan(norms[1]) and not np.isfinite(norms[2])
+
+
 @pytest.mark.parametrize('name', [name for name, c in CONSTRAINTS.items() if c.penalty is not None])
 def test_derivative_in_the_parameters_equals_finite_differences(name):
     # Fails if a gradient is cut (stop_gradient) or a penalty is taken elsewhere than its value says.

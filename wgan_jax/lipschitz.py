@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.lengths import length
 from wgan_jax.penalties import gradient_norms
 from wgan_jax.types import Array, Network, Variables
 
@@ -67,9 +68,9 @@ def lower_bounds(critic_fn: Callable[[Array], Array], points: Array, *, shifts: 
 
     def steepest(k):
         # Differences first: a distance from inner products would lose its digits for close pairs, where slopes count.
-        distance = jnp.linalg.norm(flat - jnp.roll(flat, k, 0), axis=1)
+        distance = length(flat - jnp.roll(flat, k, 0), axis=1)
         rise = jnp.abs(scores - jnp.roll(scores, k))
-        return jnp.max(jnp.where(distance > 0, rise / jnp.where(distance > 0, distance, 1), 0))
+        return jnp.max(jnp.where(distance == 0, 0, rise / jnp.where(distance == 0, 1, distance)))
 
     slopes = jax.lax.map(steepest, jnp.arange(1, min(shifts, len(points) // 2) + 1))
     return LowerBounds(jnp.max(gradient_norms(critic_fn, points)), jnp.max(slopes))
@@ -99,4 +100,4 @@ def layer_gradients(
     _, shapes = jax.eval_shape(lambda: network.activations(variables, x))
     zeros = tuple(jnp.zeros(shape.shape, shape.dtype) for shape in shapes)
     gradients = jax.grad(lambda shifts: loss(network.activations(variables, x, shifts=shifts)[0]))(zeros)
-    return jnp.stack([jnp.linalg.norm(gradient.astype(jnp.float32)) for gradient in gradients])
+    return jnp.stack([length(gradient.astype(jnp.float32)) for gradient in gradients])

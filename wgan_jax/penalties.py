@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.lengths import length
 from wgan_jax.types import Array, Key
 
 
@@ -19,13 +20,9 @@ def gradient_norms(critic_fn: Callable[[Array], Array], x: Array) -> Array:
         x: the batch, (N, ...).
 
     Returns:
-        Euclidean norms over all axes but the first, (N,), float32 or wider.
+        Euclidean norms over all axes but the first, (N,), float32 or wider; NaN where a gradient is.
     """
-    squares = jnp.sum(_gradients(critic_fn, x) ** 2, axis=tuple(range(1, x.ndim)))
-    # sqrt has an infinite slope at 0, which times a zero gradient is NaN: take the subgradient 0 there. Both branches
-    # of a `where` are differentiated, so the root must not see the zero at all.
-    positive = squares > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+    return length(_gradients(critic_fn, x), tuple(range(1, x.ndim)))
 
 
 def gradient_penalty(

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import Objective, wasserstein_estimate
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
@@ -88,7 +88,7 @@ def read_critic(gan: GAN, objectives: Sequence[Objective], state: TrainState, pi
 
     def norms(objective):
         one = dataclasses.replace(gan, objective=objective)
-        return jax.lax.map(lambda counter: optax.tree.norm(generator_gradient(one, state, counter)[1]), counters)
+        return jax.lax.map(lambda counter: tree_length(generator_gradient(one, state, counter)[1]), counters)
 
     all_norms = jnp.stack([norms(objective) for objective in objectives])
     return Reading(

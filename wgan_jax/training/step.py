@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -182,7 +183,7 @@ def critic_update(
         network_state=state.network_state._replace(critic=network_state),
         optimizer_state=state.optimizer_state._replace(critic=optimizer_state),
     )
-    return state, (loss, penalty, estimate, optax.tree.norm(gradients))
+    return state, (loss, penalty, estimate, tree_length(gradients))
 
 
 def generator_gradient(
@@ -248,7 +249,7 @@ def generator_update(
         optimizer_state=state.optimizer_state._replace(generator=optimizer_state),
         ema=jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, Variables(params, network_state)),
     )
-    return state, (loss, optax.tree.norm(gradients))
+    return state, (loss, tree_length(gradients))
 
 
 def train_step(

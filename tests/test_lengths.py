@@ -1,0 +1,59 @@
+"""Lengths at every size a float32 can have, and their derivatives at the points where roots and quotients break."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.lengths import length, tree_length, unit
+
+X = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize('size', [1e-35, 1e-30, 1e-12, 1.0, 1e12, 1e30, 1e37])
+def test_length_and_unit_at_any_size(size):
+    # Fails for the root of the sum of squares, which is 0 below 1e-19 and infinite above 1e19.
+    x = jnp.asarray(X * np.float32(size))
+    exact = np.linalg.norm(np.asarray(x, np.float64), axis=(1, 2))
+    np.testing.assert_allclose(jax.jit(lambda x: length(x, (1, 2)))(x), exact, rtol=1e-6)
+    np.testing.assert_allclose(length(x), np.linalg.norm(exact), rtol=1e-6)
+    np.testing.assert_allclose(unit(x, (1, 2)), np.asarray(x, np.float64) / exact[:, None, None], rtol=1e-6)
+    slopes = jax.jit(jax.grad(lambda x: jnp.sum(length(x, (1, 2)))))(x)
+    np.testing.assert_allclose(slopes, np.asarray(x, np.float64) / exact[:, None, None], rtol=1e-6)
+
+
+@pytest.mark.parametrize('size', [1e-30, 1.0, 1e30])
+def test_second_derivative_is_the_projection_over_the_length(size):
+    # d2 |x| = (I - u u^T) / |x|: fails if the scale takes part in the derivative of the root but not in that of x / m.
+    x = jnp.asarray(X[0, 0] * np.float32(size))
+    u = np.asarray(x, np.float64)
+    exact = np.linalg.norm(u)
+    u = u / exact
+    hessian = jax.jit(jax.hessian(length))(x)
+    np.testing.assert_allclose(np.asarray(hessian, np.float64) * exact, np.eye(5) - np.outer(u, u), atol=2e-6)
+
+
+def test_zero_has_length_0_and_gradient_0():
+    zero = jnp.zeros((2, 3))
+    assert length(zero) == 0 and tree_length([zero, zero]) == 0
+    for function in (length, lambda x: jnp.sum(unit(x)) ** 2):
+        np.testing.assert_array_equal(jax.jit(jax.grad(function))(zero), 0)
+    # One row of zeros must not spoil the others, also where the length is differentiated twice.
+    rows = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    second = jax.jit(jax.grad(lambda x: jnp.sum(jax.grad(lambda x: jnp.sum(length(x, 1)))(x) ** 2)))(rows)
+    np.testing.assert_allclose(second, 0, atol=1e-6)
+    np.testing.assert_array_equal(unit(zero), 0)
+
+
+@pytest.mark.parametrize(('bad', 'shown'), [(np.nan, np.isnan), (np.inf, np.isinf), (-np.inf, np.isinf)])
+def test_what_is_not_finite_has_no_finite_length(bad, shown):
+    # Fails where `squares > 0` decides, which is false for NaN: a run that has blown up then reports a norm of 0.
+    x = jnp.array([[1.0, bad], [3.0, 4.0]])
+    rows = np.asarray(length(x, 1))
+    assert shown(rows[0]) and rows[1] == 5
+    assert not np.isfinite(length(x)) and not np.isfinite(tree_length({'a': x, 'b': jnp.ones(3)}))
+
+
+def test_tree_length_is_that_of_all_numbers_together():
+    tree = {'a': jnp.full((2, 3), 1e-25), 'b': (jnp.full(4, -2e-25), jnp.zeros((0, 3)), jnp.zeros(2))}
+    np.testing.assert_allclose(tree_length(tree), 1e-25 * np.sqrt(6 + 16), rtol=1e-6)
