@@ -1,5 +1,7 @@
 """Constrained weights and the norms of layers, against singular values of the explicit linear maps."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +151,74 @@ def test_one_iteration_in_training_none_in_evaluation():
     expected = kernel @ kernel.T @ start
     expected /= np.linalg.norm(expected)
     np.testing.assert_allclose(trained['spectral']['hidden_0']['vector'], expected, atol=1e-6)
+
+
+def _scaled_kernels(variables, factor):
+    """The same variables with every kernel multiplied."""
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf * factor if path[-1].key == 'kernel' else leaf, variables.params
+    )
+    return Variables(params, variables.state)
+
+
+@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator', 'orthonormal'])
+def test_the_size_of_the_parameters_is_of_no_consequence(weights):
+    # W / ||W|| is that of c W, to the bit for c a power of 2. Fails where squares of small kernels underflow, or where
+    # something is added under a root: the vector of the power iteration, and with it sigma, then shrinks in training.
+    network = dcgan.critic((16, 16, 1), width=4, norm='none', weights=weights, conv_form='native')
+    variables = network.init(jax.random.key(1))
+    x = jnp.asarray(RANDOM.normal(size=(3, 16, 16, 1)), jnp.float32)
+
+    @partial(jax.jit, static_argnames='train')
+    def run(variables, train):
+        def loss(params):
+            scores, state = network.apply(Variables(params, variables.state), x, train=train)
+            return jnp.sum(scores), (scores, state)
+
+        (_, (scores, state)), slopes = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        return scores, state, slopes
+
+    for train in (True, False):
+        scores, state, slopes = run(variables, train)
+        for exponent in (-100, -24, 40, 100):  # 8e-31 to 1.3e30
+            factor = np.float32(2.0**exponent)
+            own = run(_scaled_kernels(variables, factor), train)
+            np.testing.assert_array_equal(own[0], scores)
+            jax.tree.map(np.testing.assert_array_equal, own[1], state)
+            for a, b in zip(jax.tree.leaves(own[2]), jax.tree.leaves(slopes), strict=True):
+                np.testing.assert_array_equal(np.asarray(a, np.float64) * factor, np.asarray(b, np.float64))
+    # Training differs from evaluation by one iteration of a vector that has had a hundred.
+    tiny = _scaled_kernels(variables, 1e-7)
+    np.testing.assert_allclose(run(tiny, True)[0], run(tiny, False)[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator', 'orthonormal'])
+def test_kernels_of_zeros_score_zero_and_can_be_left(weights):
+    # Fails if 0 / 0 is NaN, or if the vector of the power iteration becomes 0 and stays so.
+    if weights == 'spectral_operator':
+        network = dcgan.critic((16, 16, 1), width=4, norm='none', weights=weights, conv_form='native')
+    else:
+        network = mlp.critic((16, 16, 1), width=8, depth=2, weights=weights)
+    fresh = network.init(jax.random.key(1))
+    x = jnp.asarray(RANDOM.normal(size=(3, 16, 16, 1)), jnp.float32)
+    zero = _scaled_kernels(fresh, 0.0)
+
+    def loss(params):
+        scores, state = network.apply(Variables(params, zero.state), x, train=True)
+        return jnp.sum(scores), state
+
+    (value, state), slopes = jax.jit(jax.value_and_grad(loss, has_aux=True))(zero.params)
+    assert value == 0 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+    evaluate = jax.jit(lambda variables: network.apply(variables, x, train=False)[0])
+    np.testing.assert_allclose(evaluate(Variables(fresh.params, state)), evaluate(fresh), rtol=1e-4)
+
+
+@pytest.mark.parametrize('size', [1e-30, 1e-7, 1e30])
+def test_orthonormal_of_any_size_is_the_polar_factor(size):
+    w = RANDOM.normal(size=(12, 5))
+    u, _, v = np.linalg.svd(w, full_matrices=False)
+    np.testing.assert_allclose(orthonormal(jnp.asarray(w * size, jnp.float32)), u @ v, atol=2e-6)
+    np.testing.assert_array_equal(orthonormal(jnp.zeros((12, 5))), 0)
 
 
 def test_unknown_weights_are_named():

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.lengths import unit
 from wgan_jax.types import Array
 
 
@@ -70,24 +71,15 @@ def clipped_norm(clip: Array | float, fan_in: int, fan_out: int, *, taps: int = 
 
 
 def power_step(linear, v: Array) -> Array:
-    """One step of the power iteration, v <- L^T L v, of length 1.
+    """One step of the power iteration, v <- L^T L v, of length 1; v itself where that is 0.
 
     Args:
         linear: a linear function L of an array like v.
         v: any but 0.
 
     Returns:
-        An array like v; ||L v|| approaches the operator norm from below.
+        An array like v, never 0; ||L v|| approaches the operator norm from below.
     """
     y, transpose = jax.vjp(linear, v)
-    return unit(transpose(y)[0])
-
-
-def unit(v: Array) -> Array:
-    """v / ||v||, 0 for 0."""
-    return v / length(v)
-
-
-def length(v: Array) -> Array:
-    """||v||, differentiable at 0, where it is 1e-12."""
-    return jnp.sqrt(jnp.sum(v**2) + 1e-24)
+    (stepped,) = transpose(y)
+    return jnp.where(jnp.any(stepped != 0), unit(stepped), v)

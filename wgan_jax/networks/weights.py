@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.norms import length, power_step, unit
+from wgan_jax.lengths import length, magnitude, unit
+from wgan_jax.networks.norms import power_step
 from wgan_jax.types import Array
 
 WEIGHTS = ('spectral', 'spectral_operator', 'orthonormal')
@@ -45,10 +46,12 @@ def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *
         train: whether the vector advances by one iteration before it is used.
 
     Returns:
-        An array like kernel. Gradients flow through ||L v|| = sigma, not through v.
+        An array like kernel, the same for kernel and c kernel at any c > 0, and 0 for 0. Gradients flow through
+        ||L v|| = sigma, not through v.
 
     Source: Miyato et al. 2018, algorithm 1, https://arxiv.org/abs/1802.05957.
     """
+    kernel = kernel / magnitude(kernel)  # W / sigma(W) does not see the scale, but the squares in it would
     fixed = jax.lax.stop_gradient(kernel)
 
     def step(v):
@@ -62,7 +65,8 @@ def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *
     v = unit(vector.value)
     if train and not module.is_initializing():
         v = vector.value = jax.lax.stop_gradient(step(v))
-    return kernel / length(linear(kernel, v))
+    sigma = length(linear(kernel, v))
+    return kernel / jnp.where(sigma == 0, 1, sigma)
 
 
 def orthonormal(matrix: Array, *, iterations: int = 15) -> Array:
@@ -72,7 +76,7 @@ def orthonormal(matrix: Array, *, iterations: int = 15) -> Array:
 
     An iteration raises the singular values in (0, 1), and 3/2 x - 1/2 x^3 <= 1 for every x >= 0: the result is
     1-Lipschitz whether or not the small ones have arrived. 15 iterations take those above 1/20 of the largest to 1
-    within 1e-5. The result does not depend on the scale s, so no gradient flows through it.
+    within 1e-5. The result does not depend on the scale s, so no gradient flows through it. 0 stays 0.
 
     Args:
         matrix: (m, n).
@@ -85,6 +89,7 @@ def orthonormal(matrix: Array, *, iterations: int = 15) -> Array:
     """
     flip = matrix.shape[0] > matrix.shape[1]
     w = matrix.T if flip else matrix
+    w = w / magnitude(w)
     w = w / _safe_scale(jax.lax.stop_gradient(w))
     w = jax.lax.fori_loop(0, iterations, lambda _, w: 1.5 * w - 0.5 * _product(_product(w, w.T), w), w)
     return w.T if flip else w
@@ -145,11 +150,13 @@ def _product(a, b):
 
 
 def _safe_scale(w):
-    """||(W W^T)^8||_F^(1/16), which is at least ||W|| and at most m^(1/32) times as large."""
+    """||(W W^T)^8||_F^(1/16), which is at least ||W|| and at most m^(1/32) times as large; 1 for 0."""
     logarithm, power = 0.0, w
     for i in range(4):
         size = length(power)
+        size = jnp.where(size == 0, 1, size)
         logarithm += jnp.log(size) / 2**i
         power = power / size
         power = _product(power, power.T)
-    return jnp.exp(logarithm + jnp.log(length(power)) / 16)
+    size = length(power)
+    return jnp.exp(logarithm + jnp.log(jnp.where(size == 0, 1, size)) / 16)
