@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.lengths import length, unit
 from wgan_jax.types import Array, Key
 
 
@@ -22,25 +23,38 @@ LATENTS: dict[str, Callable[[int], Callable[[Key], Array]]] = {'normal': normal_
 
 
 def great_circle(a: Array, b: Array, t: Array) -> Array:
-    """Points on the arc between two latents, of lengths between theirs.
+    """Points on the arc between two latents, their directions evenly turned and their lengths evenly spaced.
 
-    sin((1-t) w)/sin(w) a + sin(t w)/sin(w) b, with w the angle between a and b. In many dimensions normal
-    latents all have about one length; on the straight line the points in the middle are shorter than any that the
-    generator has seen. (Uniform latents: the arc may leave their box a little.)
+    ((1 - t) |a| + t |b|) (cos(f) m + sin(f) e),  f = (2t - 1) atan2(|v - u|, |v + u|),
+
+    with u and v the directions of a and b, and m and e, at right angles, those of v + u and v - u. In many dimensions
+    normal latents all have about one length; on the straight line the points in the middle are shorter than any that
+    the generator has seen. (Uniform latents: the arc may leave their box a little.)
 
     Args:
         a, b: latents, (Z,).
         t: positions in [0, 1], (T,).
 
     Returns:
-        (T, Z); the straight line where a and b have one direction or opposite ones.
+        (T, Z), of lengths between those of a and b. Between opposite directions, where every half circle is as short,
+        it is the one through the axis that is most nearly at right angles to a (Z = 1 has none, and passes 0); from a
+        latent 0, which has no direction, the straight line.
 
     Source: Shoemake 1985; White 2016, "Sampling generative networks".
     """
-    cosine = jnp.sum(a * b) / (jnp.linalg.norm(a) * jnp.linalg.norm(b))
-    angle = jnp.arccos(jnp.clip(cosine, -1, 1))
+    lengths = length(a), length(b)
+    u, v = unit(a), unit(b)
+    u, v = jnp.where(lengths[0] == 0, v, u), jnp.where(lengths[1] == 0, u, v)
+    near = jnp.sum(u * v) >= 0
+    larger, smaller = jnp.where(near, v + u, v - u), jnp.where(near, v - u, v + u)
+    first = unit(larger)
+    # Rounding leaves a part of the larger in the smaller, by far the most of it where u = v or u = -v.
+    smaller = smaller - jnp.sum(smaller * first) * first
+    axis = jax.nn.one_hot(jnp.argmin(jnp.abs(u)), len(u), dtype=u.dtype)
+    opposite = ~near & (length(smaller) < 8 * jnp.finfo(u.dtype).eps)
+    second = unit(jnp.where(opposite, axis - jnp.sum(axis * first) * first, smaller))
+    half = jnp.arctan2(jnp.where(opposite, 0, length(smaller)), length(larger))  # at most pi / 4
+    m, e = jnp.where(near, first, second), jnp.where(near, second, first)
     t = t[:, None]
-    near = jnp.sin(angle) < 1e-4
-    sine = jnp.where(near, 1.0, jnp.sin(angle))
-    circle = jnp.sin((1 - t) * angle) / sine * a + jnp.sin(t * angle) / sine * b
-    return jnp.where(near, (1 - t) * a + t * b, circle)
+    angle = (2 * t - 1) * jnp.where(near, half, jnp.pi / 2 - half)
+    return ((1 - t) * lengths[0] + t * lengths[1]) * (jnp.cos(angle) * m + jnp.sin(angle) * e)
