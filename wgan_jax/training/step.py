@@ -56,7 +56,7 @@ def _generate(gan, state, params, keys, axis_name):
     fake, network_state = gan.networks.generator.apply(
         variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name
     )
-    return fake.astype(jnp.float32), network_state
+    return fake.astype(jnp.promote_types(fake.dtype, jnp.float32)), network_state
 
 
 def _augment(augment, keys, images):

@@ -1,0 +1,52 @@
+"""Both players' updates against the algorithm written out, in float64, over several steps of every kind."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.training import written_out
+from tests.training.exact import REAL, exact_gan, exact_settings
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import train_steps
+
+SEED, STEPS = 7, 3
+
+# Together: both optimizers with and without momentum, every augmentation, latent, kind of penalty and kind of critic.
+CASES = {
+    'clip': ('wgan', {'constraint': 'clip'}, True),
+    'gradient_penalty': ('wgan_gp', {'objective': 'hinge', 'beta1': 0.5, 'latent': 'uniform'}, False),
+    'dragan': (
+        'dragan', {'objective': 'minimax', 'label_smoothing': 0.125, 'augment': 'data', 'n_critic': 3,
+                   'optimizer': 'adam', 'beta1': 0.0, 'beta2': 0.75}, False,
+    ),
+    'r1': (
+        'r1', {'objective': 'least_squares', 'optimizer': 'rmsprop', 'augment': 'none', 'decay_steps': 2,
+               'batch_size': 3}, False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_steps_are_the_algorithm_written_out(name):
+    # Fails for any wrong sign, role, counter, schedule, constant or order of operations: the two share none.
+    preset, changes, mixes = CASES[name]
+    settings = exact_settings(preset, **changes)
+    with jax.enable_x64(True):
+        gan, numbers = exact_gan(settings, mixes=mixes)
+        start = init_state(gan, numbers, SEED)
+        run = jax.jit(functools.partial(train_steps, gan, capacity=STEPS))
+        state, rows = run(numbers, start, REAL, STEPS)
+        params, network_state, average, metrics = written_out.train(settings, gan.augmentation, start, STEPS, seed=SEED)
+        assert rows.dtype == metrics.dtype == jnp.float64
+        assert (int(state.step), int(state.critic_step)) == (STEPS, STEPS * settings.n_critic)
+        np.testing.assert_allclose(rows, metrics, rtol=1e-9, atol=1e-12)
+        pairs = ((state.params, params), (state.network_state, network_state), (tuple(state.ema), average))
+        for ours, theirs in pairs:
+            assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+            for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+        moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), params, start.params)
+        assert min(v for tree in moved for name, v in tree.items() if name != 'bias') > 1e-3  # in many digits
