@@ -1,109 +1,108 @@
-"""The same training round as a straightforward PyTorch program: what the benchmark compares with.
+"""The same training rounds as a straightforward PyTorch program: what the benchmark compares with.
 
-DCGAN networks, eager mode, the idioms of the widely read implementations; torch is imported by whoever has it.
+Eager mode, the idioms of the widely read implementations; torch is imported by whoever has it.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from experiments.common import torch_networks as networks
+from wgan_jax.training.settings import Settings
 
 
-def generator(latent_dim: int, width: int) -> nn.Module:
-    """DCGAN generator for 64x64 images."""
-    layers = [nn.ConvTranspose2d(latent_dim, 8 * width, 4, 1, 0, bias=False)]
-    for features in (8 * width, 4 * width, 2 * width):
-        layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
-        layers += [nn.ConvTranspose2d(features, features // 2, 4, 2, 1, bias=False)]
-    layers += [
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(width, 3, 4, 2, 1, bias=False),
-        nn.Tanh(),
-    ]
-    return _initialised(nn.Sequential(*layers))
+def build_networks(settings: Settings, image_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Generator and critic of the settings' architecture.
 
-
-def critic(width: int, *, batch_norm: bool) -> nn.Module:
-    """DCGAN critic for 64x64 images, with a score per image."""
-    layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
-    for features in (width, 2 * width, 4 * width):
-        layers += [nn.Conv2d(features, 2 * features, 4, 2, 1, bias=False)]
-        layers += [nn.BatchNorm2d(2 * features)] if batch_norm else []
-        layers += [nn.LeakyReLU(0.2, inplace=True)]
-    return _initialised(nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 0, bias=False), nn.Flatten(0)))
-
-
-def _initialised(network: nn.Module) -> nn.Module:
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-    return network
+    Args:
+        settings: of the case.
+        image_shape: of an example, channels first, or (d,).
+    """
+    critic_width = settings.critic_width or settings.width
+    if settings.arch == 'dcgan':
+        generator = networks.DCGANGenerator(settings.latent_dim, settings.width)
+        critic = networks.DCGANCritic(critic_width, batch_norm=settings.critic_norm == 'batch')
+    elif settings.arch == 'resnet':
+        generator = networks.ResNetGenerator(settings.resnet_variant, settings.latent_dim, settings.width)
+        pooling = 'sum' if settings.constraint == 'spectral' else 'mean'
+        critic = networks.ResNetCritic(settings.resnet_variant, critic_width, pooling=pooling)
+    else:
+        generator = networks.perceptron(settings.latent_dim, settings.width, image_shape)
+        critic = networks.perceptron(math.prod(image_shape), critic_width, (1,))
+    if settings.constraint == 'spectral':
+        for module in critic.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                spectral_norm(module)
+    return generator, critic
 
 
 def make_round(
-    pixels: torch.Tensor,
-    *,
-    penalty: bool,
-    bfloat16: bool,
-    device: str,
-    batch_size: int,
-    width: int,
-    n_critic: int,
-    latent_dim: int,
+    draw: Callable[[int], torch.Tensor], settings: Settings, *, image_shape: tuple[int, ...], device: str
 ) -> Callable[[], None]:
-    """One round: ``n_critic`` critic updates and one generator update, of WGAN or WGAN-GP at published settings.
+    """One round: n_critic critic updates and one generator update, at the settings of a case.
 
     Args:
-        pixels: images, float32 in [-1, 1], (number, 3, 64, 64).
-        penalty: gradient penalty with Adam, or else weight clipping with RMSProp and batch norm in the critic.
-        bfloat16: run the networks under autocast.
+        draw: ``draw(n)``, n real examples in float32 on the device, channels first.
+        settings: of the case; bfloat16 runs the networks under autocast.
+        image_shape: of an example, channels first, or (d,).
         device: 'cpu' or 'cuda'.
-        batch_size, width, n_critic, latent_dim: sizes.
 
     Returns:
         A function that runs one round in place.
     """
-    pixels = pixels.to(device)
-    g, c = generator(latent_dim, width).to(device), critic(width, batch_norm=not penalty).to(device)
-    if penalty:
-        g_optimizer, c_optimizer = (torch.optim.Adam(m.parameters(), 1e-4, betas=(0.0, 0.9)) for m in (g, c))
+    g, c = (network.to(device) for network in build_networks(settings, image_shape))
+    penalised = settings.constraint == 'gradient_penalty'
+    rates = (settings.generator_lr, settings.critic_lr)
+    if settings.optimizer == 'adam':
+        betas = (settings.beta1, settings.beta2)
+        g_optimizer, c_optimizer = (
+            torch.optim.Adam(m.parameters(), rate, betas=betas) for m, rate in zip((g, c), rates, strict=True)
+        )
     else:
-        g_optimizer, c_optimizer = (torch.optim.RMSprop(m.parameters(), 5e-5) for m in (g, c))
+        g_optimizer, c_optimizer = (
+            torch.optim.RMSprop(m.parameters(), rate) for m, rate in zip((g, c), rates, strict=True)
+        )
 
-    def latents():
-        return torch.randn(batch_size, latent_dim, 1, 1, device=device)
+    def generate(n):
+        return g(torch.randn(n, settings.latent_dim, device=device))
 
     def penalty_term(real, fake):
-        weight = torch.rand(batch_size, 1, 1, 1, device=device)
+        weight = torch.rand(len(real), *(1,) * (real.ndim - 1), device=device)
         mixed = (weight * real + (1 - weight) * fake).requires_grad_()
         (slope,) = torch.autograd.grad(c(mixed).sum(), mixed, create_graph=True)
-        return 10 * ((slope.float().flatten(1).norm(dim=1) - 1) ** 2).mean()
+        return settings.penalty_weight * ((slope.float().flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+    def critic_loss(real, fake):
+        real_scores, fake_scores = c(real), c(fake)
+        if settings.objective == 'hinge':
+            return torch.relu(1 - real_scores).mean() + torch.relu(1 + fake_scores).mean()
+        return fake_scores.mean() - real_scores.mean()
 
     def critic_update():
-        real = pixels[torch.randint(len(pixels), (batch_size,), device=device)]
+        real = draw(settings.batch_size)
         with torch.no_grad():
-            fake = g(latents()).float()
-        loss = c(fake).mean() - c(real).mean()
-        if penalty:
+            fake = generate(settings.batch_size).float()
+        loss = critic_loss(real, fake)
+        if penalised:
             loss = loss + penalty_term(real, fake)
         c_optimizer.zero_grad()
         loss.backward()
         c_optimizer.step()
-        if not penalty:
+        if settings.constraint == 'clip':
             with torch.no_grad():
                 for parameter in c.parameters():
-                    parameter.clamp_(-0.01, 0.01)
+                    parameter.clamp_(-settings.clip, settings.clip)
 
     def run():
-        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            for _ in range(n_critic):
+        with torch.autocast(device, torch.bfloat16, enabled=settings.precision == 'bfloat16'):
+            for _ in range(settings.n_critic):
                 critic_update()
             c.requires_grad_(False)
             g_optimizer.zero_grad()
-            (-c(g(latents())).mean()).backward()
+            (-c(generate(settings.generator_batch_size or settings.batch_size)).mean()).backward()
             g_optimizer.step()
             c.requires_grad_(True)
         if device == 'cuda':

@@ -1,0 +1,128 @@
+"""What the benchmark times: presets at fixed sizes, and how many operations their products take by definition."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxprs_in_params
+
+from wgan_jax import data
+from wgan_jax.data.synthetic import DENSITIES
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.presets import PRESETS
+from wgan_jax.training.settings import Settings
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import critic_update, generator_update
+from wgan_jax.training.toy import TOY_PRESETS, build_toy
+
+TOY_DENSITY = 'grid'
+
+
+class Case(NamedTuple):
+    """A preset with changes.
+
+    Attributes:
+        preset: name in ``PRESETS``, or in ``TOY_PRESETS`` for a toy.
+        changes: settings that differ from the preset's.
+        toy: whether the examples are points of a density.
+    """
+
+    preset: str
+    changes: Mapping[str, Any]
+    toy: bool = False
+
+
+# The published sizes, except that a round of the residual networks has one critic update instead of five, and that of
+# the 64x64 ones a quarter of the batch: their updates take seconds on a CPU.
+CASES: dict[str, Case] = {
+    'clip': Case('wgan', {'critic_warmup': False}),
+    'gp': Case('wgan_gp', {'latent_dim': 100}),
+    'resnet_gp': Case(
+        'wgan_gp', {'image_size': '32x32', 'arch': 'resnet', 'resnet_variant': 'cifar', 'width': 128, 'n_critic': 1}
+    ),
+    'resnet_good_gp': Case(
+        'wgan_gp',
+        {'arch': 'resnet', 'resnet_variant': 'good', 'critic_norm': 'layer', 'n_critic': 1, 'batch_size': 16},
+    ),
+    'sngan': Case('sngan', {'n_critic': 1}),
+    'mlp_gp': Case('wgan_gp', {'arch': 'mlp', 'width': 512}),
+    'toy_gp': Case('wgan_gp', {'width': 512}, toy=True),
+}
+
+
+def case_settings(name: str, precision: str, batch_size: int | None, width: int | None) -> Settings:
+    """The settings of a case, with another batch size or width where one is given."""
+    case = CASES[name]
+    changes = {**case.changes, 'precision': precision}
+    if batch_size is not None:
+        changes |= {'batch_size': batch_size, 'generator_batch_size': 0}
+    if width is not None:
+        changes |= {'width': width, 'critic_width': 0}
+    return dataclasses.replace((TOY_PRESETS if case.toy else PRESETS)[case.preset], **changes)
+
+
+def build_case(name: str, settings: Settings, *, conv_form: str | None = None) -> tuple[GAN, Hyperparameters]:
+    """The GAN of a case, on pictures of three channels or on a toy density."""
+    if CASES[name].toy:
+        return build_toy(settings, DENSITIES[TOY_DENSITY]())
+    return build_gan(settings, 3, conv_form=conv_form)
+
+
+def case_data(name: str, settings: Settings) -> Any:
+    """What the steps of a case take as data: the flags, as uint8 (N, H, W, 3), or None for a toy."""
+    return None if CASES[name].toy else data.load('flags', *settings.height_width).pixels
+
+
+def round_products(name: str, settings: Settings) -> float:
+    """Floating-point operations of the matrix products and convolutions of one round, counted by their definition.
+
+    n_critic critic updates and one generator update are traced with the library's convolutions, and an operation counts
+    as 2 for each multiplication that its definition asks for, those by zeros between the pixels of a transposed
+    convolution not among them.
+    """
+    settings = dataclasses.replace(settings, precision='float32')
+    gan, numbers = build_case(name, settings, conv_form='native')
+    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    pixels = case_data(name, settings)
+
+    def counted(update: Callable) -> float:
+        return _operations(jax.make_jaxpr(update)(state).jaxpr)
+
+    of_critic = counted(lambda state: critic_update(gan, numbers, state, pixels))
+    return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, numbers, state))
+
+
+def _operations(jaxpr: Any) -> float:
+    total = 0.0
+    for equation in jaxpr.eqns:
+        out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+        if equation.primitive.name == 'dot_general':
+            (contracted, _), _ = equation.params['dimension_numbers']
+            total += 2 * out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+        elif equation.primitive.name == 'conv_general_dilated':
+            kernel, numbers = equation.invars[1].aval.shape, equation.params['dimension_numbers']
+            taps = math.prod(kernel[axis] for axis in numbers.rhs_spec[1:])
+            total += 2 * out * taps / math.prod(equation.params['lhs_dilation'])
+        times = equation.params.get('length', 1) if equation.primitive.name == 'scan' else 1
+        total += times * sum(_operations(inner) for inner in jaxprs_in_params(equation.params))
+    return total
+
+
+def matmul_rate(dtype: jnp.dtype, seconds: float = 1.0) -> float:
+    """The best rate of a 2048 x 2048 matrix product in operations per second, in bfloat16 accumulated in float32."""
+    n = 2048
+    a = jnp.asarray(np.random.default_rng(0).normal(size=(n, n)), dtype)
+    product = jax.jit(lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32))
+    product(a, a).block_until_ready()
+    times, start = [], time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        began = time.perf_counter()
+        product(a, a).block_until_ready()
+        times.append(time.perf_counter() - began)
+    return 2 * n**3 / min(times)
