@@ -27,8 +27,7 @@ def transport(x, y, p, a=None, b=None, unit=1.0):
     """W_p / unit by augmenting along shortest paths, all in exact arithmetic."""
     n, m = len(x), len(y)
     a, b = (
-        [Fraction(float(w)) for w in (np.ones(k) if weights is None else weights)]
-        for k, weights in ((n, a), (m, b))
+        [Fraction(float(w)) for w in (np.ones(k) if weights is None else weights)] for k, weights in ((n, a), (m, b))
     )
     a, b = [w / sum(a) for w in a], [w / sum(b) for w in b]
     cost = [[power_cost(s, t, p, unit) for t in y] for s in x]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from scipy.special import erf
 
 from wgan_jax.distances import (
     gaussian_js,
@@ -234,3 +235,78 @@ def test_bad_parameters_are_refused():
         gaussian_tv(np.zeros(2), 1, np.zeros(3), 1)
     with pytest.raises(ValueError, match='p=3'):
         gaussian_wasserstein(0, 1, 1, 1, p=3)
+
+
+@pytest.mark.parametrize('double', [False, True])
+def test_close_gaussians_keep_their_relative_precision(double):
+    with jax.enable_x64(double):
+        dtype, rtol = (np.float64, 1e-9) if double else (np.float32, 3e-6)
+        zero, one = dtype(0), dtype(1)
+        for apart in (1e-3, 1e-5, 1e-6, 1e-7, 1e-12):
+            m = dtype(apart)
+            delta = float(m)
+            tv = erf(delta / 8**0.5)
+            np.testing.assert_allclose(gaussian_tv(zero, one, m, one), tv, rtol=rtol)
+            np.testing.assert_allclose(gaussian_tv_log_gap(zero, one, m, one), np.log1p(-tv), rtol=rtol)
+            # To second order; the next term of each is delta^2 / 8 of it at most.
+            second = max(rtol, delta**2 / 4)
+            np.testing.assert_allclose(gaussian_js(zero, one, m, one), delta**2 / 8, rtol=second)
+            np.testing.assert_allclose(minimax_slope(zero, one, m, one), delta / 2, rtol=second)
+            np.testing.assert_allclose(non_saturating_slope(zero, one, m, one), delta / 2, rtol=second)
+            np.testing.assert_allclose(optimal_logit(zero, zero, one, m, one), delta**2 / 2, rtol=second)
+        for more in (1e-4, 4e-7):
+            s = dtype(1 + more)
+            t = float(s) - 1
+            np.testing.assert_allclose(gaussian_js(zero, one, zero, s), t**2 / 4, rtol=2 * t + 3e-6)
+            crossing = np.exp(-0.5) / np.sqrt(2 * np.pi)
+            np.testing.assert_allclose(gaussian_tv(zero, one, zero, s), 2 * t * crossing, rtol=2 * t + 3e-6)
+            np.testing.assert_allclose(optimal_logit(zero, zero, one, zero, s), np.log1p(t), rtol=3e-6)
+
+
+@pytest.mark.parametrize('double', [False, True])
+def test_collapsed_widths(double):
+    with jax.enable_x64(double):
+        dtype, rtol = (np.float64, 1e-12) if double else (np.float32, 2e-6)
+        zero, one = dtype(0), dtype(1)
+        for width in (1e-3, 1e-7, 1e-8, 1e-30, 1e-40):  # the last one is subnormal in float32
+            s = dtype(width)
+            expected = -np.log(float(s)) + (float(s) ** 2 - 1) / 2
+            np.testing.assert_allclose(gaussian_kl(zero, s, zero, one), expected, rtol=rtol)
+            if width > 1e-38:
+                gradient = jax.grad(gaussian_kl, 1)(zero, s, zero, one)
+                np.testing.assert_allclose(gradient, float(s) - 1 / float(s), rtol=rtol)
+        np.testing.assert_allclose(gaussian_kl(zero, dtype(1e-8), one, one), 8 * np.log(10), rtol=rtol)
+
+
+def test_widths_of_any_ratio():
+    narrow, zero = np.float32(1), np.float32(0)
+    with jax.enable_x64(False):
+        for ratio in (1e6, 1e10, 1e15, 1e20, 1e30, 1e36):
+            wide = np.float32(ratio)
+            log = np.log(float(wide))
+            # The densities cross where z^2 = 2 log s, and beyond and between lies what they share.
+            crossing = np.sqrt(2 * log)
+            shared = np.log(2 * stats.norm.sf(crossing) + 2 * crossing / float(wide) / np.sqrt(2 * np.pi))
+            for pair in ((zero, narrow, zero, wide), (zero, wide, zero, narrow)):
+                np.testing.assert_allclose(gaussian_tv(*pair), 1 - np.exp(shared), rtol=1e-6)
+                np.testing.assert_allclose(gaussian_tv_log_gap(*pair), shared, rtol=2e-5)
+                gap = gaussian_js_log_gap(*pair)
+                np.testing.assert_allclose(gaussian_js(*pair), np.log(2) - np.exp(gap), rtol=1e-6)
+                if ratio <= 1e15:  # whose squares float64 has
+                    with jax.enable_x64(True):
+                        np.testing.assert_allclose(gap, gaussian_js_log_gap(*map(np.float64, pair)), rtol=1e-5)
+                assert np.isfinite(minimax_slope(*pair)) and np.isfinite(non_saturating_slope(*pair))
+
+
+@pytest.mark.parametrize('difference', [1e-38, 1e-25, 1e-19, 1e-3])
+def test_wasserstein_gradient_at_small_differences_of_the_widths(difference):
+    with jax.enable_x64(False):
+        one, zero, d = np.float32(1), np.float32(0), np.float32(difference)
+        gradient = jax.grad(gaussian_wasserstein, (0, 1, 2, 3))(one, d, zero, zero)
+        np.testing.assert_array_equal(gradient, [1, 0, -1, 0])
+        np.testing.assert_array_equal(wasserstein_slope(zero, 2 * d, one, d), 1)
+        # sqrt(delta^2 + s^2), whose squares underflow.
+        value = gaussian_wasserstein(3 * d, 4 * d, zero, zero, p=2)
+        np.testing.assert_allclose(float(value), 5 * float(d), rtol=1e-5)
+        gradient = jax.grad(lambda *a: gaussian_wasserstein(*a, p=2), (0, 1))(3 * d, 4 * d, zero, zero)
+        np.testing.assert_allclose(gradient, [0.6, 0.8], rtol=1e-5)

@@ -153,3 +153,11 @@ def test_unequal_totals_are_refused():
         earth_moves([[1, 2]], [[2, 1]])
     with pytest.raises(ValueError, match='has no mass'):
         earth_mover_distance([0, 0], [0, 0])
+
+
+def test_subnormal_probabilities_are_not_zero():
+    p, q = np.float32([0.5, 0.5]), np.float32([1, 1e-40])
+    np.testing.assert_allclose(kl_divergence(p, q), 0.5 * np.log(0.5) + 0.5 * np.log(0.5 / 1e-40), rtol=1e-5)
+    assert kl_divergence(q, p) == pytest.approx(np.log(2), rel=1e-6)
+    for function in FUNCTIONS:
+        assert np.isfinite(jax.jit(function)(q, p))

@@ -134,6 +134,50 @@ def test_equal_samples_have_distance_and_gradient_zero(p):
     assert jax.jit(lambda x, y: wasserstein_1d(x, y, p=p))(x, np.repeat(x, 3)) == 0
 
 
+@pytest.mark.parametrize('double', [False, True])
+@pytest.mark.parametrize('p', [1, 4, 10])
+def test_atoms_split_in_two_are_the_same_atoms(p, double):
+    with jax.enable_x64(double):
+        rng = np.random.default_rng(0)
+        dtype = np.float64 if double else np.float32
+        for n in (5, 400):
+            x, weights = rng.normal(size=n).astype(dtype), rng.random(n).astype(dtype)
+            share = weights * rng.random(n).astype(dtype)
+            for first in (weights / 2, share):
+                arguments = x, np.tile(x, 2), weights, np.concatenate([first, weights - first])
+
+                def distance(x, y, a, b):
+                    return wasserstein_1d(x, y, p=p, x_weights=a, y_weights=b)
+
+                assert distance(*arguments) == 0
+                assert jax.jit(distance)(*arguments) == 0
+
+
+def test_small_masses_are_no_rounding():
+    # A light atom far away among heavy ones, at either end and in the middle: W_4^4 is its mass times gap^4.
+    for light, double in ((1e-9, False), (1e-20, True)):
+        with jax.enable_x64(double):
+            dtype = np.float64 if double else np.float32
+            for place in (-1e4, 0.5, 1e4):
+                x, y = np.array([0, place, 1], dtype), np.array([0, place + 3, 1], dtype)
+                weights = np.array([1, light, 2], dtype)
+                if place == 0.5:  # in between the next order swaps it with the last one
+                    y = np.array([0, 0.75, 1], dtype)
+                gap = float(y[1]) - float(x[1])
+                expected = gap * (light / 3) ** 0.25
+                named = {'p': 4, 'x_weights': weights, 'y_weights': weights}
+                np.testing.assert_allclose(wasserstein_1d(x, y, **named), expected, rtol=1e-5)
+                traced = jax.jit(lambda x, y, w: wasserstein_1d(x, y, p=4, x_weights=w, y_weights=w))(x, y, weights)
+                np.testing.assert_allclose(traced, expected, rtol=1e-3)
+
+
+def test_subnormal_masses_count_their_proportions():
+    x, y = np.float32([0, 1]), np.float32([0, 1])
+    a, b = np.float32([1, 3]) * np.float32(2.0**-140), np.float32([2, 2]) * np.float32(2.0**-140)
+    traced = jax.jit(lambda x, y, a, b: wasserstein_1d(x, y, x_weights=a, y_weights=b))
+    assert traced(x, y, a, b) == 0.25 and wasserstein_1d(x, y, x_weights=a, y_weights=b) == 0.25
+
+
 def test_powers_do_not_overflow():
     np.testing.assert_allclose(wasserstein_1d(np.float32([0, 0]), np.float32([3e30, 4e30]), p=4),
                                (0.5 * (3**4 + 4**4)) ** 0.25 * 1e30, rtol=1e-6)  # fmt: skip

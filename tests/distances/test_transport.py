@@ -13,14 +13,14 @@ from wgan_jax.distances import (
     duality_gap,
     largest_slope,
     optimal_potential,
+    simplex,
     sinkhorn,
     sinkhorn_divergence,
     transport_plan,
     wasserstein_1d,
     wasserstein_exact,
 )
-from wgan_jax.distances import transport as transport_module
-from wgan_jax.distances.transport import pairwise_distances
+from wgan_jax.distances.costs import pairwise_distances
 
 
 def _linear_program(cost, a, b):
@@ -90,22 +90,21 @@ def test_equal_to_the_whole_linear_program_and_to_pot(name):
     np.testing.assert_allclose(distance, ot.emd2(a, b, cdist(x, y)), rtol=1e-11, atol=1e-13)
 
 
-def test_warm_start_changes_nothing_but_time(monkeypatch):
+def test_arcs_that_are_left_out_at_first_change_nothing(monkeypatch):
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) + 0.5
     cost = cdist(x, y)
     rows, columns = scipy.optimize.linear_sum_assignment(cost)
-    monkeypatch.setattr(transport_module, 'SMALL', 0)
-    np.testing.assert_allclose(wasserstein_exact(x, y), cost[rows, columns].mean(), rtol=1e-13)
-    monkeypatch.setattr('wgan_jax.distances.warm_start.SUBSET', 64)  # potentials extended from a part
-    np.testing.assert_allclose(wasserstein_exact(x, y), cost[rows, columns].mean(), rtol=1e-13)
-    plan = transport_plan(x, y)  # whose potentials are right only after a look at every column
-    assert (plan.x_potential[:, None] + plan.y_potential - cost).max() <= 1e-12
-    np.testing.assert_allclose(plan.x_potential.mean() + plan.y_potential.mean(), plan.cost, rtol=1e-12)
-    weighted = transport_plan(x, y[:200])
-    ot = pytest.importorskip('ot')
-    expected = ot.emd2(np.full(300, 1 / 300), np.full(200, 1 / 200), cost[:, :200])
-    np.testing.assert_allclose(weighted.cost, expected, rtol=1e-11)
+    monkeypatch.setattr(simplex, 'WHOLE', 2000)
+    for arcs in (2, 32):  # so few that many have to join, and as many as by default
+        monkeypatch.setattr(simplex, 'ARCS', arcs)
+        np.testing.assert_allclose(wasserstein_exact(x, y), cost[rows, columns].mean(), rtol=1e-13)
+        plan = transport_plan(x, y)
+        assert (plan.x_potential[:, None] + plan.y_potential - cost).max() <= 1e-12
+        np.testing.assert_allclose(plan.x_potential.mean() + plan.y_potential.mean(), plan.cost, rtol=1e-12)
+        ot = pytest.importorskip('ot')
+        expected = ot.emd2(np.full(300, 1 / 300), np.full(200, 1 / 200), cost[:, :200])
+        np.testing.assert_allclose(transport_plan(x, y[:200]).cost, expected, rtol=1e-11)
 
 
 def test_on_the_line_equals_sorting():
@@ -127,6 +126,17 @@ def test_translation_and_distances_in_high_dimension():
         np.testing.assert_allclose(wasserstein_exact(x, x + v, p=p), np.linalg.norm(v), rtol=1e-12)
     close = x + 1e-9 * rng.normal(size=x.shape)  # the products alone would give 0 or NaN here
     np.testing.assert_allclose(pairwise_distances(x, close), cdist(x, close), rtol=1e-12)
+
+
+@pytest.mark.parametrize('dimension', [2, 40])
+def test_distances_near_and_far_at_once(dimension):
+    x = np.zeros((3, dimension))
+    x[:, 0] = 1e16, 3e-150, 2
+    y = np.zeros((2, dimension))
+    y[:, :2] = [[0, 4e-150], [1e16, 6]]
+    expected = [[1e16, 6], [5e-150, 1e16], [2, 1e16]]
+    np.testing.assert_allclose(pairwise_distances(x, y), expected, rtol=1e-12)
+    np.testing.assert_allclose(pairwise_distances(1e290 * x, 1e290 * y), 1e290 * np.array(expected), rtol=1e-12)
 
 
 def test_sinkhorn_equals_pot_and_the_limit():
@@ -162,6 +172,35 @@ def test_sinkhorn_divergence_of_a_translation_and_of_equal_clouds():
         divergence = jax.jit(jax.vmap(lambda epsilon: sinkhorn_divergence(x, x + v, epsilon=epsilon, tolerance=1e-11)))
         np.testing.assert_allclose(divergence(np.array([1.0, 5.0, 50.0])), 9, rtol=1e-9)
         assert abs(sinkhorn_divergence(x, x[::-1], epsilon=0.5)) < 1e-9
+
+
+@pytest.mark.parametrize('iterations', [1, 5, 40])
+def test_sinkhorn_reports_the_error_of_the_plan_that_it_returns(iterations):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(10, 2)), rng.normal(size=(8, 2))
+    with jax.enable_x64(True):
+        result = sinkhorn(x, y, epsilon=1e-3, max_iterations=iterations)
+        cost = cdist(x, y) ** 2
+        logs = (np.asarray(result.x_potential)[:, None] + result.y_potential - cost) / 1e-3 - np.log(80)
+        plan = np.exp(logs)
+        np.testing.assert_allclose(plan.sum(axis=0), 1 / 8, rtol=1e-10)
+        np.testing.assert_allclose(result.error, np.abs(plan.sum(axis=1) - 0.1).sum(), rtol=1e-9)
+        assert result.error > 1e-3 and result.iterations == iterations
+        dual = result.x_potential.mean() + result.y_potential.mean()
+        np.testing.assert_allclose(result.cost, dual, rtol=1e-12)
+        assert 0 < result.cost < sinkhorn(x, y, epsilon=1e-3, max_iterations=20_000).cost
+        with pytest.warns(RuntimeWarning, match=f'after {iterations} iterations .* raise max_iterations'):
+            divergence = sinkhorn_divergence(x, y, epsilon=1e-3, max_iterations=iterations)
+        traced = jax.jit(lambda x: sinkhorn_divergence(x, y, epsilon=1e-3, max_iterations=iterations))(x)
+        np.testing.assert_allclose(traced, divergence, rtol=1e-10)
+
+
+def test_sinkhorn_of_subnormal_masses_counts_their_proportions():
+    x, y = np.float32([[0, 0], [1, 0]]), np.float32([[0, 1], [3, 0], [1, 1]])
+    masses = np.float32([1.5, 4.5])
+    tiny = masses * np.float32(2.0**-140)
+    with_tiny = jax.jit(lambda w: sinkhorn(x, y, epsilon=0.5, x_weights=w).cost)(tiny)
+    np.testing.assert_allclose(with_tiny, sinkhorn(x, y, epsilon=0.5, x_weights=masses).cost, rtol=1e-6)
 
 
 def test_sinkhorn_gradients_equal_finite_differences():

@@ -29,10 +29,7 @@ def pairwise_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     scale = common_scale(x, y)
     x, y = x / scale, y / scale
-    if x.shape[1] < HIGH_DIMENSION:
-        distances = cdist(x, y)
-    else:
-        distances = _by_products(x, y)
+    distances = cdist(x, y) if x.shape[1] < HIGH_DIMENSION else _by_products(x, y)
     if distances.min() < SHORT:
         rows, columns = np.nonzero(distances < SHORT)
         for i, j in _pieces(rows, columns, x.shape[1]):

@@ -15,9 +15,12 @@ import numpy as np
 from jax.scipy.special import erf, log_ndtr, logsumexp, ndtr
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import absolute, root
-from wgan_jax.distances.quadrature import crossings, log_densities, nodes, standardise
+from wgan_jax.distances.kinks import absolute, log_ratio, root_of_squares
+from wgan_jax.distances.quadrature import POINTS, WEIGHTS, Pair, crossings, log_densities, nodes, standardise
+from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
 from wgan_jax.types import Array
+
+FLAT = 40  # differences of the widths beyond which the means alone count: exp(-40^2 / 2) underflows
 
 
 def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool = False) -> list[Array]:
@@ -72,7 +75,7 @@ def gaussian_kl(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Array:
     """
     # log(s1/s0) + (s0^2/s1^2 - 1)/2 with t = s0/s1 - 1: small differences of the widths are not lost.
     t = (std0 - std1) / std1
-    return t * (t + 2) / 2 - jnp.log1p(t) + ((mean0 - mean1) / std1) ** 2 / 2
+    return t * (t + 2) / 2 - log_ratio(std0, std1) + ((mean0 - mean1) / std1) ** 2 / 2
 
 
 @compiled
@@ -91,9 +94,45 @@ def gaussian_tv(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Array:
     Raises:
         ValueError: as ``gaussian_kl``.
     """
-    pair = standardise(mean0, std0, mean1, std1)
-    lower, upper = crossings(pair.m, pair.s)
-    return (ndtr(upper) - ndtr(lower)) - (ndtr((upper - pair.m) / pair.s) - ndtr((lower - pair.m) / pair.s))
+    m, s, t = _within_range(standardise(mean0, std0, mean1, std1))
+    lower, upper, slope = crossings(m, s, t)
+    # The masses on either side of the interval, by which one lies inside of the other; their widths do not cancel.
+    safe = jnp.where(slope + m / s > 0, slope + m / s, 1)
+    right = _mass_between((upper - m) / s, (upper / s) * t + m / s)
+    left = _mass_between(lower, 2 * (t / s) * jnp.log1p(t) / safe)
+    return jnp.minimum(right + left, 1)
+
+
+def _within_range(pair: Pair) -> tuple[Array, Array, Array]:
+    """m, s and t, where they overflow a size at which the distance is at its limit."""
+    most = float(jnp.finfo(pair.s.dtype).max) ** 0.9
+    return tuple(jnp.minimum(array, most) for array in (pair.m, pair.s, pair.t))
+
+
+def _mass_between(z: Array, width: Array) -> Array:
+    """ndtr(z + width) - ndtr(z) for width >= 0, of relative precision for a small one: an integral of the density."""
+    narrow = width < 1
+    at, weights = _inside(z, jnp.where(narrow, width, 0))
+    small = jnp.sum(weights * jnp.exp(-(at**2) / 2), axis=-1)
+    return jnp.where(narrow, small, ndtr(z + width) - ndtr(z))
+
+
+def _log_mass_between(z: Array, width: Array) -> Array:
+    """Logarithm of ``_mass_between`` for width > 0, also where that underflows."""
+    narrow = width < 1
+    at, weights = _inside(z, jnp.where(narrow, width, 1))
+    small = logsumexp(-(at**2) / 2, b=weights, axis=-1)
+    wide = jnp.where(narrow, 1, width)
+    # The smaller tails of the two: on the upper side those above.
+    near, far = jnp.where(z > 0, -z, z + wide), jnp.where(z > 0, -(z + wide), z)
+    return jnp.where(narrow, small, log_ndtr(near) + jnp.log1p(-jnp.exp(log_ndtr(far) - log_ndtr(near))))
+
+
+def _inside(z: Array, width: Array) -> tuple[Array, Array]:
+    """Nodes in [z, z + width], and their weights for integrals of the unit Gaussian's exp(-z^2 / 2)."""
+    width = width[..., None]
+    half = ((POINTS + 1) / 2).astype(z.dtype), (WEIGHTS / 2 / np.sqrt(2 * np.pi)).astype(z.dtype)
+    return z[..., None] + width * half[0], width * half[1]
 
 
 @compiled
@@ -110,11 +149,14 @@ def gaussian_tv_log_gap(mean0: Array, std0: Array, mean1: Array, std1: Array) ->
         ValueError: as ``gaussian_kl``.
     """
     pair = standardise(mean0, std0, mean1, std1)
-    lower, upper = crossings(pair.m, pair.s)
+    lower, upper, _ = crossings(pair.m, pair.s, pair.t)
     # The mass that the densities share: the narrow one's outside of the crossings, the wide one's between them.
-    top, bottom = log_ndtr((upper - pair.m) / pair.s), log_ndtr((lower - pair.m) / pair.s)
-    between = top + jnp.log1p(-jnp.exp(bottom - top))
-    return jnp.logaddexp(jnp.logaddexp(log_ndtr(lower), log_ndtr(-upper)), between)
+    width = (upper - lower) / pair.s
+    between = _log_mass_between((lower - pair.m) / pair.s, jnp.where(width > 0, width, 1))
+    shared = jnp.logaddexp(jnp.logaddexp(log_ndtr(lower), log_ndtr(-upper)), between)
+    distance = gaussian_tv(mean0, std0, mean1, std1)
+    close = distance < 0.5
+    return jnp.where(close, jnp.log1p(-jnp.where(close, distance, 0)), shared)
 
 
 @compiled
@@ -133,11 +175,11 @@ def gaussian_js(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Array:
     Raises:
         ValueError: as ``gaussian_kl``.
     """
-    pair = standardise(mean0, std0, mean1, std1)
-    z, weights = nodes(pair.m, pair.s)
-    log_p, log_q = log_densities(z, pair.m, pair.s)
+    m, s, t = _within_range(standardise(mean0, std0, mean1, std1))
+    z, weights = nodes(m, s, t)
+    log_p, log_q = log_densities(z, m, s)
     mixture = (jnp.exp(log_p) + jnp.exp(log_q)) / 2
-    u = (log_p - log_q) / 2
+    u = densities_log_ratio(z, m, s, t) / 2
     known = _known(u)
     divergence, gap = (jnp.sum(weights * mixture * part, axis=-1) for part in (known, np.log(2) - known))
     # Where almost everything is told, the small rest is the more precise sum, and keeps the divergence below log 2.
@@ -176,10 +218,11 @@ def gaussian_js_log_gap(mean0: Array, std0: Array, mean1: Array, std1: Array) ->
         ValueError: as ``gaussian_kl``.
     """
     pair = standardise(mean0, std0, mean1, std1)
-    z, weights = nodes(pair.m, pair.s)
+    z, weights = nodes(pair.m, pair.s, pair.t)
     log_p, log_q = log_densities(z, pair.m, pair.s)
     log_mixture = jnp.logaddexp(log_p, log_q) - np.log(2)
-    return logsumexp(log_mixture + _log_coin_entropy(jnp.abs(log_p - log_q)), b=weights, axis=-1)
+    ratio = densities_log_ratio(z, pair.m, pair.s, pair.t)
+    return logsumexp(log_mixture + _log_coin_entropy(jnp.abs(ratio)), b=weights, axis=-1)
 
 
 def _log_coin_entropy(r: Array) -> Array:
@@ -216,8 +259,9 @@ def gaussian_wasserstein(mean0: Array, std0: Array, mean1: Array, std1: Array, *
 def _wasserstein(mean0, std0, mean1, std1, p):
     delta, s = mean0 - mean1, absolute(std0 - std1)
     if p == 2:
-        return root(delta**2 + s**2)
-    safe_s = jnp.where(s > 0, s, 1)
-    t = delta / safe_s
+        return root_of_squares(delta, s)
+    bent = (s > 0) & (jnp.abs(delta) < FLAT * s)
+    safe_s = jnp.where(bent, s, 1)  # a quotient that overflows would spoil the gradient
+    t = jnp.where(bent, delta, 0) / safe_s
     spread = safe_s * np.sqrt(2 / np.pi) * jnp.exp(-(t**2) / 2) + delta * erf(t / np.sqrt(2))
-    return jnp.where(s > 0, spread, absolute(delta))
+    return jnp.where(bent, spread, absolute(delta))

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from wgan_jax.distances.gaussians import compiled, gaussian_js, parameters
-from wgan_jax.distances.kinks import absolute
+from wgan_jax.distances.gaussians import FLAT, compiled, gaussian_js, parameters
+from wgan_jax.distances.kinks import absolute, log_ratio
 from wgan_jax.distances.quadrature import log_densities, nodes, standardise
+from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
 from wgan_jax.types import Array
 
 
@@ -35,7 +36,13 @@ def optimal_logit(x: Array, mean_real: Array, std_real: Array, mean_fake: Array,
     """
     mean_real, std_real, mean_fake, std_fake = parameters(mean_real, std_real, mean_fake, std_fake)
     real, fake = (x - mean_real) / std_real, (x - mean_fake) / std_fake
-    return (fake - real) * (fake + real) / 2 - jnp.log(std_real / std_fake)
+    apart = _apart(x, mean_real, std_real, mean_fake, std_fake)
+    return apart * (fake + real) / 2 - log_ratio(std_real, std_fake)
+
+
+def _apart(x, mean_real, std_real, mean_fake, std_fake):
+    """(x - mean_fake) / std_fake - (x - mean_real) / std_real, written so that close Gaussians do not cancel."""
+    return (x - mean_real) / std_real * ((std_real - std_fake) / std_fake) + (mean_real - mean_fake) / std_fake
 
 
 def optimal_critic(x: Array, mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
@@ -55,8 +62,9 @@ def optimal_critic(x: Array, mean_real: Array, std_real: Array, mean_fake: Array
     """
     mean_real, std_real, mean_fake, std_fake = parameters(mean_real, std_real, mean_fake, std_fake)
     middle = (mean_real + mean_fake) / 2
-    slope = 1 / std_fake - 1 / std_real  # of the difference of quantiles, whose sign is that of F_g - F_r
-    there, here = ((z - mean_fake) / std_fake - (z - mean_real) / std_real for z in (x, middle))
+    # Slope of the difference of quantiles, whose sign is that of F_g - F_r.
+    slope = (std_real - std_fake) / std_fake / std_real
+    there, here = (_apart(z, mean_real, std_real, mean_fake, std_fake) for z in (x, middle))
     same_side = there * here >= 0
     bent = (jnp.abs(there) - jnp.abs(here)) / jnp.where(same_side, 1, slope)
     side = jnp.where(here != 0, jnp.sign(here), jnp.sign(there))
@@ -126,17 +134,16 @@ def non_saturating_slope(mean_real: Array, std_real: Array, mean_fake: Array, st
 
 def _slope(mean_real, std_real, mean_fake, std_fake, log_weight):
     """Sign and log of the size of -E_g w(l(x)) l'(x)."""
-    real_is_narrow, unit, sign, m, s = standardise(mean_real, std_real, mean_fake, std_fake)
-    z, weights = nodes(m, s)
+    real_is_narrow, unit, sign, m, s, t = standardise(mean_real, std_real, mean_fake, std_fake)
+    z, weights = nodes(m, s, t)
     narrow, wide = log_densities(z, m, s)
-    real_is_narrow, m, s = (array[..., None] for array in (real_is_narrow, m, s))
-    log_real, log_fake = jnp.where(real_is_narrow, narrow, wide), jnp.where(real_is_narrow, wide, narrow)
-    narrow_slope, wide_slope = -z, -(z - m) / s**2
-    logit_slope = jnp.where(real_is_narrow, narrow_slope - wide_slope, wide_slope - narrow_slope)
-    log_size, side = logsumexp(
-        log_fake + log_weight(log_real - log_fake), b=-weights * logit_slope, axis=-1, return_sign=True
-    )
-    return side * sign, log_size - jnp.log(unit)
+    logit = densities_log_ratio(z, m, s, t)
+    real_is_narrow, m, s, t = (array[..., None] for array in (real_is_narrow, m, s, t))
+    log_fake, logit = jnp.where(real_is_narrow, wide, narrow), jnp.where(real_is_narrow, logit, -logit)
+    slope = -(z * (t / s) * ((s + 1) / s) + m / s / s)  # of the log-ratio of the narrow density to the wide one
+    logit_slope = jnp.where(real_is_narrow, slope, -slope)
+    log_size, side = logsumexp(log_fake + log_weight(logit), b=-(weights / s) * logit_slope, axis=-1, return_sign=True)
+    return side * sign, log_size + jnp.log(s[..., 0]) - jnp.log(unit)
 
 
 @compiled
@@ -155,5 +162,6 @@ def wasserstein_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_f
         ValueError: as ``optimal_logit``.
     """
     delta, s = mean_fake - mean_real, absolute(std_real - std_fake)
-    t = delta / jnp.where(s > 0, s, 1)
-    return jnp.where(s > 0, jax.scipy.special.erf(t / jnp.sqrt(2.0)), jnp.sign(delta))
+    bent = (s > 0) & (jnp.abs(delta) < FLAT * s)
+    t = jnp.where(bent, delta, 0) / jnp.where(bent, s, 1)
+    return jnp.where(bent, jax.scipy.special.erf(t / jnp.sqrt(2.0)), jnp.sign(delta))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import absolute
+from wgan_jax.distances.kinks import absolute, log, log_ratio
 from wgan_jax.types import Array
 
 
@@ -84,11 +84,16 @@ def kl_divergence(p: Array, q: Array) -> Array:
     Raises:
         ValueError: as ``total_variation``.
     """
-    both = (p > 0) & (q > 0)
+    both = (p > 0) & _is_positive(q)
     # Both branches of a `where` are differentiated, so the logarithms must not see a zero at all.
     safe_p, safe_q = jnp.where(both, p, 1), jnp.where(both, q, 1)
-    terms = safe_p * (jnp.log(safe_p) - jnp.log(safe_q))
+    terms = safe_p * log_ratio(safe_p, safe_q)
     return jnp.sum(jnp.where(both, terms, jnp.where(p > 0, jnp.inf, 0)), axis=-1)
+
+
+def _is_positive(q: Array) -> Array:
+    """q > 0, also for subnormal numbers, which XLA compares as zeros on a CPU."""
+    return log(jax.lax.stop_gradient(q)) > -jnp.inf
 
 
 @_of_probabilities

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import absolute
+from wgan_jax.distances.kinks import absolute, out_of_the_subnormal
 from wgan_jax.distances.sorting import sort
 from wgan_jax.types import Array, Key
-
 
 SLIVER = 16  # roundings of a level that two ways of adding up to it may be apart
 
@@ -197,7 +196,7 @@ def _quantile_levels(xp: Any, x: Any, weights: Any) -> tuple[Any, Any, tuple[Any
     order = xp.argsort(x, axis=-1)
     weights = xp.take_along_axis(weights, order, axis=-1)
     if xp is jnp:
-        weights = _out_of_the_subnormal(weights)
+        weights = out_of_the_subnormal(weights)
     dtype = _accumulator(xp, x)
     masses = weights.astype(dtype)
     masses = masses / xp.max(masses, axis=-1, keepdims=True)
@@ -221,17 +220,6 @@ def _rescale(levels: tuple[Any, Any], to: tuple[Any, Any]) -> tuple[Any, Any]:
     (high, low), (end, rest) = levels, (part[..., -1:] for part in to)
     more = (end - high[..., -1:]) + (rest - low[..., -1:])
     return _two_sum(high + 0 * more, low + high * more)
-
-
-def _out_of_the_subnormal(weights: Array) -> Array:
-    """Weights that XLA does not take for zero, in the same proportions, where all of them are subnormal.
-
-    The bits of a subnormal number are an integer in its proportion. Constants to differentiation there.
-    """
-    integer = {4: jnp.int32, 8: jnp.int64}[weights.dtype.itemsize]
-    whole = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(weights), integer).astype(weights.dtype)
-    largest = jnp.max(weights, axis=-1, keepdims=True)
-    return jnp.where(largest < jnp.finfo(weights.dtype).tiny, whole, weights)
 
 
 @functools.lru_cache(maxsize=32)

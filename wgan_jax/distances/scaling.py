@@ -71,9 +71,9 @@ def best_plan(distances: np.ndarray, p: float, masses: Masses, *, single: bool) 
     found = _search(distances, p, masses, single)
     if not found.certified:
         raise ValueError(
-            f'the transport cost cannot be proven to {TOLERANCE:g} of itself in float64: distances or masses that count '
-            f'differ by too many orders of magnitude{" for potentials of one float each" if single else ""}; treat '
-            'groups of points that are far apart, or far lighter than others, by themselves'
+            f'the transport cost cannot be proven to {TOLERANCE:g} of itself in float64: distances or masses that '
+            f'count are too many orders of magnitude apart{" for potentials of one float each" if single else ""}; '
+            'treat groups of points that are far apart, or far lighter than others, by themselves'
         )
     return found
 
@@ -158,7 +158,7 @@ def _nothing(cost: np.ndarray) -> Base:
 
 
 def _solve(cost: np.ndarray, masses: Masses, bound: np.ndarray | None = None) -> Flow:
-    """The plan, without flows that are nothing but rounding of the masses, and potentials below ``bound`` (the cost)."""
+    """The plan, without flows that are only rounding of the masses, and potentials below ``bound`` (the cost)."""
     a, b, exact = masses
     flow = solve(cost, a, b)
     least = 0.5 if exact else 8 * EPSILON * (len(a) + len(b)) * np.minimum(a[flow.rows], b[flow.columns])

@@ -1,6 +1,7 @@
 """Entropic transport and the Sinkhorn divergence, in log space: smooth in the points and the masses."""
 
 import functools
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jax import lax
 from jax.scipy.special import logsumexp
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import root
+from wgan_jax.distances.kinks import out_of_the_subnormal, root
 from wgan_jax.types import Array
 
 
@@ -21,7 +22,8 @@ class Sinkhorn(NamedTuple):
         cost: min over plans P of sum P_ij c_ij + epsilon KL(P || a b^T), by its dual; a scalar.
         x_potential: f, (n,).
         y_potential: g, (m,).
-        error: sum_i |(P 1)_i - a_i| of the plan P_ij = a_i b_j exp((f_i + g_j - c_ij) / epsilon); its columns sum to b.
+        error: sum_i |(P 1)_i - a_i| of the plan P_ij = a_i b_j exp((f_i + g_j - c_ij) / epsilon) of these potentials,
+            at most 2; its columns sum to b.
         iterations: made.
     """
 
@@ -57,7 +59,8 @@ def sinkhorn(
         p: 1 or 2.
         x_weights, y_weights: masses, (n,) and (m,), of equal totals; only their proportions count. None for equal ones.
         tolerance: the ``error`` at which the iteration ends; by default 1e-5 in float32, 1e-10 in float64.
-        max_iterations: after which it ends in any case; look at ``error``.
+        max_iterations: after which it ends in any case; look at ``error``. One half step at epsilon closes it, so that
+            the cost is a lower bound of the least one wherever it ended.
 
     Returns:
         A ``Sinkhorn``.
@@ -90,6 +93,9 @@ def sinkhorn_divergence(
     S(x, y) = OT(x, y) - 1/2 OT(x, x) - 1/2 OT(y, y) >= 0. It goes to W_p^p as epsilon goes to 0; for p = 2 it is
     exactly |v|^2 for a translation by v, whatever epsilon is.
 
+    A plain call warns where one of the three has not converged. A call under a transformation cannot look: there, ask
+    ``sinkhorn`` for the ``error``.
+
     Args:
         x, y, epsilon, p, x_weights, y_weights, tolerance, max_iterations: as for ``sinkhorn``.
 
@@ -105,7 +111,17 @@ def sinkhorn_divergence(
     if tolerance is None:
         tolerance = 1e-5 if x.dtype == jnp.float32 else 1e-10
     pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
-    across, within_x, within_y = (_sinkhorn(*pair, epsilon, p, tolerance, max_iterations).cost for pair in pairs)
+    found = [_sinkhorn(*pair, epsilon, p, tolerance, max_iterations) for pair in pairs]
+    errors = [one.error for one in found]
+    if not checks.is_traced(*errors) and not max(errors) <= tolerance:
+        warnings.warn(
+            f'the Sinkhorn divergence has not converged: after {max(int(one.iterations) for one in found)} iterations '
+            f'{float(max(errors)):.3g} of the mass is where it should not be, more than tolerance={tolerance:g}; raise '
+            'max_iterations, epsilon or tolerance',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    across, within_x, within_y = (one.cost for one in found)
     return across - within_x / 2 - within_y / 2
 
 
@@ -141,8 +157,11 @@ def _potentials(cost, log_a, log_b, epsilon, tolerance, max_iterations):
     zero = jnp.zeros((), cost.dtype)
     f, g = jnp.zeros_like(cost[:, 0]), jnp.zeros_like(cost[0])
     start = (f, g, jnp.maximum(jnp.max(cost), epsilon), zero + jnp.inf, jnp.zeros((), jnp.int32))
-    f, g, _, error, iterations = lax.while_loop(go_on, iterate, start)
-    return f, g, error, iterations
+    f, _, _, _, iterations = lax.while_loop(go_on, iterate, start)
+    # It may have ended at a larger smoothing; what is returned, and its error, are of epsilon.
+    g = soft_minimum(cost - f[:, None], log_a[:, None], epsilon, 0)
+    rows = jnp.exp(log_a + (f - soft_minimum(cost - g, log_b, epsilon, 1)) / epsilon)
+    return f, g, jnp.sum(jnp.abs(rows - jnp.exp(log_a))), iterations
 
 
 def _costs(x: Array, y: Array, p: int) -> Array:
@@ -169,4 +188,5 @@ def _checked(x: Any, y: Any, x_weights: Any, y_weights: Any, epsilon: Any, p: in
 
 def _proportions(cloud: Array, weights: Any) -> Array:
     weights = jnp.ones(len(cloud), cloud.dtype) if weights is None else jnp.asarray(weights, cloud.dtype)
+    weights = out_of_the_subnormal(weights)
     return weights / jnp.sum(weights)
