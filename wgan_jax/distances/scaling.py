@@ -83,6 +83,8 @@ def _search(distances: np.ndarray, p: float, masses: Masses, single: bool) -> So
     if unit == 0:
         cost = np.zeros_like(distances)
         return Solution(1.0, 0.0, solve(cost, *masses[:2]), _nothing(cost), True)
+    if p == 1 and 1e-100 < unit < 1e100:  # then they are the costs as they stand
+        unit, cap = 1.0, unit
     if p > STEEP:
         easier = _search(distances, p / 4, masses, False)
         unit, cap = _next(distances, p, easier.unit, easier.flow)
@@ -105,6 +107,8 @@ def _search(distances: np.ndarray, p: float, masses: Masses, single: bool) -> So
 
 
 def _powers(distances: np.ndarray, unit: float, p: float) -> np.ndarray:
+    if p == unit == 1:
+        return distances
     cost = distances / unit
     if p != 1:
         with np.errstate(over='ignore'):

@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse
 
 WHOLE = 2**17  # arcs up to which a problem is solved whole
-PART = 3  # of one point in so many are the first potentials found
-ARCS = 40  # arcs to begin with, and to add, for each point
-REACH = 1.0  # reduced cost of arcs that join, in units of the largest violation
+PART = 4  # of one point in so many are the first potentials found
+ARCS = 56  # arcs to begin with, and to add, for each point
+REACH = 2.0  # reduced cost of arcs that join, in units of the largest violation
 BROKEN = 1e-11  # by which potentials may exceed a cost, in units of the largest cost
 LIGHT = 1e-12  # share of a mass that is as nothing to it
 OTHER_BACKENDS = ('PYTORCH', 'TENSORFLOW', 'CUPY')  # of POT, in the names of its environment variables
@@ -51,7 +51,7 @@ def solve(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> Flow:
     Raises:
         ValueError: where the solver comes to no end.
     """
-    scale = max(np.abs(cost).max(), np.finfo(float).tiny)
+    scale = max(cost.max(), np.finfo(float).tiny)
     found = _simplex(cost / scale, a, b) if cost.size <= WHOLE else _by_columns(cost, scale, a, b)
     return _serve_light_masses(cost, a, b, found._replace(u=found.u * scale, v=found.v * scale))
 
