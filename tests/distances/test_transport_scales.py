@@ -7,6 +7,9 @@ from scipy.spatial.distance import cdist
 
 from tests.distances import exact
 from wgan_jax.distances import transport_plan, wasserstein_exact
+from wgan_jax.distances.certificate import Base, gap
+from wgan_jax.distances.simplex import Flow
+from wgan_jax.distances.transport import common_masses
 
 NORMAL = np.random.default_rng(7).normal(size=(4, 20, 2))
 
@@ -118,6 +121,29 @@ def test_light_masses():
     for light in (1e-12, 1e-20, 1e-50):
         masses = {'x_weights': [1, light, 0.5], 'y_weights': [0.5, 1, light]}
         np.testing.assert_allclose(wasserstein_exact(x, y, **masses), 4 * light / 1.5, rtol=1e-9)
+
+
+def test_a_plan_that_moves_other_masses_proves_nothing():
+    cost, a = np.array([[0.0, 1], [1, 0]]), np.array([1, 1e-20])
+    base, zero, ends = Base(np.zeros(2), np.zeros(2)), np.zeros(2), np.arange(2)
+    assert gap(cost, cost, base, a, a, Flow(ends, ends, a, zero, zero)) == 0
+    for wrong in (3e-20, 0.9e-20):  # far below the rounding of the total
+        assert gap(cost, cost, base, a, a, Flow(ends, ends, np.array([1, wrong]), zero, zero)) == np.inf
+    # Potentials above a cost are taken off, and a plan with a detour is charged for it.
+    assert gap(cost, cost, base, a, a, Flow(ends, ends, a, zero + 1e-3, zero)) > 1e-3
+    assert gap(cost, cost, base, np.ones(2), np.ones(2), Flow(ends, 1 - ends, np.ones(2), zero, zero)) == 2
+
+
+def test_masses_are_integers_where_they_can_be():
+    third, fifth = np.full(6, 1 / 6), np.full(10, 0.1)
+    a, b, exact_sums = common_masses(third, fifth)
+    assert exact_sums and (a == 5).all() and (b == 3).all()
+    a, b, exact_sums = common_masses(np.array([0.25, 0.75]), np.array([3.0, 1, 2]))
+    assert exact_sums and a.sum() == b.sum() and (a * 4 == a.sum() * np.array([1, 3])).all()
+    assert (b * 6 == b.sum() * np.array([3, 1, 2])).all()
+    a, b, exact_sums = common_masses(np.array([0.1, 0.2, 1e-40]), np.array([0.3]))
+    assert not exact_sums
+    np.testing.assert_allclose(a / a[0], [1, 2, 1e-39], rtol=1e-15)
 
 
 def _cases(count):
