@@ -55,7 +55,9 @@ def wasserstein_exact(
 
     Raises:
         ValueError: under jit, vmap and grad; for empty clouds, different dimensions, values that are not finite,
-            weights that are negative or have unequal totals, p < 1.
+            weights that are negative or have unequal totals, p < 1; where rounding forbids a proof to 1e-9 of the cost.
+
+    Source: Bonneel et al. 2011 for the network simplex; its implementation is that of POT (Flamary et al. 2021).
     """
     problem = _Problem(x, y, p, x_weights, y_weights)
     if problem.x.shape[1] == 1:  # on the line the order is the plan, and theory the proof
@@ -76,7 +78,8 @@ def transport_plan(
         A ``TransportPlan``; its ``cost`` is W_p^p.
 
     Raises:
-        ValueError: as ``wasserstein_exact``.
+        ValueError: as ``wasserstein_exact``; where potentials of one float each cannot prove the cost, and where W_p^p
+            does not fit into float64.
     """
     problem = _Problem(x, y, p, x_weights, y_weights)
     found = best_plan(problem.distances(), problem.p, problem.masses, single=True)
