@@ -48,7 +48,20 @@ def test_samples_that_are_not_finite_are_of_low_quality_and_capture_nothing():
     found = mode_coverage(samples, MODES, 0.1)
     assert found.captured == 1 and found.high_quality == 0.25 and found.reverse_kl == pytest.approx(np.log(4), rel=1e-6)
     nothing = mode_coverage(samples[:2], MODES, 0.1)
-    assert nothing.captured == 0 and nothing.high_quality == 0 and np.isfinite(nothing.reverse_kl)
+    assert nothing.captured == 0 and nothing.high_quality == 0
+    assert nothing.reverse_kl == pytest.approx(np.log(4), rel=1e-6)  # the worst value, where 0 is the best
+
+
+def test_a_broken_sample_never_makes_the_reverse_kl_better():
+    # Spread as 3, 1, 1, 1, a seventh sample without a mode counts like one more at the fullest: 4, 1, 1, 1 of 7. Fails
+    # if it is left out of the histogram, so that a generator scores better the more of its samples are NaN.
+    samples = np.concatenate([MODES, MODES[:1], MODES[:1], [[np.nan, np.nan]]]).astype(np.float32)
+    p = np.array([4, 1, 1, 1]) / 7
+    assert mode_coverage(samples, MODES, 0.1).reverse_kl == pytest.approx(np.sum(p * np.log(4 * p)), rel=1e-5)
+    for place in range(4):
+        other = samples.copy()
+        other[-1] = MODES[place]
+        assert mode_coverage(other, MODES, 0.1).reverse_kl <= mode_coverage(samples, MODES, 0.1).reverse_kl + 1e-6
 
 
 def test_many_batches_at_once():
@@ -64,3 +77,5 @@ def test_shapes_are_checked():
         mode_coverage(np.zeros(5), MODES, 0.1)
     with pytest.raises(ValueError, match='one d'):
         mode_coverage(np.zeros((5, 3)), MODES, 0.1)
+    with pytest.raises(ValueError, match='there must be samples'):
+        mode_coverage(np.zeros((0, 2)), MODES, 0.1)

@@ -52,3 +52,12 @@ def test_refusals():
         patch_distance(noise(1), noise(1, shape=(32, 32, 3)), KEY)
     with pytest.raises(ValueError, match='hold no patch of 7x7'):
         patch_distance(noise(1, shape=(6, 9, 3)), noise(1, shape=(6, 9, 3)), KEY)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_picture_that_is_not_finite_has_no_finite_distance(bad):
+    # Fails if sorting or averaging drops it: a generator that has blown up would look like any other.
+    real, fake = noise(1, 8, (16, 16, 1)), noise(2, 8, (16, 16, 1)).at[3].set(bad)
+    assert not np.isfinite(jax.jit(lambda x, y: patch_distance(x, y, KEY, num_projections=8))(real, fake))
+    with pytest.raises(ValueError, match='every value must be finite'):
+        patch_distance(real, fake, KEY, num_projections=8)

@@ -15,7 +15,7 @@ class ModeCoverage(NamedTuple):
         captured: modes with at least one high-quality sample.
         high_quality: share of the samples that are of high quality, in [0, 1].
         reverse_kl: KL(p || q) in nats, p the histogram of all samples over their nearest modes, q uniform over the
-            modes; 0 where samples are spread evenly, log M where all go to one of M modes.
+            modes; 0 where samples are spread evenly, log M where all go to one of M modes, or none is finite.
         counts: high-quality samples by mode, (M,), integers.
     """
 
@@ -32,7 +32,8 @@ def mode_coverage(samples: Array, modes: Array, std: Array | float, *, radius: f
     captured when a high-quality sample is nearest to it; KL(p || q) = sum_k p_k log(M p_k), 0 log 0 = 0.
 
     Args:
-        samples: (N, d); one that is not finite has a nearest mode nowhere, and counts as low quality.
+        samples: (N, d); one that is not finite is of low quality, and counts into the fullest mode of the histogram,
+            which makes the reverse KL the largest that any mode for it could.
         modes: centres, (M, d).
         std: standard deviation of every mode, in the unit of the samples.
         radius: in standard deviations.
@@ -41,13 +42,15 @@ def mode_coverage(samples: Array, modes: Array, std: Array | float, *, radius: f
         A ModeCoverage; pure, so that ``vmap`` takes many batches at once. The published tables draw N = 2,500.
 
     Raises:
-        ValueError: if samples and modes are not two matrices of one dimension d.
+        ValueError: if samples and modes are not two matrices of one dimension d, or one of them is empty.
 
     Source: Srivastava et al. 2017 (VEEGAN); Lin et al. 2018 (PacGAN), section 4.
     """
     samples, modes = jnp.asarray(samples), jnp.asarray(modes)
     if samples.ndim != 2 or modes.ndim != 2 or samples.shape[1] != modes.shape[1]:
         raise ValueError(f'samples {samples.shape} and modes {modes.shape} must be (N, d) and (M, d) with one d')
+    if 0 in samples.shape or 0 in modes.shape:
+        raise ValueError(f'there must be samples and modes, not {samples.shape} and {modes.shape}')
     num_modes = modes.shape[0]
     squares = jnp.sum((samples[:, None] - modes) ** 2, axis=-1)
     finite = jnp.isfinite(squares).all(axis=1)
@@ -55,6 +58,8 @@ def mode_coverage(samples: Array, modes: Array, std: Array | float, *, radius: f
     nearest = nearest * finite[:, None]
     good = jnp.min(squares, axis=1) <= (radius * std) ** 2  # false for NaN
     counts = jnp.sum(nearest * good[:, None], axis=0)
-    p = jnp.sum(nearest, axis=0) / jnp.maximum(1, jnp.sum(finite))
+    histogram = jnp.sum(nearest, axis=0)
+    lost = jnp.sum(~finite) * jax.nn.one_hot(jnp.argmax(histogram), num_modes, dtype=jnp.int32)
+    p = (histogram + lost) / len(samples)
     reverse_kl = jnp.sum(jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1) * num_modes), 0))
     return ModeCoverage(jnp.sum(counts > 0), jnp.mean(good.astype(jnp.float32)), reverse_kl, counts)
