@@ -100,7 +100,7 @@ def test_derivative_of_a_penalty_on_a_tiny_gradient(size):
 
 
 def test_a_gradient_that_is_not_a_number_has_no_norm():
-    # Fails where `squares > 0` tells zeros, for which NaN is one: a broken critic would have the penalty 1 of a flat one.
+    # Fails where `squares > 0` tells zeros, for which NaN is one: a broken critic would pass for a flat one.
     norms = gradient_norms(lambda x: x[:, 0] * jnp.array([1.0, jnp.nan, jnp.inf]), jnp.zeros((3, 2)))
     assert norms[0] == 1 and np.isnan(norms[1]) and not np.isfinite(norms[2])
 
