@@ -20,11 +20,11 @@ from experiments.common import launcher  # before JAX: it prepares its environme
 import jax  # isort: skip
 import jax.numpy as jnp  # isort: skip
 import numpy as np  # isort: skip
-from scipy import ndimage, stats
+from scipy import stats
 from tqdm import tqdm
 
 from experiments.common import pictures
-from experiments.common.quality_figure import draw
+from experiments.common.quality_figure import FILTER, draw, smooth
 from wgan_jax import data
 from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path, write_json
@@ -52,7 +52,7 @@ SAMPLES = flags.DEFINE_integer('samples', 256, 'Samples whose quality is measure
 ONLY = flags.DEFINE_list('only', None, 'Which runs, by name (default: all).')
 
 STRIP = 6  # moments of which samples are shown
-FILTER = 5  # points in the median filter
+BLOWN_UP = 10  # times the largest value that a true estimate can have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def main() -> int:
             for name in names:
                 bar.set_description(RUNS[name].title)
                 arrays[name] = _train(*gans[name], images.pixels, bar)
-                results[name] = _summary(arrays[name])
+                results[name] = summary(arrays[name], _largest_estimate(gans[name][0], images.pixels.shape[1:]))
         with atomic_path(workdir / 'curves.npz') as temporary:
             np.savez(
                 temporary, **{f'{name}_{key}': value for name, one in arrays.items() for key, value in one.items()}
@@ -119,14 +119,15 @@ def main() -> int:
         draw(workdir / 'loss_quality.png', arrays, results, {name: RUNS[name].title for name in names}, strips)
         write_json(workdir / 'results.json', results)
     for name, row in results.items():
-        text = f'{RUNS[name].title}: rank correlation of estimate and distance {row["spearman"]:+.2f}'
-        if row['finite_share'] > 0:
+        found = 'none' if row['spearman'] is None else f'{row["spearman"]:+.2f}'
+        text = f'{RUNS[name].title}: rank correlation of estimate and distance {found}'
+        if row['valid_points']:
             text += (
                 f'; distance {row["first_distance"]:.2f} -> {row["last_distance"]:.2f}, estimate '
                 f'{row["first_estimate"]:.3g} -> {row["last_estimate"]:.3g}'
             )
-        if row['finite_share'] < 1:
-            text += f'; finite for {row["finite_share"]:.0%} of the moments'
+        if row['reason']:
+            text += f'; {row["reason"]}'
         print(text)
     print(f'Results in {workdir}/: loss_quality.png, results.json, curves.npz')
     return 0
@@ -192,17 +193,40 @@ def _judge(gan: GAN, state: TrainState, pixels: jax.Array) -> tuple[jax.Array, j
     return patch_distance(to_float(pixels), images, jax.random.key(0)), images
 
 
-def _summary(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Rank correlation of the two filtered curves, and where they begin and end, over the moments that are finite."""
-    estimate, distance = (ndimage.median_filter(arrays[name], FILTER) for name in ('estimate', 'distance'))
-    finite = np.isfinite(estimate) & np.isfinite(distance)
-    varied = finite.sum() > 2 and np.ptp(estimate[finite]) > 0 and np.ptp(distance[finite]) > 0
-    ends = {'estimate': estimate[finite], 'distance': distance[finite]}
+def _largest_estimate(gan: GAN, shape: tuple[int, ...]) -> float:
+    """No W1 between images in [-1, 1] is larger than their diameter 2 sqrt(H W C), no JS divergence than log 2."""
+    return 2 * math.sqrt(math.prod(shape)) if gan.objective is OBJECTIVES['wasserstein'] else math.log(2)
+
+
+def summary(arrays: dict[str, np.ndarray], largest: float) -> dict[str, Any]:
+    """Rank correlation of the two filtered curves, and where they begin and end, as long as the run is sound.
+
+    A run that has blown up estimates nothing from then on, though its numbers may be finite and still go up and down
+    with something: what comes after does not count.
+
+    Args:
+        arrays: 'steps', 'estimate' and 'distance', (points,).
+        largest: the largest value that a true estimate can have.
+
+    Returns:
+        'spearman', None without one; 'reason', why there is none or why it is of a part of the run, else None;
+        'valid_points', those before the first estimate that is not finite or ten times too large, or distance that is
+        not finite; 'first_' and 'last_' 'estimate' and 'distance' of those.
+    """
+    sound = np.isfinite(arrays['distance']) & (np.abs(arrays['estimate']) <= BLOWN_UP * largest)  # false for NaN
+    valid = len(sound) if sound.all() else int(np.argmin(sound))
+    curves = {name: smooth(arrays[name], valid)[:valid] for name in ('estimate', 'distance')}
+    constant = [name for name, y in curves.items() if valid and np.ptp(y) == 0]
+    reason = None if valid == len(sound) else f'blown up by update {arrays["steps"][valid]}'
+    if valid >= max(FILTER, len(sound) / 2) and constant:
+        reason = f'the {constant[0]} stands still'
+    correlates = valid >= max(FILTER, len(sound) / 2) and not constant
     return {
-        'spearman': float(stats.spearmanr(estimate[finite], distance[finite])[0]) if varied else 0.0,
-        'finite_share': float(finite.mean()),
-        **{f'first_{name}': float(y[0]) if len(y) else None for name, y in ends.items()},
-        **{f'last_{name}': float(y[-1]) if len(y) else None for name, y in ends.items()},
+        'spearman': float(stats.spearmanr(curves['estimate'], curves['distance'])[0]) if correlates else None,
+        'reason': reason,
+        'valid_points': valid,
+        **{f'first_{name}': float(y[0]) if valid else None for name, y in curves.items()},
+        **{f'last_{name}': float(y[-1]) if valid else None for name, y in curves.items()},
     }
 
 

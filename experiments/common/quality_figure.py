@@ -12,6 +12,19 @@ from wgan_jax.files import atomic_path
 FILTER = 5  # points in the median filter
 
 
+def smooth(values: np.ndarray, valid: int) -> np.ndarray:
+    """The median filter over the first ``valid`` points; NaN beyond, which a median of numbers would make anything of.
+
+    Args:
+        values: (points,).
+        valid: how many of them count, 0 to points.
+    """
+    out = np.full(len(values), np.nan)
+    if valid:
+        out[:valid] = ndimage.median_filter(values[:valid], FILTER)
+    return out
+
+
 def draw(
     path: Path,
     arrays: Mapping[str, Mapping[str, np.ndarray]],
@@ -24,7 +37,7 @@ def draw(
     Args:
         path: of the PNG.
         arrays: for each run 'steps', 'estimate' and 'distance', (points,).
-        results: for each run its summary, with 'spearman'.
+        results: for each run its summary, with 'spearman', 'valid_points' and 'reason'. Later points are not drawn.
         titles: for each run.
         strips: for each run a picture, uint8 (height, width, 3), of samples at evenly spread moments.
     """
@@ -45,16 +58,20 @@ def draw(
         top, bottom = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
         one = arrays[name]
         top.axis('on')
-        top.plot(one['steps'], one['estimate'], color='tab:blue', alpha=0.25)
-        top.plot(one['steps'], ndimage.median_filter(one['estimate'], FILTER), color='tab:blue')
+        result = results[name]
+        valid = result['valid_points']
+        top.plot(one['steps'][:valid], one['estimate'][:valid], color='tab:blue', alpha=0.25)
+        top.plot(one['steps'], smooth(one['estimate'], valid), color='tab:blue')
         kind = 'Wasserstein estimate' if name.startswith('wgan') else 'JS estimate (nats)'
         top.set_ylabel(kind, color='tab:blue')
         top.set_xlabel('generator updates')
-        top.set_title(f'{title}\nrank correlation {results[name]["spearman"]:+.2f}', fontsize=10)
+        found = 'none' if result['spearman'] is None else f'{result["spearman"]:+.2f}'
+        reason = f' ({result["reason"]})' if result['reason'] else ''
+        top.set_title(f'{title}\nrank correlation {found}{reason}', fontsize=10)
         if not name.startswith('wgan'):
             top.axhline(np.log(2), color='tab:blue', lw=0.8, ls=':')
         right = top.twinx()
-        right.plot(one['steps'], ndimage.median_filter(one['distance'], FILTER), color='tab:orange')
+        right.plot(one['steps'], smooth(one['distance'], valid), color='tab:orange')
         right.set_ylabel('patch distance of samples (real std)', color='tab:orange')
         right.set_ylim(bottom=0)
         bottom.imshow(strips[name])

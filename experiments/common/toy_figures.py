@@ -156,7 +156,7 @@ def curves(path: Path, history: History, groups: Sequence[tuple[str, np.ndarray]
         lines.append((history.estimate / np.maximum(history.slope, 1e-12), 'estimate / largest slope', 'tab:blue', ':'))
         for values, label, colour, style in lines:
             own = values[:, indices]
-            mean, deviation = np.nanmean(own, axis=1), np.nanstd(own, axis=1, ddof=min(1, len(indices) - 1))
+            mean, deviation = own.mean(axis=1), own.std(axis=1, ddof=min(1, len(indices) - 1))  # ends where a run fails
             axis.plot(history.step, mean, style, color=colour, label=label)
             if len(indices) > 1:
                 axis.fill_between(history.step, mean - deviation, mean + deviation, color=colour, alpha=0.15)

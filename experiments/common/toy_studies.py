@@ -160,7 +160,9 @@ def _figure(path: Path, variants: list[Variant], histories: list[History], rows:
     axes[0].set_ylabel('exact W1 of generated samples to data')
     for line in lines:
         own = [row for row in rows if row['line'] == line]
-        values, bars = ([row['w1'][key] or np.nan for row in own] for key in ('mean', 'deviation'))
+        values, bars = (
+            [np.nan if row['w1'][key] is None else row['w1'][key] for row in own] for key in ('mean', 'deviation')
+        )
         axes[-1].errorbar([row['place'] for row in own], values, bars, fmt='o-', capsize=3, label=line)
     axes[-1].set_xlabel(label)
     axes[-1].set_ylabel('exact W1, last quarter of the training')
