@@ -3,7 +3,8 @@
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-venv="$root/.venv"
+venv="${WGAN_JAX_VENV:-$root/.venv}"
+unset WGAN_JAX_VENV # this call's own, and no matter of what it starts
 
 fail() { # status, message
   echo "launch.sh: $2" >&2
@@ -28,7 +29,8 @@ $(list_launchers)
   setup          Only make the environment.
   test           Run the tests; further arguments go to pytest.
 
-The environment is made in .venv on first use. WGAN_JAX_BACKEND=cpu, cuda or tpu overrides which JAX is installed
+The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
+versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. WGAN_JAX_BACKEND=cpu, cuda or tpu overrides which JAX is installed
 and used; otherwise an NVIDIA driver means cuda, a TPU means tpu, and anything else cpu.
 END
 }

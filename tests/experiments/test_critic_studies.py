@@ -34,7 +34,7 @@ def test_discriminator_leaves_its_numbers_behind(tmp_path):
         ('vanishing_gradients', '--iterations=0', 'iterations=0 must be at least 1'),
         ('loss_quality', '--points=2', 'points=2 must lie between 5 and steps=1000'),
         ('loss_quality', '--only=wgan', 'only=wgan is unknown; there are: wgan_dcgan'),
-        ('reproduce', '--size=huge', 'size=huge is unknown; there are: quick, full'),
+        ('reproduce', '--size=huge', 'size=huge is unknown; there are: tiny, quick, full'),
     ],
 )
 def test_bad_input_gets_one_line(name, flag, message, tmp_path):

@@ -60,6 +60,15 @@ def test_an_environment_without_pip_is_named(clone, tmp_path):
     assert result.returncode == 2 and 'has no pip' in result.stderr
 
 
+def test_the_environment_may_lie_elsewhere(clone, tmp_path):
+    import sys
+
+    place = tmp_path / 'another'
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(place)], check=True)
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu', WGAN_JAX_VENV=str(place))
+    assert result.returncode == 2 and f'{place} has no pip' in result.stderr and not (clone / '.venv').exists()
+
+
 def test_unknown_backend_is_refused(clone):
     result = _launch(clone, 'setup', WGAN_JAX_BACKEND='gpu')
     assert result.returncode == 2 and 'WGAN_JAX_BACKEND=gpu is unknown; there are: cpu, cuda, tpu' in result.stderr

@@ -4,6 +4,7 @@ import jax
 import pytest
 
 from experiments.common.lipschitz_log import LipschitzLog
+from tests.experiments.test_train import finish, start
 from tests.training.common import small_gan, small_pixels
 from wgan_jax.data.images import to_float
 from wgan_jax.lipschitz import upper_bound
@@ -37,3 +38,16 @@ def test_lines_are_of_the_state_and_a_restart_drops_later_ones(preset, tmp_path,
         assert max(first['lipschitz_slope'], first['lipschitz_gradient']) <= first['lipschitz_upper']
     open_at(5).close()
     assert read_metrics(tmp_path / 'lipschitz.jsonl') == [first]
+
+
+def test_train_logs_with_every_grid_of_samples_and_goes_on(tmp_path):
+    flags = ['--preset=wgan_gp', '--arch=mlp', '--image_size=4', '--width=4', '--latent_dim=2', '--batch_size=4',
+             '--n_critic=1', '--sample_every=2', '--log_lipschitz', f'--workdir={tmp_path}']  # fmt: skip
+    for steps in (4, 6):
+        code, _, err = finish(start('train', *flags, f'--steps={steps}'))
+        assert code == 0, err
+    rows = read_metrics(tmp_path / 'lipschitz.jsonl')
+    assert [row['step'] for row in rows] == [2, 4, 6]
+    for row in rows:
+        assert 0 < max(row['lipschitz_slope'], row['lipschitz_gradient']) <= row['lipschitz_upper']
+    assert len({row['lipschitz_upper'] for row in rows}) == 3  # of a critic that learns

@@ -1,12 +1,15 @@
 """Claims and their page: what holds, what does not, what was not measured, and that nothing comes from a network."""
 
+import json
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from experiments.common.claims import CLAIMS, Claim, check, near
 from experiments.common.page import Section, interval, number, write_page
+from tests.experiments.test_toy import finish, start
 
 ROWS = (
     Claim('t', 'a number', '5', 'one', lambda r: r['x'], **near(5.0, 0.1)),
@@ -53,3 +56,53 @@ def test_numbers_and_intervals_are_readable():
     assert interval({'lowest': None, 'highest': 1.0}) == '≤ 1'
     assert interval({'lowest': 0.0, 'highest': 1.0}) == '0 to 1'
     assert interval({'lowest': 4.9, 'highest': 5.1}) == '5 ± 0.1'
+
+
+def _results(folder):
+    return json.loads((folder / 'results.json').read_text())
+
+
+def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
+    # Those that no other test runs. Fails if one cannot run at all, a claim asks for what none writes, or a launcher
+    # that is done begins anew.
+    names = ('vanishing_gradients', 'loss_quality', 'toy_momentum')
+    flags = ('--size=tiny', f'--only={",".join(names)}', '--seed=3', f'--workdir={tmp_path}')
+    code, out, err = finish(start('reproduce', *flags))
+    assert code == 0, err
+    for name in names:
+        config = json.loads((tmp_path / name / 'config.json').read_text())
+        assert config['launcher'] == name
+        assert config.get('seeds') == [3] or "'seed': 3" in str(config)  # which it was given
+        assert list((tmp_path / name).glob('*.png')) and list((tmp_path / name).glob('*.npz'))
+    critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
+    assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
+    with np.load(tmp_path / 'vanishing_gradients' / 'readings.npz') as readings:
+        assert readings['iterations'].tolist() == [0, 1, 2] and readings['standard_gradient_norm'].shape == (1, 3, 2)
+        assert (readings['clip_gradient_norm'] > 0).all()
+    quality = _results(tmp_path / 'loss_quality')
+    assert set(quality) == {'wgan_fails', 'gan_fails'} and all(-1 <= row['spearman'] <= 1 for row in quality.values())
+    with np.load(tmp_path / 'loss_quality' / 'curves.npz') as curves:
+        assert curves['gan_fails_steps'].tolist() == [1, 2, 3, 4, 5] and (curves['gan_fails_distance'] > 0).all()
+        # The JS divergence of a discriminator that is no better than chance is about 0, and never above log 2.
+        assert (curves['gan_fails_estimate'] <= np.log(2)).all()
+    study = _results(tmp_path / 'toy_momentum')
+    assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
+    assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    of_them = [row for row in claims if row['launcher'] == 'toy_momentum']
+    assert of_them and all(row['measured'] is not None for row in of_them)
+    assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
+
+    begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+    code, again, err = finish(start('reproduce', *flags))
+    assert code == 0 and again == out, err
+    assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+
+
+@pytest.mark.slow
+def test_every_launcher_runs_and_every_claim_finds_its_number(tmp_path):
+    code, _, err = finish(start('reproduce', '--size=tiny', f'--workdir={tmp_path}'))
+    assert code == 0, err
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    missing = {row['launcher'] for row in claims if row['measured'] is None}
+    assert missing <= {'loss_quality', 'lipschitz', 'mode_collapse', 'mode_collapse_ours'}  # which leave out most runs

@@ -41,8 +41,7 @@ def done(tmp_path_factory):
             'mode_collapse', f'--workdir={folder}/mode_collapse', '--size=tiny', '--methods=sharp', '--seeds=2'
         ),
         'lipschitz': start(
-            'lipschitz', *tiny, f'--workdir={folder}/lipschitz', '--parts=table', '--updates=40',
-            '--constraints=none,clip',
+            'lipschitz', *tiny, f'--workdir={folder}/lipschitz', '--updates=40', '--constraints=none,clip',
         ),
     }  # fmt: skip
     for name, process in processes.items():
@@ -110,6 +109,21 @@ def test_no_estimate_over_its_bound_passes_the_distance(done):
     assert abs(translated['w1'] - 1) < translated['w1_of_two_real_samples'] + 0.02
     assert abs(table['distances']['gaussians']['w1'] - 2) < 0.1
     assert 0.5 < table['distances']['rotated']['w1'] < 0.5519  # the chord of 22.5 degrees, less what the noise saves
+
+
+def test_surfaces_and_layers_are_of_clipped_and_of_penalised_critics(done):
+    _, results = read(done, 'lipschitz')
+    assert 0 < results['surfaces']['clip']['weights_largest'] <= np.float32(0.01)
+    assert results['surfaces']['gradient_penalty']['weights_largest'] > 0.01
+    assert 0 <= results['surfaces']['clip']['share_of_weights_at_the_bound'] <= 1
+    assert set(results['layers']) == {'c = 0.1', 'c = 0.01', 'c = 0.001', 'gradient penalty'}
+    for row in results['layers'].values():
+        assert len(row['norms']) == 12 and all(value >= 0 for value in row['norms'])
+    for name, (first, last) in {'surfaces': ('clip_ring', 'side'), 'layers': ('layers', 'gradient_penalty')}.items():
+        with np.load(done / 'lipschitz' / f'{name}.npz') as arrays:
+            assert np.isfinite(arrays[first]).all() and np.isfinite(arrays[last]).all()
+    for name in ('surfaces.png', 'weights.png', 'layers.png', 'table.png'):
+        assert (done / 'lipschitz' / name).stat().st_size > 1000
 
 
 def test_bad_input_is_refused_in_one_line_with_what_would_do(tmp_path):
