@@ -24,8 +24,8 @@ from wgan_jax.files import read_json, write_json
 
 SIZES = ('tiny', 'quick', 'full')
 SIZE = flags.DEFINE_string(
-    'size', 'quick', 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only whether they '
-    'run, their numbers mean nothing.',
+    'size', 'quick', 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only whether '
+    'they run, their numbers mean nothing.',
 )  # fmt: skip
 
 
