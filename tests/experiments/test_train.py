@@ -141,6 +141,7 @@ BAD_FLAGS = [
     (['--workdir=/proc/nowhere'], 'cannot be written'),
     (['--dataset=folder:/nowhere'], '/nowhere'),
     (['--devices=2', '--batch_size=3', '--parallel=pmap'], 'cannot be shared evenly by 2 devices'),
+    (['--devices=2', '--generator_batch_size=7'], 'cannot share batch_size=32 and generator_batch_size=7 evenly'),
     (['--deterministic'], 'deterministic has no effect'),
 ]
 
