@@ -30,8 +30,9 @@ $(list_launchers)
   test           Run the tests; further arguments go to pytest.
 
 The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
-versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. WGAN_JAX_BACKEND=cpu, cuda or tpu overrides which JAX is installed
-and used; otherwise an NVIDIA driver means cuda, a TPU means tpu, and anything else cpu.
+versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. WGAN_JAX_BACKEND=cpu, cuda or
+tpu overrides which JAX is installed and used; otherwise an NVIDIA driver means cuda, a TPU means tpu, and anything
+else cpu.
 END
 }
 

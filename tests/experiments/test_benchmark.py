@@ -2,12 +2,12 @@
 
 import json
 
-from experiments.benchmark import CASES, round_products
+from experiments.common.benchmark_cases import CASES, case_settings, round_products
 from tests.experiments.test_train import finish, start
 
 
 def test_results_have_the_agreed_names(tmp_path):
-    assert set(CASES) == {'clip_float32', 'clip_bfloat16', 'gp_float32', 'gp_bfloat16'}
+    assert set(CASES) == {'clip', 'gp', 'resnet_gp', 'resnet_good_gp', 'sngan', 'mlp_gp', 'toy_gp'}
     flags = ['--pairs=1', '--batch_size=2', '--width=2', '--cases=gp_bfloat16']  # the one that uses every part
     code, out, err = finish(start('benchmark', f'--workdir={tmp_path}', *flags))
     assert code == 0, err
@@ -28,5 +28,9 @@ def test_products_of_a_round_by_hand():
     critic, generator = sum(layers), sum(layers) + 2 * 100 * 16 * 8
     update = generator + 2 * (3 * critic - layers[0])
     last = 3 * generator - 2 * 100 * 16 * 8 + 2 * critic
-    assert round_products('wgan', 1, 1) == 5 * update + last
-    assert round_products('wgan_gp', 1, 1) == 5 * (update + 4 * critic) + last
+    score = 2 * 16 * 8  # of the last 4x4 pixels; in the penalty its slope's slope is a constant: one product fewer
+    expected = {
+        'clip': 5 * (update + 2 * 3 * score) + last + 2 * score,
+        'gp': 5 * (update + 4 * critic + 9 * score) + last + 2 * score,
+    }
+    assert {case: round_products(case, case_settings(case, 'float32', 1, 1)) for case in expected} == expected

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.networks.convolution import downsample, from_layout, to_layout, upsample
+from wgan_jax.networks.convolution import downsample, from_layout, same, to_layout, upsample
 
 # (N, H, W, C, D) of the larger image: odd output sizes with one channel, 1x1 output, and enough channels for Winograd.
 SHAPES = [(3, 4, 6, 1, 4), (2, 2, 2, 5, 3), (2, 8, 12, 40, 33)]
@@ -109,6 +109,41 @@ def test_bfloat16_is_float32_up_to_rounding(shape, function, form):
     rounded = jax.jit(partial(everything, form, jnp.bfloat16))(x, kernel)
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(rounded))
     _assert_close(rounded, jax.jit(partial(everything, 'native', jnp.float32))(x, kernel), 0.02)
+
+
+# 3x3 with enough channels for Winograd, 3x3 with more and with fewer channels behind than before, 5x5, 1x1, one pixel.
+@pytest.mark.parametrize(
+    ('shape', 'side'),
+    [
+        ((2, 4, 6, 33, 40), 3),
+        ((3, 5, 3, 2, 4), 3),
+        ((2, 5, 4, 6, 2), 3),
+        ((2, 5, 7, 6, 2), 5),
+        ((2, 4, 4, 3, 3), 1),
+        ((2, 1, 1, 3, 5), 3),
+    ],
+)
+def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
+    # Fails for a wrong tap or border, a kernel that is not turned in a transpose, or a sign in the Winograd transforms.
+    n, h, w, c, d = shape
+    random = np.random.default_rng(0)
+    x, kernel, dx, dk = (
+        jnp.asarray(random.normal(size=size), jnp.float32) for size in ((n, h, w, c), (side, side, c, d)) * 2
+    )
+
+    def everything(form):
+        apply = _nhwc(same, form)
+
+        def loss(x, kernel):
+            return jnp.sum(apply(x, kernel) ** 3)
+
+        def penalty(x, kernel):
+            return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
+
+        value = jax.jvp(apply, (x, kernel), (dx, dk))
+        return value, jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
+
+    _assert_close(*(jax.jit(everything, static_argnums=0)(form) for form in ('matmul', 'native')), 1e-5)
 
 
 def test_refusals():
