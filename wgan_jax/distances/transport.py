@@ -44,6 +44,9 @@ def wasserstein_exact(
 
     W_p^p = min over plans P >= 0 with row sums a and column sums b of sum_ij P_ij |x_i - y_j|^p.
 
+    Masses are known to their rounding, and so is the plan: a mass below 1e-11 of both that it would move between, left
+    over where sums of masses differ, is no mass.
+
     Args:
         x, y: point clouds, (n, d) and (m, d); values, not tracers.
         p: the order, a finite number >= 1.
