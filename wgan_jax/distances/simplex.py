@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse
 
 WHOLE = 2**17  # arcs up to which a problem is solved whole
-PART = 4  # of one point in so many are the first potentials found
-ARCS = 56  # arcs to begin with, and to add, for each point
-REACH = 2.0  # reduced cost of arcs that join, in units of the largest violation
+PART = 3  # of one point in so many are the first potentials found
+ARCS = 80  # arcs to begin with, and to add, for each point
+REACH = 1.0  # reduced cost of arcs that join, in units of the largest violation
 BROKEN = 1e-11  # by which potentials may exceed a cost, in units of the largest cost
 LIGHT = 1e-12  # share of a mass that is as nothing to it
 OTHER_BACKENDS = ('PYTORCH', 'TENSORFLOW', 'CUPY')  # of POT, in the names of its environment variables
