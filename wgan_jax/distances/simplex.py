@@ -16,7 +16,8 @@ import scipy.sparse
 WHOLE = 2**17  # arcs up to which a problem is solved whole
 PART = 3  # of one point in so many are the first potentials found
 ARCS = 80  # arcs to begin with, and to add, for each point
-REACH = 1.0  # reduced cost of arcs that join, in units of the largest violation
+FEW = 1  # arcs for each point that break their bound, from which on all arcs are looked at
+WARM = 2**23  # arcs up to which that is done: the solver holds about 40 bytes for each
 BROKEN = 1e-11  # by which potentials may exceed a cost, in units of the largest cost
 LIGHT = 1e-12  # share of a mass that is as nothing to it
 OTHER_BACKENDS = ('PYTORCH', 'TENSORFLOW', 'CUPY')  # of POT, in the names of its environment variables
@@ -79,12 +80,14 @@ def _pot() -> Any:
     return sys.modules['ot']
 
 
-def _simplex(cost: Any, a: np.ndarray, b: np.ndarray) -> Flow:
-    """The plan and potentials of a dense or sparse cost of size one."""
+def _simplex(cost: Any, a: np.ndarray, b: np.ndarray, start: tuple[np.ndarray, np.ndarray] | None = None) -> Flow:
+    """The plan and potentials of a dense or sparse cost of size one; a dense one may start from potentials."""
     most = 1000 * sum(cost.shape) + 100_000  # ten times what the slowest problem was seen to take
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        plan, log = _pot().emd(a, b, cost, numItermax=most, log=True, center_dual=False, check_marginals=False)
+        plan, log = _pot().emd(
+            a, b, cost, numItermax=most, log=True, center_dual=False, check_marginals=False, potentials_init=start
+        )
     if log['warning'] is not None:
         raise ValueError(f'the transport problem was not solved ({log["warning"]}): scale its points or weights')
     if scipy.sparse.issparse(plan):
@@ -105,26 +108,25 @@ def _by_columns(cost: np.ndarray, scale: float, a: np.ndarray, b: np.ndarray) ->
     reduced -= reduced.min(axis=0)
     used = _staircase(a, b)
     used |= _smallest(reduced, ARCS)
-    first, most = True, ARCS * sum(cost.shape)
+    most = ARCS * sum(cost.shape)
     while True:
         i, j = np.nonzero(used)
         found = _simplex(scipy.sparse.coo_array((cost[i, j] / scale, (i, j)), shape=cost.shape), a, b)
         np.subtract(cost, (found.u * scale)[:, None], out=reduced)
         reduced -= found.v * scale
-        lowest = reduced.min()
-        if lowest >= -BROKEN * scale:
+        broken = reduced < -BROKEN * scale
+        count = np.count_nonzero(broken)
+        if count == 0:
             return found
-        wanted = reduced < REACH * -lowest  # those that may break next, too
+        if count <= FEW * sum(cost.shape) and cost.size <= WARM:  # one more look at all arcs, from where this ended
+            return _simplex(cost / scale, a, b, (found.u, found.v))
+        wanted = reduced < -reduced.min()  # those that may break next, too
         if np.count_nonzero(wanted) > most:
-            wanted = reduced < -BROKEN * scale
-            worst = reduced[wanted]
-            if len(worst) > most:
-                wanted = reduced <= np.partition(worst, most)[most]
+            wanted = broken
+            if count > most:
+                wanted = reduced <= np.partition(reduced[broken], most)[most]
         if not (wanted & ~used).any():
             return found
-        if first:  # most of the first guess is not needed; the plan's own arcs have the least reduced cost
-            first, idle = False, reduced[i, j] > np.median(reduced[i, j])
-            used[i[idle], j[idle]] = False
         used |= wanted
 
 
