@@ -94,11 +94,26 @@ def transparent_palette():
         (Image.new('CMYK', (4, 4), (0, 255, 255, 0)), (255, 0, 0)),
         (Image.fromarray(np.full((4, 4), 0x8080, np.uint16)), (128, 128, 128)),
         (Image.fromarray(np.full((4, 4), 65535, np.int32)), (255, 255, 255)),
+        (Image.fromarray(np.full((4, 4), 255, np.int32)), (1, 1, 1)),
+        (Image.frombytes('I;16B', (4, 4), np.full((4, 4), 0x8080, '>u2').tobytes()), (128, 128, 128)),
+        (Image.new('PA', (4, 4), (0, 0)), (255, 255, 255)),
+        (Image.new('La', (4, 4), (0, 51)), (204, 204, 204)),
+        (Image.new('RGBa', (4, 4), (0, 0, 0, 51)), (204, 204, 204)),
+        (Image.new('RGBX', (4, 4), (255, 0, 0, 0)), (255, 0, 0)),
+        (Image.new('YCbCr', (4, 4), (100, 128, 128)), (100, 100, 100)),
+        (Image.new('HSV', (4, 4), (0, 255, 255)), (255, 0, 0)),
         (transparent_palette(), (255, 255, 255)),
     ],
 )
 def test_every_mode_comes_out_right(image, expected):
     np.testing.assert_allclose(images.fit(image, 4, 4)[1, 1], expected, atol=1)
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'RGB'])
+def test_a_transparent_colour_becomes_white(mode):
+    image = Image.new(mode, (4, 4), 0)
+    image.info['transparency'] = (0, 0, 0) if mode == 'RGB' else 0
+    np.testing.assert_array_equal(images.fit(image, 2, 2), 255)
 
 
 def test_grey_is_one_channel():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_jax.data.images import Images, collect, fit
+from wgan_jax.data.images import Images, collect, eight_bit, fit
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
 
 
 def files(folder) -> list[Path]:
@@ -41,7 +41,8 @@ def read(path, height: int, width: int, channels: int = 3) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)  # a copy would forget how many bits the file declares
+            upright = eight_bit(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'cannot read {path} as an image: {error}') from error
     return fit(upright, height, width, channels)

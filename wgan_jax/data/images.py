@@ -72,25 +72,56 @@ def gather(pixels, indices) -> Array:
     return to_float(jnp.take(jnp.asarray(pixels), indices, axis=0, mode='clip'))
 
 
-def _eight_bit(image):
-    """A picture in one of Pillow's 8-bit modes with its alpha composited over white: mode L or RGB."""
+def eight_bit(image):
+    """A picture of any mode with 8 bits a channel, its alpha composited over white.
+
+    Deeper greys are scaled by the number of bits that the file declares, 16 where it is silent, so that a dark picture
+    stays dark: 65,535 of 16 bits is white, whatever the largest value in the picture.
+
+    Args:
+        image: a ``PIL.Image``, as opened: copies and crops forget what the file declared.
+
+    Returns:
+        A ``PIL.Image`` of mode L or RGB.
+
+    Raises:
+        ValueError: for signed integers and floating-point numbers, of which nothing says which value is white.
+    """
     from PIL import Image
 
     if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
-        # Pillow's own conversion cuts off at 255 instead of scaling 16 bits to 8.
-        values = np.asarray(image).astype(np.float64)
-        scale = 257.0 if values.max(initial=0.0) > WHITE else 1.0
-        return Image.fromarray(np.clip(np.round(values / scale), 0, 255).astype(np.uint8))
-    if image.mode in ('L', 'RGB'):
-        if 'transparency' not in image.info:
-            return image
-    elif image.mode == '1':
+        return _eight_bit_grey(image)
+    transparent = 'transparency' in image.info
+    if image.mode in ('L', 'RGB') and not transparent:
+        return image
+    if image.mode == '1' and not transparent:
         return image.convert('L')
-    elif image.mode in ('CMYK', 'YCbCr', 'LAB', 'HSV'):
+    if image.mode in ('CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX'):
         return image.convert('RGB')
+    if image.mode == 'La':
+        image = image.convert('LA')
     image = image.convert('RGBA')
     paper = Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE))
     return Image.alpha_composite(paper, image).convert('RGB')
+
+
+def _eight_bit_grey(image):
+    """Mode L of one channel of more than 8 bits; Pillow's own conversion cuts off at 255."""
+    from PIL import Image
+
+    tags = getattr(image, 'tag_v2', {})  # a TIFF's; what Pillow takes from other files has 16 bits
+    bits, sample_format = (tags.get(tag, (default,))[0] for tag, default in ((258, 16), (339, 1)))
+    if image.mode == 'F' or sample_format != 1:
+        kind = 'floating-point numbers' if image.mode == 'F' else 'signed integers'
+        raise ValueError(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
+    stored = np.asarray(image)
+    # Pillow keeps 32 bits without a sign in integers that have one.
+    values = (stored.view(np.uint32) if bits == 32 else stored).astype(np.float64) / (2.0**bits - 1)
+    if tags.get(262) == 0:  # white is zero
+        values = 1 - values
+    if 'transparency' in image.info:
+        values = np.where(stored == image.info['transparency'], 1, values)
+    return Image.fromarray(np.clip(np.round(values * WHITE), 0, WHITE).astype(np.uint8))
 
 
 def _channels(image, channels: int):
@@ -110,7 +141,7 @@ def stretch(image, height: int, width: int, channels: int = 3) -> np.ndarray:
 
     if height < 1 or width < 1:
         raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
-    image = _channels(_eight_bit(image), channels)
+    image = _channels(eight_bit(image), channels)
     shrinks = width <= image.width and height <= image.height
     image = image.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
     return np.asarray(image, np.uint8).reshape(height, width, channels)
@@ -120,7 +151,7 @@ def fit(image, height: int, width: int, channels: int = 3) -> np.ndarray:
     """Any picture as uint8 (height, width, channels): centre-cropped to the aspect ratio, then resized; alpha on white.
 
     Args:
-        image: a ``PIL.Image`` of any mode (palette, alpha, 16 bits too).
+        image: a ``PIL.Image`` of any mode that ``eight_bit`` takes (palette, alpha, 16 bits too).
         height, width: pixels of the result.
         channels: 1 (grey) or 3 (RGB).
 
@@ -128,14 +159,13 @@ def fit(image, height: int, width: int, channels: int = 3) -> np.ndarray:
         uint8 (height, width, channels).
 
     Raises:
-        ValueError: a size below 1, or another number of channels.
+        ValueError: a size below 1, another number of channels, or a mode that ``eight_bit`` does not take.
     """
     if height < 1 or width < 1:
         raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
+    image = eight_bit(image)
     # The largest box of the wanted aspect ratio; at least one pixel wide and high.
     box_width = max(1, min(image.width, round(image.height * width / height)))
     box_height = max(1, min(image.height, round(image.width * height / width)))
     left, top = (image.width - box_width) // 2, (image.height - box_height) // 2
-    cropped = image.crop((left, top, left + box_width, top + box_height))
-    cropped.info = image.info  # crop keeps no transparency colour in some Pillow versions
-    return stretch(cropped, height, width, channels)
+    return stretch(image.crop((left, top, left + box_width, top + box_height)), height, width, channels)
