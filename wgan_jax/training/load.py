@@ -17,6 +17,15 @@ from wgan_jax.training.run import read_run, settings_of
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Array, Key, Network, Variables
 
+CHUNK = 64  # images of one call; few enough that one image costs little, many enough to keep a device busy
+
+# Settings that leave the networks as they are. One that is missing here costs a compilation, nothing worse.
+_OF_TRAINING = (
+    'dataset', 'data_dir', 'objective', 'label_smoothing', 'clip', 'penalty_weight', 'instance_noise', 'optimizer',
+    'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps', 'n_critic', 'critic_warmup', 'steps', 'batch_size',
+    'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
@@ -35,17 +44,7 @@ class Generator:
     step: int
 
     def latents(self, key: Key, n: int) -> Array:
-        """The latent vectors (n, latent_dim) of ``sample``; the first m of n are those of ``latents(key, m)``."""
-        latent = LATENTS[self.settings.latent](self.settings.latent_dim)
-        return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(jnp.arange(n))
-
-    def generate(self, latents: Array, *, batch_size: int = 256) -> Array:
-        """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim), a batch at a time."""
-        starts = range(0, len(latents), batch_size)
-        return jnp.concatenate([_images(self.network, self.variables, latents[i : i + batch_size]) for i in starts])
-
-    def sample(self, key: Key, n: int) -> Array:
-        """``n`` images (n, H, W, C) in [-1, 1], float32, a pure function of the key.
+        """The latent vectors (n, latent_dim) of ``sample``; the first m of n are those of ``latents(key, m)``.
 
         Raises:
             ValueError: for n < 1, or a key that is none.
@@ -54,13 +53,63 @@ class Generator:
             raise ValueError(f'key must be a JAX key such as jax.random.key(0), not {key!r}')
         if n < 1:
             raise ValueError(f'n must be at least 1, got {n}')
+        draw = functools.partial(_latents, self.settings.latent, self.settings.latent_dim, CHUNK, key)
+        return jax.device_put(np.concatenate([draw(np.int32(start)) for start in range(0, n, CHUNK)])[:n])
+
+    def generate(self, latents: Array, *, batch_size: int = CHUNK) -> Array:
+        """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim).
+
+        They are made ``batch_size`` at a time, the last batch filled up: one program serves every N, every checkpoint
+        and every run of the same architecture, and an image does not depend on how many others are asked for.
+
+        Raises:
+            ValueError: for latents of another shape, none of them, or a batch size below 1.
+        """
+        latents = np.asarray(latents)
+        size = self.settings.latent_dim
+        if latents.ndim != 2 or latents.shape[1] != size or not len(latents):
+            raise ValueError(f'latents must be (N, {size}) with N at least 1, not {latents.shape}')
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size} must be at least 1')
+        n = len(latents)
+        # On the host: a slice, a pad or a concatenation on the device is a program for each N.
+        latents = np.concatenate([latents, np.zeros((-n % batch_size, size), latents.dtype)])
+        batches = np.split(latents, len(latents) // batch_size)
+        images = [_images(self.network, self.variables, batch) for batch in batches]
+        return jax.device_put(np.concatenate(images)[:n])
+
+    def sample(self, key: Key, n: int) -> Array:
+        """``n`` images (n, H, W, C) in [-1, 1], float32, a pure function of the key.
+
+        Raises:
+            ValueError: for n < 1, or a key that is none.
+        """
         return self.generate(self.latents(key, n))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _latents(name, size, count, key, start):
+    latent = LATENTS[name](size)
+    return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(start + jnp.arange(count))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _images(network, variables, latents):
     images, _ = network.apply(variables, latents, train=False)
     return jnp.clip(images.astype(jnp.float32), -1, 1)  # the MLP's pixels are not bounded by themselves
+
+
+def _architecture(settings: Settings, channels: int) -> tuple[Network, Variables]:
+    """The generator of some settings, the same object for the same architecture, and its arrays' shapes."""
+    default = Settings()
+    return _built(dataclasses.replace(settings, **{name: getattr(default, name) for name in _OF_TRAINING}), channels)
+
+
+@functools.lru_cache(maxsize=16)
+def _built(settings, channels):
+    # A compiled program is kept for the network it was compiled of, and networks are compared by identity.
+    network = build_networks(settings, channels).generator
+    return network, jax.eval_shape(network.init, jax.random.key(0))
 
 
 def sample_images(generator: Generator, seed: int, n: int) -> Array:
@@ -96,8 +145,7 @@ def load(workdir: str | os.PathLike, step: int | None = None, ema: bool = True) 
     else:
         arrays = store.read(step)
     settings = settings_of(config)
-    network = build_networks(settings, config['dataset']['shape'][-1]).generator
-    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    network, shapes = _architecture(settings, config['dataset']['shape'][-1])
     if ema:
         variables = unflatten({'ema': shapes}, arrays, str(workdir))['ema']
     else:

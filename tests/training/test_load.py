@@ -1,0 +1,111 @@
+"""A trained generator read back: one program for every number of images, and images that do not depend on it."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from tests.training.common import small_settings
+from wgan_jax.latents import LATENTS
+from wgan_jax.training import load as loading
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.load import CHUNK, load
+from wgan_jax.training.state import init_state
+
+KEY = jax.random.key(5)
+
+
+def _run(folder, **changes):
+    """The folder of a run that has made no step."""
+    settings = small_settings('wgan_gp', arch='mlp', critic_norm='none', **changes)
+    gan, numbers = build_gan(settings, 3)
+    store = CheckpointStore(folder / 'checkpoints', keep=1)
+    store.save(0, jax.tree.map(np.asarray, init_state(gan, numbers, settings.seed)))
+    store.close()
+    config = {'launcher': 'train', 'settings': dataclasses.asdict(settings), 'dataset': {'shape': [10, 16, 32, 3]}}
+    (folder / 'config.json').write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    """Two runs of one architecture that differ in much else, and one of another."""
+    first, second, wider = (tmp_path_factory.mktemp(name) for name in ('first', 'second', 'wider'))
+    _run(first)
+    return first, _run(second, seed=7, batch_size=8, generator_lr=3e-4, steps=5, n_critic=3), _run(wider, width=6)
+
+
+@pytest.fixture
+def count_compilations():
+    """Calls a function, and returns how many programs XLA compiled meanwhile."""
+    compiled = []
+    active = [False]
+
+    def listen(event, duration, **_):
+        if active[0] and event == '/jax/core/compile/backend_compile_duration':
+            compiled.append(duration)
+
+    def count(function):
+        compiled.clear()
+        active[0] = True
+        try:
+            function()
+        finally:
+            active[0] = False
+        return len(compiled)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield count
+    active[0] = False
+
+
+def test_one_program_for_every_number_every_load_and_every_run_of_an_architecture(runs, count_compilations):
+    # Fails if a remainder has its own shape, or if a program is kept for a network that each load makes anew.
+    jax.clear_caches()
+    loading._built.cache_clear()
+    assert count_compilations(lambda: load(runs[0]).sample(KEY, 3)) > 0  # the counter counts
+    generator = load(runs[0])
+    assert count_compilations(lambda: [generator.sample(KEY, n) for n in (1, 2, CHUNK, CHUNK + 1, 150)]) == 0
+    assert count_compilations(lambda: load(runs[0]).sample(KEY, 5)) == 0
+    assert count_compilations(lambda: load(runs[1], ema=False).sample(KEY, 7)) == 0
+    assert count_compilations(lambda: load(runs[2]).sample(KEY, 7)) > 0
+    assert loading._images._cache_size() == 2
+
+
+def test_images_do_not_depend_on_how_many_are_asked_for(runs):
+    # To the bit: fails if the rows that fill a batch up get among the others, or lie in front.
+    generator = load(runs[0])
+    many = np.asarray(generator.sample(KEY, CHUNK + 9))
+    assert many.shape == (CHUNK + 9, 16, 32, 3) and many.dtype == np.float32
+    for n in (1, 2, CHUNK - 1, CHUNK, CHUNK + 1):
+        np.testing.assert_array_equal(generator.sample(KEY, n), many[:n])
+    latents = generator.latents(KEY, CHUNK + 9)
+    np.testing.assert_array_equal(generator.latents(KEY, 3), latents[:3])
+    np.testing.assert_allclose(generator.generate(latents, batch_size=10), many, rtol=0, atol=1e-6)
+    other = np.asarray(generator.sample(jax.random.key(6), 3))
+    assert np.abs(other - many[:3]).max() > 0.01
+
+
+def test_they_are_the_network_s_own_images_of_the_documented_latents(runs):
+    generator = load(runs[1])
+    latent = LATENTS[generator.settings.latent](generator.settings.latent_dim)
+    latents = np.stack([latent(jax.random.fold_in(KEY, i)) for i in range(3)])
+    np.testing.assert_array_equal(generator.latents(KEY, 3), latents)
+    expected, _ = generator.network.apply(generator.variables, latents, train=False)
+    np.testing.assert_allclose(generator.generate(latents), np.clip(expected, -1, 1), rtol=0, atol=1e-6)
+
+
+def test_what_cannot_be_sampled_is_said(runs):
+    generator = load(runs[0])
+    for call, message in (
+        (lambda: generator.sample(KEY, 0), 'n must be at least 1'),
+        (lambda: generator.sample(3, 4), 'key must be a JAX key'),
+        (lambda: generator.generate(np.zeros((0, 6))), 'N at least 1'),
+        (lambda: generator.generate(np.zeros((2, 5))), r'must be \(N, 6\)'),
+        (lambda: generator.generate(np.zeros((2, 6)), batch_size=0), 'batch_size=0'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
