@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import Any
 
 from absl import flags
 
@@ -20,11 +19,10 @@ from experiments.common import launcher  # before JAX: it prepares its environme
 import jax  # isort: skip
 import jax.numpy as jnp  # isort: skip
 import numpy as np  # isort: skip
-from scipy import stats
 from tqdm import tqdm
 
 from experiments.common import pictures
-from experiments.common.quality_figure import FILTER, draw, smooth
+from experiments.common.quality_figure import FILTER, draw, summary
 from wgan_jax import data
 from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path, write_json
@@ -52,7 +50,6 @@ SAMPLES = flags.DEFINE_integer('samples', 256, 'Samples whose quality is measure
 ONLY = flags.DEFINE_list('only', None, 'Which runs, by name (default: all).')
 
 STRIP = 6  # moments of which samples are shown
-BLOWN_UP = 10  # times the largest value that a true estimate can have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,38 +193,6 @@ def _judge(gan: GAN, state: TrainState, pixels: jax.Array) -> tuple[jax.Array, j
 def _largest_estimate(gan: GAN, shape: tuple[int, ...]) -> float:
     """No W1 between images in [-1, 1] is larger than their diameter 2 sqrt(H W C), no JS divergence than log 2."""
     return 2 * math.sqrt(math.prod(shape)) if gan.objective is OBJECTIVES['wasserstein'] else math.log(2)
-
-
-def summary(arrays: dict[str, np.ndarray], largest: float) -> dict[str, Any]:
-    """Rank correlation of the two filtered curves, and where they begin and end, as long as the run is sound.
-
-    A run that has blown up estimates nothing from then on, though its numbers may be finite and still go up and down
-    with something: what comes after does not count.
-
-    Args:
-        arrays: 'steps', 'estimate' and 'distance', (points,).
-        largest: the largest value that a true estimate can have.
-
-    Returns:
-        'spearman', None without one; 'reason', why there is none or why it is of a part of the run, else None;
-        'valid_points', those before the first estimate that is not finite or ten times too large, or distance that is
-        not finite; 'first_' and 'last_' 'estimate' and 'distance' of those.
-    """
-    sound = np.isfinite(arrays['distance']) & (np.abs(arrays['estimate']) <= BLOWN_UP * largest)  # false for NaN
-    valid = len(sound) if sound.all() else int(np.argmin(sound))
-    curves = {name: smooth(arrays[name], valid)[:valid] for name in ('estimate', 'distance')}
-    constant = [name for name, y in curves.items() if valid and np.ptp(y) == 0]
-    reason = None if valid == len(sound) else f'blown up by update {arrays["steps"][valid]}'
-    if valid >= max(FILTER, len(sound) / 2) and constant:
-        reason = f'the {constant[0]} stands still'
-    correlates = valid >= max(FILTER, len(sound) / 2) and not constant
-    return {
-        'spearman': float(stats.spearmanr(curves['estimate'], curves['distance'])[0]) if correlates else None,
-        'reason': reason,
-        'valid_points': valid,
-        **{f'first_{name}': float(y[0]) if valid else None for name, y in curves.items()},
-        **{f'last_{name}': float(y[-1]) if valid else None for name, y in curves.items()},
-    }
 
 
 if __name__ == '__main__':

@@ -33,9 +33,19 @@ def test_second_derivative_is_the_projection_over_the_length(size):
     np.testing.assert_allclose(np.asarray(hessian, np.float64) * exact, np.eye(5) - np.outer(u, u), atol=2e-6)
 
 
+@pytest.mark.parametrize('size, cotangent', [(1e-30, 1e-20), (1e30, 1e20), (2e-38, 1.0)])
+def test_gradient_is_of_the_size_of_its_cotangent(size, cotangent):
+    # Fails where the cotangent is multiplied by the magnitude of x on its way: 1e-50 is no float32.
+    x = jnp.float32(size) * jnp.array([3.0, 4.0])
+    for outer in (jax.jit, lambda f: f):
+        slope = outer(jax.grad(lambda x: jnp.float32(cotangent) * length(x)))(x)
+        np.testing.assert_allclose(slope / jnp.float32(cotangent), [0.6, 0.8], rtol=1e-6)
+
+
 def test_zero_has_length_0_and_gradient_0():
     zero = jnp.zeros((2, 3))
     assert length(zero) == 0 and tree_length([zero, zero]) == 0
+    assert tree_length({'none': ()}) == tree_length([jnp.zeros((0, 3))]) == 0
     for function in (length, lambda x: jnp.sum(unit(x)) ** 2):
         np.testing.assert_array_equal(jax.jit(jax.grad(function))(zero), 0)
     # One row of zeros must not spoil the others, also where the length is differentiated twice.

@@ -1,5 +1,7 @@
 """Euclidean lengths that neither underflow nor overflow on the way, with the subgradient 0 at 0."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -26,9 +28,8 @@ def magnitude(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
 def length(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Array:
     """||x|| = m sqrt(sum (x / m)^2), m the magnitude of x.
 
-    The squares of a float32 below 1e-19 are 0 and those above 1e19 infinite; those of x / m are neither. The result
-    does not depend on m, so m is a constant to differentiation, which stays right to any order. At 0 the gradient is
-    the subgradient 0. What is not finite stays so: infinities give inf (or NaN), NaN gives NaN.
+    The squares of a float32 below 1e-19 are 0 and those above 1e19 infinite; those of x / m are neither. The gradient
+    is ``unit(x)``, the subgradient 0 at 0. What is not finite stays so: infinities give inf or NaN, NaN gives NaN.
 
     Args:
         x: any floating-point array, not empty along the axes.
@@ -38,13 +39,22 @@ def length(x: Array, axis: int | tuple[int, ...] | None = None, *, keepdims: boo
     Returns:
         x's shape without the axes.
     """
-    scale = magnitude(x, axis)
-    squares = jnp.sum(jnp.square(x / scale), axis, keepdims=True)
-    # sqrt has an infinite slope at 0, which times a zero gradient is NaN. Both branches of a `where` are
-    # differentiated, so the root must not see the zero at all. NaN is no zero.
-    zero = squares == 0
-    norm = scale * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
+    norm = _length(x, axis)
     return norm if keepdims else jnp.squeeze(norm, axis)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _length(x, axis):
+    scale = magnitude(x, axis)
+    return scale * jnp.sqrt(jnp.sum(jnp.square(x / scale), axis, keepdims=True))
+
+
+@_length.defjvp
+def _length_jvp(axis, primals, tangents):
+    # By the rules for its parts a cotangent would be multiplied by m first and divided by it last, and vanish or
+    # overflow in between; and at 0 the root has an infinite slope.
+    (x,), (tangent,) = primals, tangents
+    return _length(x, axis), jnp.sum(unit(x, axis) * tangent, axis, keepdims=True)
 
 
 def unit(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
@@ -55,5 +65,6 @@ def unit(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
 
 
 def tree_length(tree: PyTree) -> Array:
-    """The length of all the numbers in a tree of arrays as one vector."""
-    return length(jnp.stack([length(leaf) for leaf in jax.tree.leaves(tree) if leaf.size]))
+    """The length of all the numbers in a tree of arrays as one vector; 0 of none."""
+    lengths = [length(leaf) for leaf in jax.tree.leaves(tree) if leaf.size]
+    return length(jnp.stack(lengths)) if lengths else jnp.zeros(())

@@ -1,15 +1,16 @@
-"""The figure of the loss_quality launcher."""
+"""What the loss_quality launcher says of its runs: a summary of each, and the figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from wgan_jax.files import atomic_path
 
 FILTER = 5  # points in the median filter
+BLOWN_UP = 10  # times the largest value that a true estimate can have
 
 
 def smooth(values: np.ndarray, valid: int) -> np.ndarray:
@@ -23,6 +24,38 @@ def smooth(values: np.ndarray, valid: int) -> np.ndarray:
     if valid:
         out[:valid] = ndimage.median_filter(values[:valid], FILTER)
     return out
+
+
+def summary(arrays: dict[str, np.ndarray], largest: float) -> dict[str, Any]:
+    """Rank correlation of the two filtered curves, and where they begin and end, as long as the run is sound.
+
+    A run that has blown up estimates nothing from then on, though its numbers may be finite and still go up and down
+    with something: what comes after does not count.
+
+    Args:
+        arrays: 'steps', 'estimate' and 'distance', (points,).
+        largest: the largest value that a true estimate can have.
+
+    Returns:
+        'spearman', None without one; 'reason', why there is none or why it is of a part of the run, else None;
+        'valid_points', those before the first estimate that is not finite or ten times too large, or distance that is
+        not finite; 'first_' and 'last_' 'estimate' and 'distance' of those.
+    """
+    sound = np.isfinite(arrays['distance']) & (np.abs(arrays['estimate']) <= BLOWN_UP * largest)  # false for NaN
+    valid = len(sound) if sound.all() else int(np.argmin(sound))
+    curves = {name: smooth(arrays[name], valid)[:valid] for name in ('estimate', 'distance')}
+    constant = [name for name, y in curves.items() if valid and np.ptp(y) == 0]
+    reason = None if valid == len(sound) else f'blown up by update {arrays["steps"][valid]}'
+    if valid >= max(FILTER, len(sound) / 2) and constant:
+        reason = f'the {constant[0]} stands still'
+    correlates = valid >= max(FILTER, len(sound) / 2) and not constant
+    return {
+        'spearman': float(stats.spearmanr(curves['estimate'], curves['distance'])[0]) if correlates else None,
+        'reason': reason,
+        'valid_points': valid,
+        **{f'first_{name}': float(y[0]) if valid else None for name, y in curves.items()},
+        **{f'last_{name}': float(y[-1]) if valid else None for name, y in curves.items()},
+    }
 
 
 def draw(

@@ -237,6 +237,13 @@ def test_bad_parameters_are_refused():
         gaussian_wasserstein(0, 1, 1, 1, p=3)
 
 
+@pytest.mark.parametrize('p', [1, 2])
+def test_a_traced_parameter_that_is_not_finite_gives_no_number(p):
+    # Fails where a comparison takes NaN for zero: 0 is the best value that there is.
+    traced = jax.jit(lambda mean: gaussian_wasserstein(mean, 1.0, 0.0, 1.0, p=p))
+    assert not np.isfinite(traced(np.nan)) and not np.isfinite(traced(np.inf))
+
+
 @pytest.mark.parametrize('double', [False, True])
 def test_close_gaussians_keep_their_relative_precision(double):
     with jax.enable_x64(double):

@@ -258,6 +258,15 @@ def test_largest_slope():
         largest_slope(np.zeros(3), np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize('size', [1e-25, 1.0, 1e25])
+def test_lengths_whose_squares_are_no_float32(size):
+    # The squares of 1e-25 are 0 and those of 1e25 infinite. Fails where distances are roots of sums of squares.
+    x = np.float32(size) * np.array([[0, 0], [3, 4]], np.float32)
+    np.testing.assert_allclose(largest_slope(x[:, 1], x), 0.8, rtol=1e-6)
+    np.testing.assert_allclose(optimal_potential(x, x[:1])(x), np.array([0, 5]) * size, rtol=1e-6, atol=0)
+    np.testing.assert_allclose(sinkhorn(x[:1], x[1:], epsilon=size, p=1).cost, 5 * size, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     'function', [wasserstein_exact, transport_plan, lambda x, y, **w: sinkhorn(x, y, epsilon=1.0, **w)]
 )

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.common.claims import CLAIMS, check
-from experiments.common.quality_figure import smooth
-from experiments.loss_quality import summary
+from experiments.common.quality_figure import smooth, summary
 
 
 def _run(estimate, distance):
@@ -60,10 +59,12 @@ def test_the_filter_never_sees_what_is_not_a_number():
     assert np.isfinite(out[:6]).all() and np.isnan(out[6:]).all() and np.isnan(smooth(values, 0)).all()
 
 
-def test_a_claim_on_a_run_without_a_correlation_is_not_measured():
+def test_a_claim_whose_number_has_no_value_is_not_measured():
     results = {'loss_quality': {name: {'spearman': None} for name in ('wgan_dcgan', 'wgan_mlp', 'gan_dcgan')}}
     rows = [row for row in check(CLAIMS, results) if row['launcher'] == 'loss_quality']
     assert len(rows) == 3
+    claim = next(claim for claim in CLAIMS if claim.launcher == 'game')
+    rows += check((claim._replace(measure=lambda r: 0.0 / r['still']),), {'game': {'still': 0.0}})
     assert all(row['measured'] is None and row['held'] is None for row in rows)
 
 

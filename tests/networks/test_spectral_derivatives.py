@@ -36,7 +36,9 @@ LAYERS = {
     'strided': (
         lambda **options: layers.Conv(3, form='native', **options), (SIDE, SIDE, 2), _convolution(2),
     ),
-    'same': (lambda **options: layers.SameConv(3, **options), (SIDE, SIDE, 2), _convolution(1)),
+    'same': (
+        lambda **options: layers.SameConv(3, form='native', **options), (SIDE, SIDE, 2), _convolution(1),
+    ),
 }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import root
 from wgan_jax.distances.transport import transport_plan, wasserstein_exact
+from wgan_jax.lengths import length
 from wgan_jax.types import Array
 
 
@@ -58,7 +58,7 @@ def _largest_slope(values, points):
     def largest_from(one):
         value, point = one
         rise = jnp.abs(values - value)
-        run = jnp.sqrt(jnp.sum((points - point) ** 2, axis=-1))
+        run = length(points - point, -1)
         return jnp.max(jnp.where(rise > 0, rise / run, 0))
 
     return jnp.max(jax.lax.map(largest_from, (values, points), batch_size=min(64, len(points))))
@@ -123,7 +123,7 @@ def optimal_potential(
 
     def potential(points: Any) -> Array:
         (points,) = checks.as_floats(points)
-        distances = root(jnp.sum((points[:, None] - y) ** 2, axis=-1))
+        distances = length(points[:, None] - y, -1)
         return jnp.min(distances - jnp.asarray(v, distances.dtype), axis=1)
 
     return potential

@@ -15,9 +15,10 @@ import numpy as np
 from jax.scipy.special import erf, log_ndtr, logsumexp, ndtr
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import absolute, log_ratio, root_of_squares
+from wgan_jax.distances.kinks import absolute, log_ratio
 from wgan_jax.distances.quadrature import POINTS, WEIGHTS, Pair, crossings, log_densities, nodes, standardise
 from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
+from wgan_jax.lengths import length
 from wgan_jax.types import Array
 
 FLAT = 40  # differences of the widths beyond which the means alone count: exp(-40^2 / 2) underflows
@@ -259,7 +260,7 @@ def gaussian_wasserstein(mean0: Array, std0: Array, mean1: Array, std1: Array, *
 def _wasserstein(mean0, std0, mean1, std1, p):
     delta, s = mean0 - mean1, absolute(std0 - std1)
     if p == 2:
-        return root_of_squares(delta, s)
+        return length(jnp.stack(jnp.broadcast_arrays(delta, s)), 0)
     bent = (s > 0) & (jnp.abs(delta) < FLAT * s)
     safe_s = jnp.where(bent, s, 1)  # a quotient that overflows would spoil the gradient
     t = jnp.where(bent, delta, 0) / safe_s

@@ -15,16 +15,9 @@ def absolute(x: Array) -> Array:
 
 def root(x: Array) -> Array:
     """sqrt(x) for x >= 0 with the gradient 0 at 0, where an infinite slope times a zero would be NaN."""
-    positive = x > 0
+    zero = x == 0  # NaN is none
     # Both branches of a `where` are differentiated, so the root must not see the zero at all.
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
-
-
-def root_of_squares(x: Array, y: Array) -> Array:
-    """sqrt(x^2 + y^2) with the gradient 0 at 0, where squares would overflow or vanish too."""
-    largest = jax.lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
-    unit = jnp.where(largest > 0, largest, 1)
-    return unit * root((x / unit) ** 2 + (y / unit) ** 2)
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
 
 
 def log_ratio(x: Array, y: Array) -> Array:

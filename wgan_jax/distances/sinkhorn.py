@@ -11,7 +11,8 @@ from jax import lax
 from jax.scipy.special import logsumexp
 
 from wgan_jax.distances import checks
-from wgan_jax.distances.kinks import out_of_the_subnormal, root
+from wgan_jax.distances.kinks import out_of_the_subnormal
+from wgan_jax.lengths import length
 from wgan_jax.types import Array
 
 
@@ -166,8 +167,8 @@ def _potentials(cost, log_a, log_b, epsilon, tolerance, max_iterations):
 
 def _costs(x: Array, y: Array, p: int) -> Array:
     """|x_i - y_j|^p, (n, m), with the gradient 0 where x_i = y_j."""
-    squares = jnp.sum((x[:, None] - y) ** 2, axis=-1)
-    return squares if p == 2 else root(squares)
+    between = x[:, None] - y
+    return jnp.sum(between**2, axis=-1) if p == 2 else length(between, -1)
 
 
 def _log(masses: Array) -> Array:

@@ -102,7 +102,7 @@ def _constrained_convolution(
     if module.weights == 'spectral_operator':
 
         def linear(kernel, v):
-            return convolve(to_layout(v[None], module.form), kernel, dtype=jnp.float32, form=module.form)
+            return convolve(to_layout(v[None], module.form), kernel, dtype=kernel.dtype, form=module.form)
 
         return spectral(module, linear, kernel, (*image_size, c), train=train)
     return kernel
