@@ -80,7 +80,9 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
         assert readings['iterations'].tolist() == [0, 1, 2] and readings['standard_gradient_norm'].shape == (1, 3, 2)
         assert (readings['clip_gradient_norm'] > 0).all()
     quality = _results(tmp_path / 'loss_quality')
-    assert set(quality) == {'wgan_fails', 'gan_fails'} and all(-1 <= row['spearman'] <= 1 for row in quality.values())
+    assert set(quality) == {'wgan_fails', 'gan_fails'}
+    for row in quality.values():  # rates are too high on purpose: a run may blow up, and then says when
+        assert 'blown up' in row['reason'] if row['spearman'] is None else -1 <= row['spearman'] <= 1
     with np.load(tmp_path / 'loss_quality' / 'curves.npz') as curves:
         assert curves['gan_fails_steps'].tolist() == [1, 2, 3, 4, 5] and (curves['gan_fails_distance'] > 0).all()
         # The JS divergence of a discriminator that is no better than chance is about 0, and never above log 2.
@@ -89,8 +91,7 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
     assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
     assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
     claims = json.loads((tmp_path / 'claims.json').read_text())
-    of_them = [row for row in claims if row['launcher'] == 'toy_momentum']
-    assert of_them and all(row['measured'] is not None for row in of_them)
+    assert any(row['launcher'] == 'toy_momentum' and row['measured'] is not None for row in claims)
     assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
 
     begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
