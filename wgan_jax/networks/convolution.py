@@ -14,6 +14,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from wgan_jax.networks import direct, winograd, winograd_same
+from wgan_jax.networks.products import apart
 from wgan_jax.types import Array
 
 CHANNEL_AXIS = {'native': 3, 'matmul': 0}
@@ -122,8 +123,9 @@ def _up_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
 
 
 def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
-    suited = _suits(*g.shape[1:3], x.shape[0], g.shape[0])
-    return (winograd if suited else direct).kernel_gradient(x, g, dtype)
+    if _suits(*g.shape[1:3], x.shape[0], g.shape[0]):
+        return winograd.kernel_gradient(x, g, dtype)
+    return apart(partial(direct.kernel_gradient, dtype=dtype), x, g)
 
 
 def _same_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
