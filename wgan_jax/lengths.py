@@ -58,10 +58,10 @@ def _length_jvp(axis, primals, tangents):
 
 
 def unit(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """x / ||x||, 0 for 0; arguments as of ``length``."""
+    """x / ||x||, 0 for 0, its derivative 0 there, too; arguments as of ``length``."""
     x = x / magnitude(x, axis)
     norm = length(x, axis, keepdims=True)
-    return x / jnp.where(norm == 0, 1, norm)
+    return jnp.where(norm == 0, 0, x / jnp.where(norm == 0, 1, norm))
 
 
 def tree_length(tree: PyTree) -> Array:

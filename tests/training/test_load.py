@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -96,6 +97,16 @@ def test_they_are_the_network_s_own_images_of_the_documented_latents(runs):
     np.testing.assert_array_equal(generator.latents(KEY, 3), latents)
     expected, _ = generator.network.apply(generator.variables, latents, train=False)
     np.testing.assert_allclose(generator.generate(latents), np.clip(expected, -1, 1), rtol=0, atol=1e-6)
+
+
+def test_latents_can_be_searched_by_gradient(runs):
+    # Fails where generate asks for the values of what is being traced.
+    generator = load(runs[0])
+    latents = generator.latents(KEY, 2)
+    gradient = jax.jit(jax.grad(lambda z: generator.generate(z).sum()))(latents)
+    h = 1e-2
+    ahead, behind = (np.float64(generator.generate(latents + s * h * jnp.sign(gradient))).sum() for s in (1, -1))
+    np.testing.assert_allclose((ahead - behind) / (2 * h), jnp.abs(gradient).sum(), rtol=0.02)
 
 
 def test_what_cannot_be_sampled_is_said(runs):

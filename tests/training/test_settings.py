@@ -80,6 +80,7 @@ def test_a_run_s_record_says_which_residual_network_it_has():
     assert override(PRESETS['wgan_gp'], {'arch': 'resnet', 'resnet_variant': 'cifar'}).resnet_variant == 'cifar'
     assert override(PRESETS['sngan'], {'image_size': '64'}).resnet_variant == 'cifar'
     assert override(PRESETS['wgan_gp'], {}).resnet_variant == 'auto'  # nothing reads it
+    assert override(PRESETS['sngan'], {'arch': 'dcgan'}).resnet_variant == 'auto'
     generators = [build_networks(s, 3).generator for s in (plain, dataclasses.replace(plain, resnet_variant='auto'))]
     named, chosen = (jax.eval_shape(generator.init, jax.random.key(0)) for generator in generators)
     assert jax.tree.map(jnp.shape, named) == jax.tree.map(jnp.shape, chosen)

@@ -4,9 +4,6 @@ Small problems are solved whole. Of a large one only the arcs that may matter ar
 the potentials of a part of the points, and then, as long as an arc could lower the cost, more of them.
 """
 
-import importlib
-import os
-import sys
 import warnings
 from typing import Any, NamedTuple
 
@@ -20,8 +17,6 @@ FEW = 1  # arcs for each point that break their bound, from which on all arcs ar
 WARM = 2**23  # arcs up to which that is done: the solver holds about 40 bytes for each
 BROKEN = 1e-11  # by which potentials may exceed a cost, in units of the largest cost
 LIGHT = 1e-12  # share of a mass that is as nothing to it
-OTHER_BACKENDS = ('PYTORCH', 'TENSORFLOW', 'CUPY')  # of POT, in the names of its environment variables
-PACKAGES = {'PYTORCH': 'torch', 'TENSORFLOW': 'tensorflow', 'CUPY': 'cupy'}
 
 
 class Flow(NamedTuple):
@@ -63,29 +58,14 @@ def feasible(cost: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return u, (cost - u[:, None]).min(axis=0)
 
 
-def _pot() -> Any:
-    """POT, without the frameworks that it would load to serve their arrays too, unless they are loaded already."""
-    if 'ot' not in sys.modules:
-        kept = dict(os.environ)
-        for backend in OTHER_BACKENDS:
-            if PACKAGES[backend] not in sys.modules:
-                os.environ.setdefault(f'POT_BACKEND_DISABLE_{backend}', '1')
-        try:
-            return importlib.import_module('ot')
-        finally:
-            for backend in OTHER_BACKENDS:
-                name = f'POT_BACKEND_DISABLE_{backend}'
-                if name not in kept:
-                    os.environ.pop(name, None)
-    return sys.modules['ot']
-
-
 def _simplex(cost: Any, a: np.ndarray, b: np.ndarray, start: tuple[np.ndarray, np.ndarray] | None = None) -> Flow:
     """The plan and potentials of a dense or sparse cost of size one; a dense one may start from potentials."""
+    import ot  # here, for it loads every framework whose arrays it serves
+
     most = 1000 * sum(cost.shape) + 100_000  # ten times what the slowest problem was seen to take
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        plan, log = _pot().emd(
+        plan, log = ot.emd(
             a, b, cost, numItermax=most, log=True, center_dual=False, check_marginals=False, potentials_init=start
         )
     if log['warning'] is not None:

@@ -114,7 +114,7 @@ def sinkhorn_divergence(
     pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
     found = [_sinkhorn(*pair, epsilon, p, tolerance, max_iterations) for pair in pairs]
     errors = [one.error for one in found]
-    if not checks.is_traced(*errors) and not max(errors) <= tolerance:
+    if not checks.is_traced(*errors) and not all(error <= tolerance for error in errors):
         warnings.warn(
             f'the Sinkhorn divergence has not converged: after {max(int(one.iterations) for one in found)} iterations '
             f'{float(max(errors)):.3g} of the mass is where it should not be, more than tolerance={tolerance:g}; raise '

@@ -23,7 +23,7 @@ CHUNK = 64  # images of one call; few enough that one image costs little, many e
 _OF_TRAINING = (
     'dataset', 'data_dir', 'objective', 'label_smoothing', 'clip', 'penalty_weight', 'instance_noise', 'optimizer',
     'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps', 'n_critic', 'critic_warmup', 'steps', 'batch_size',
-    'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
+    'generator_batch_size', 'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
 )  # fmt: skip
 
 
@@ -60,17 +60,20 @@ class Generator:
         """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim).
 
         They are made ``batch_size`` at a time, the last batch filled up: one program serves every N, every checkpoint
-        and every run of the same architecture, and an image does not depend on how many others are asked for.
+        and every run of the same architecture, and an image does not depend on how many others are asked for. Under jit
+        and grad all are made at once.
 
         Raises:
             ValueError: for latents of another shape, none of them, or a batch size below 1.
         """
-        latents = np.asarray(latents)
         size = self.settings.latent_dim
-        if latents.ndim != 2 or latents.shape[1] != size or not len(latents):
-            raise ValueError(f'latents must be (N, {size}) with N at least 1, not {latents.shape}')
+        if np.ndim(latents) != 2 or np.shape(latents)[1] != size or not len(latents):
+            raise ValueError(f'latents must be (N, {size}) with N at least 1, not {np.shape(latents)}')
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1')
+        if isinstance(latents, jax.core.Tracer):
+            return _images(self.network, self.variables, latents)
+        latents = np.asarray(latents)
         n = len(latents)
         # On the host: a slice, a pad or a concatenation on the device is a program for each N.
         latents = np.concatenate([latents, np.zeros((-n % batch_size, size), latents.dtype)])

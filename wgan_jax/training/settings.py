@@ -108,7 +108,9 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
 
 def resolve(settings: Settings) -> Settings:
     """The settings with the residual network named that 'auto' stands for, so that a run's record says which it is."""
-    if settings.arch == 'resnet' and settings.resnet_variant == 'auto':
+    if settings.arch != 'resnet':
+        return dataclasses.replace(settings, resnet_variant='auto')
+    if settings.resnet_variant == 'auto':
         return dataclasses.replace(settings, resnet_variant=resnet.variant_for(settings.height_width))
     return settings
 
