@@ -16,6 +16,7 @@ from wgan_jax.training.step import Metrics, critic_update, draw_batches, generat
 from wgan_jax.types import Variables
 
 PIXELS = small_pixels()
+MLP = {'arch': 'mlp', 'critic_norm': 'none'}  # where the networks do not matter: convolutions take longer to compile
 
 
 def _equal(a, b) -> bool:
@@ -28,30 +29,34 @@ def test_critic_update_equals_the_algorithm_written_out():
     state = init_state(gan, numbers, 5)
     after, (loss, penalty, estimate, norm) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
 
-    slots = np.arange(4)
-    real = gather(PIXELS, batch_indices(5, 0, slots, batch_size=4, size=len(PIXELS)))
-    z = jnp.stack([gan.latent(k) for k in example_keys(5, (Role.CRITIC_LATENT,), 0, slots)[0]])
-    fake, _ = gan.networks.generator.apply(
-        Variables(state.params.generator, state.network_state.generator), z, train=True
-    )
-    weights = jnp.stack([jax.random.uniform(k) for k in example_keys(5, (Role.PENALTY,), 0, slots)[0]])
-    mixed = weights[:, None, None, None] * real + (1 - weights[:, None, None, None]) * fake
+    @jax.jit
+    def written_out(state):
+        slots = np.arange(4)
+        real = gather(PIXELS, batch_indices(5, 0, slots, batch_size=4, size=len(PIXELS)))
+        z = jnp.stack([gan.latent(k) for k in example_keys(5, (Role.CRITIC_LATENT,), 0, slots)[0]])
+        fake, _ = gan.networks.generator.apply(
+            Variables(state.params.generator, state.network_state.generator), z, train=True
+        )
+        weights = jnp.stack([jax.random.uniform(k) for k in example_keys(5, (Role.PENALTY,), 0, slots)[0]])
+        mixed = weights[:, None, None, None] * real + (1 - weights[:, None, None, None]) * fake
 
-    def loss_fn(params):
-        def score(image):  # one image at a time: the definition
-            return gan.networks.critic.apply(Variables(params, {}), image[None], train=True)[0][0]
+        def loss_fn(params):
+            def score(image):  # one image at a time: the definition
+                return gan.networks.critic.apply(Variables(params, {}), image[None], train=True)[0][0]
 
-        slopes = jnp.stack([jnp.linalg.norm(jax.grad(score)(x)) for x in mixed])
-        scores = [jnp.stack([score(x) for x in batch]) for batch in (real, fake)]
-        return scores[1].mean() - scores[0].mean() + 10 * jnp.mean((slopes - 1) ** 2)
+            slopes = jax.lax.map(lambda x: jnp.linalg.norm(jax.grad(score)(x)), mixed)
+            scores = [jax.lax.map(score, batch) for batch in (real, fake)]
+            return scores[1].mean() - scores[0].mean() + 10 * jnp.mean((slopes - 1) ** 2)
 
-    expected, gradient = jax.value_and_grad(loss_fn)(state.params.critic)
+        loss, gradient = jax.value_and_grad(loss_fn)(state.params.critic)
+        adam = optax.adam(1e-4, b1=0.0, b2=0.9)
+        updates, _ = adam.update(gradient, adam.init(state.params.critic))
+        return loss, optax.tree.norm(gradient), optax.apply_updates(state.params.critic, updates)
+
+    expected, expected_norm, stepped = written_out(state)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(loss, -estimate + 10 * penalty, rtol=1e-5)
-    np.testing.assert_allclose(norm, optax.tree.norm(gradient), rtol=1e-4)
-    adam = optax.adam(1e-4, b1=0.0, b2=0.9)
-    updates, _ = adam.update(gradient, adam.init(state.params.critic))
-    stepped = optax.apply_updates(state.params.critic, updates)
+    np.testing.assert_allclose(norm, expected_norm, rtol=1e-4)
     for a, b in zip(jax.tree.leaves(after.params.critic), jax.tree.leaves(stepped), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
@@ -110,9 +115,9 @@ def test_warm_up_trains_the_critic_a_hundred_times():
     np.testing.assert_array_equal(jax.jit(gan.critic_updates)(steps), [100, 100, 2, 2, 100, 2, 100])
 
 
-@pytest.mark.parametrize('preset', ['wgan', 'flags'])
-def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset):
-    gan, numbers = small_gan(preset)
+@pytest.mark.parametrize('preset, options', [('wgan', {}), ('flags', MLP)])
+def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset, options):
+    gan, numbers = small_gan(preset, **options)
     compilations = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compilations.append(name) if 'backend_compile' in name else None
@@ -132,7 +137,7 @@ def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset):
 
 
 def test_metrics_are_means_over_the_step_s_critic_updates():
-    gan, numbers = small_gan('wgan_gp')
+    gan, numbers = small_gan('wgan_gp', **MLP)
     state = init_state(gan, numbers, 0)
     update = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))
     middle, first = update(state)
@@ -148,7 +153,7 @@ def test_the_largest_seed_is_a_seed():
 
 
 def test_seeds_and_hyperparameters_may_be_mapped_over():
-    gan, numbers = small_gan('wgan')
+    gan, numbers = small_gan('wgan', **MLP)
     numbers = numbers._replace(clip=jnp.array([0.01, 0.05]))
     states = jax.vmap(lambda seed: init_state(gan, numbers._replace(clip=0.01), seed))(jnp.array([1, 2], jnp.uint32))
     axes = type(numbers)(learning_rate=None, clip=0, penalty_weight=None)
@@ -193,9 +198,14 @@ def test_a_spectral_critic_scores_both_batches_with_the_same_norms():
     gan, numbers = small_gan('wgan_gp', constraint='spectral')
     state = init_state(gan, numbers, 5)
     after, (_, _, estimate, _) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
-    real, fake, _ = draw_batches(gan, state, PIXELS, 0)
-    critic = Variables(state.params.critic, state.network_state.critic)
-    scores, network_state = gan.networks.critic.apply(critic, jnp.concatenate([real, fake]), train=True)
+
+    @jax.jit
+    def both(state):
+        real, fake, _ = draw_batches(gan, state, PIXELS, 0)
+        critic = Variables(state.params.critic, state.network_state.critic)
+        return gan.networks.critic.apply(critic, jnp.concatenate([real, fake]), train=True)
+
+    scores, network_state = both(state)
     np.testing.assert_allclose(estimate, scores[:4].mean() - scores[4:].mean(), rtol=1e-4)
     for a, b in zip(jax.tree.leaves(after.network_state.critic), jax.tree.leaves(network_state), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
