@@ -3,10 +3,9 @@
 import json
 
 import numpy as np
-import pytest
 
 from experiments.common.claims import CLAIMS, check
-from tests.experiments.test_train import finish, start
+from tests.experiments.processes import answers, finish, start
 
 
 def test_discriminator_leaves_its_numbers_behind(tmp_path):
@@ -25,18 +24,18 @@ def test_discriminator_leaves_its_numbers_behind(tmp_path):
     assert np.corrcoef(arrays['discriminator_scores'], arrays['optimal_logit'])[0, 1] > 0.9
 
 
-@pytest.mark.parametrize(
-    ('name', 'flag', 'message'),
-    [
-        ('discriminator', '--stds=1,0', 'stds=1,0 must be positive'),
-        ('discriminator', '--means=1', 'must each be two numbers'),
-        ('vanishing_gradients', '--generator_steps=10,x', 'generator_steps=10,x must be whole numbers'),
-        ('vanishing_gradients', '--iterations=0', 'iterations=0 must be at least 1'),
-        ('loss_quality', '--points=2', 'points=2 must lie between 5 and steps=1000'),
-        ('loss_quality', '--only=wgan', 'only=wgan is unknown; there are: wgan_dcgan'),
-        ('reproduce', '--size=huge', 'size=huge is unknown; there are: tiny, quick, full'),
-    ],
-)
-def test_bad_input_gets_one_line(name, flag, message, tmp_path):
-    code, _, err = finish(start(name, flag, f'--workdir={tmp_path / "out"}'))
-    assert code == 2 and message in err and err.count('\n') == 1, err
+BAD = [
+    ('discriminator', '--stds=1,0', 'stds=1,0 must be positive'),
+    ('discriminator', '--means=1', 'must each be two numbers'),
+    ('vanishing_gradients', '--generator_steps=10,x', 'generator_steps=10,x must be whole numbers'),
+    ('vanishing_gradients', '--iterations=0', 'iterations=0 must be at least 1'),
+    ('loss_quality', '--points=2', 'points=2 must lie between 5 and steps=1000'),
+    ('loss_quality', '--only=wgan', 'only=wgan is unknown; there are: wgan_dcgan'),
+    ('reproduce', '--size=huge', 'size=huge is unknown; there are: tiny, quick, full'),
+]
+
+
+def test_bad_input_gets_one_line(tmp_path):
+    commands = [(name, flag, f'--workdir={tmp_path / "out"}') for name, flag, _ in BAD]
+    for (name, flag, message), (code, _, err) in zip(BAD, answers(*commands), strict=True):
+        assert code == 2 and message in err and err.count('\n') == 1, (name, flag, code, err)

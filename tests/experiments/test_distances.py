@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.common.claims import CLAIMS, check
-from tests.experiments.test_train import finish, start
+from tests.experiments.processes import finish, start
 
 SHEETS = ('sliding', 'parallel_lines', 'piles', 'clouds', 'directions', 'slide_home')
 

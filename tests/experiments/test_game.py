@@ -1,25 +1,17 @@
 """The game launcher as a process: its numbers, its files, its refusals; and a training run's game."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.common.calls import parse_calls
+from tests.experiments.processes import answers, finish, start
 from wgan_jax.games import GAMES, UPDATES
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def launch(name, *flags):
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'}
-    command = [sys.executable, '-P', '-m', f'experiments.{name}', *flags]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
-    return done.returncode, done.stdout, done.stderr
+    return finish(start(name, *flags))
 
 
 def test_numbers_figures_and_arrays(tmp_path):
@@ -75,11 +67,11 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize('flags, message', REFUSALS)
-def test_what_cannot_be_used_gets_one_line_and_status_2(flags, message, tmp_path):
-    own = [] if flags[0].startswith('--run') else [f'--workdir={tmp_path / "x"}']
-    code, out, err = launch('game', *flags, *own)
-    assert code == 2 and message in err and len(err.strip().splitlines()) == 1 and not out
+def test_what_cannot_be_used_gets_one_line_and_status_2(tmp_path):
+    own = [f'--workdir={tmp_path / "x"}']
+    commands = [('game', *flags, *([] if flags[0].startswith('--run') else own)) for flags, _ in REFUSALS]
+    for (flags, message), (code, out, err) in zip(REFUSALS, answers(*commands), strict=True):
+        assert code == 2 and message in err and len(err.strip().splitlines()) == 1 and not out, (flags, code, out, err)
     assert not (tmp_path / 'x').exists()
 
 

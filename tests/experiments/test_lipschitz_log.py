@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from experiments.common.lipschitz_log import LipschitzLog
-from tests.experiments.test_train import finish, start
+from tests.experiments.processes import finish, start
 from tests.training.common import small_gan, small_pixels
 from wgan_jax.data.images import to_float
 from wgan_jax.lipschitz import upper_bound

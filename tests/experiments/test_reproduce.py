@@ -9,7 +9,7 @@ from PIL import Image
 
 from experiments.common.claims import CLAIMS, Claim, check, near
 from experiments.common.page import Section, interval, number, write_page
-from tests.experiments.test_toy import finish, start
+from tests.experiments.processes import finish, start
 
 ROWS = (
     Claim('t', 'a number', '5', 'one', lambda r: r['x'], **near(5.0, 0.1)),

@@ -1,28 +1,11 @@
 """The toy, mode_collapse and lipschitz launchers as processes: what they write, and what they refuse."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-# Tiny runs are mostly compilation.
-XLA_FLAGS = os.environ.get('XLA_FLAGS', '') + ' --xla_backend_optimization_level=0'
-
-
-def start(name, *flags):
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': XLA_FLAGS}
-    command = [sys.executable, '-P', '-m', f'experiments.{name}', *flags]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    out, err = process.communicate(timeout=500)
-    return process.returncode, out, err
+from tests.experiments.processes import answers, finish, start
 
 
 @pytest.fixture(scope='module')
@@ -135,13 +118,10 @@ def test_bad_input_is_refused_in_one_line_with_what_would_do(tmp_path):
         ('mode_collapse', '--methods=gan,pacgan'): 'methods=pacgan is unknown; there are: gan_minimax',
         ('lipschitz', '--constraints=clips'): 'constraints=clips is unknown; there are: none, clip',
     }
-    items = list(cases.items())
-    for some in (items[:3], items[3:]):
-        started = [(start(*command, f'--workdir={tmp_path}/run'), complaint) for command, complaint in some]
-        for process, complaint in started:
-            code, out, err = finish(process)
-            assert code == 2 and complaint in err and len(err.strip().splitlines()) == 1, err
-            assert not out and not (tmp_path / 'run' / 'config.json').exists()
+    commands = [(*command, f'--workdir={tmp_path}/run') for command in cases]
+    for complaint, (code, out, err) in zip(cases.values(), answers(*commands), strict=True):
+        assert code == 2 and complaint in err and len(err.strip().splitlines()) == 1, err
+        assert not out and not (tmp_path / 'run' / 'config.json').exists()
 
 
 @pytest.mark.slow

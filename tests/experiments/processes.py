@@ -1,0 +1,64 @@
+"""Launchers as processes: one started for each run, and one that forks for each of many inputs that are refused."""
+
+import importlib
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _python(*arguments, **options):
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'}
+    command = [sys.executable, '-P', '-m', *arguments]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def start(name, *flags):
+    """``python -m experiments.NAME`` with these flags."""
+    return _python(f'experiments.{name}', *flags)
+
+
+def finish(process):
+    """(exit status, stdout, stderr) of a process that ``start`` returned."""
+    out, err = process.communicate(timeout=500)
+    return process.returncode, out, err
+
+
+def answers(*commands):
+    """(exit status, stdout, stderr) of each (NAME, flag, ...), in a process of its own, as of ``start``.
+
+    They are forked from one process that has imported what takes long to import, and takes no part in the answer.
+    """
+    out, err = _python(__name__, stdin=subprocess.PIPE).communicate(json.dumps(commands), timeout=500)
+    assert out, err
+    return [tuple(answer) for answer in json.loads(out)]
+
+
+def _answer(name, *flags):
+    """Runs a launcher in a child; what it answered."""
+    pipes = [os.pipe() for _ in range(2)]
+    child = os.fork()
+    if not child:
+        for number, (_, end) in zip((1, 2), pipes, strict=True):
+            os.dup2(end, number)
+        sys.argv = ['', *flags]
+        runpy.run_module(f'experiments.{name}', run_name='__main__', alter_sys=True)
+        sys.exit()
+    for _, end in pipes:
+        os.close(end)
+    texts = [os.fdopen(begin).read() for begin, _ in pipes]  # a few lines, which no pipe is too short for
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *texts
+
+
+if __name__ == '__main__':
+    # Neither a backend of JAX nor a flag of any one launcher comes with these: they must not be inherited.
+    for module in (
+        'experiments.common.launcher', 'matplotlib.pyplot', 'orbax.checkpoint', 'wgan_jax.data', 'wgan_jax.distances',
+        'wgan_jax.games', 'wgan_jax.training.load', 'wgan_jax.training.toy',
+    ):  # fmt: skip
+        importlib.import_module(module)
+    json.dump([_answer(*command) for command in json.load(sys.stdin)], sys.stdout)
