@@ -74,6 +74,12 @@ def test_great_circle_from_or_to_zero_is_the_straight_line():
     np.testing.assert_allclose(great_circle(zero, b, t), t[:, None] * b, atol=1e-6)
     np.testing.assert_allclose(great_circle(b, zero, t), (1 - t)[:, None] * b, atol=1e-6)
     np.testing.assert_array_equal(great_circle(zero, zero, t), np.zeros((5, 3)))
+    assert jnp.isfinite(jax.jacobian(great_circle)(zero, zero, t)).all()
+
+
+def test_great_circle_of_whole_numbers():
+    points = great_circle(jnp.array([2, 0]), jnp.array([0, 2]), jnp.array([0, 1]))
+    np.testing.assert_allclose(points, [[2, 0], [0, 2]], atol=1e-6)
 
 
 def test_great_circle_in_one_dimension():

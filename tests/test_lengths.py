@@ -33,10 +33,10 @@ def test_second_derivative_is_the_projection_over_the_length(size):
     np.testing.assert_allclose(np.asarray(hessian, np.float64) * exact, np.eye(5) - np.outer(u, u), atol=2e-6)
 
 
-@pytest.mark.parametrize('size, cotangent', [(1e-30, 1e-20), (1e30, 1e20), (2e-38, 1.0)])
+@pytest.mark.parametrize('size, cotangent', [(1e-30, 1e-20), (1e30, 1e20), (2e-38, 1.0), (4e-39, 1.0)])
 def test_gradient_is_of_the_size_of_its_cotangent(size, cotangent):
     # Fails where the cotangent is multiplied by the magnitude of x on its way: 1e-50 is no float32.
-    x = jnp.float32(size) * jnp.array([3.0, 4.0])
+    x = jnp.asarray(np.float32(size) * np.float32([3, 4]))
     for outer in (jax.jit, lambda f: f):
         slope = outer(jax.grad(lambda x: jnp.float32(cotangent) * length(x)))(x)
         np.testing.assert_allclose(slope / jnp.float32(cotangent), [0.6, 0.8], rtol=1e-6)

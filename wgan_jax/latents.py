@@ -42,6 +42,7 @@ def great_circle(a: Array, b: Array, t: Array) -> Array:
 
     Source: Shoemake 1985; White 2016, "Sampling generative networks".
     """
+    a, b, t = (1.0 * jnp.asarray(v) for v in (a, b, t))  # whole numbers, too
     lengths = length(a), length(b)
     u, v = unit(a), unit(b)
     u, v = jnp.where(lengths[0] == 0, v, u), jnp.where(lengths[1] == 0, u, v)
@@ -53,7 +54,8 @@ def great_circle(a: Array, b: Array, t: Array) -> Array:
     axis = jax.nn.one_hot(jnp.argmin(jnp.abs(u)), len(u), dtype=u.dtype)
     opposite = ~near & (length(smaller) < 8 * jnp.finfo(u.dtype).eps)
     second = unit(jnp.where(opposite, axis - jnp.sum(axis * first) * first, smaller))
-    half = jnp.arctan2(jnp.where(opposite, 0, length(smaller)), length(larger))  # at most pi / 4
+    far = length(larger)  # 0 between two latents 0, where atan2 has no gradient
+    half = jnp.arctan2(jnp.where(opposite, 0, length(smaller)), jnp.where(far == 0, 1, far))  # at most pi / 4
     m, e = jnp.where(near, first, second), jnp.where(near, second, first)
     t = t[:, None]
     angle = (2 * t - 1) * jnp.where(near, half, jnp.pi / 2 - half)

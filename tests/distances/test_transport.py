@@ -290,6 +290,9 @@ def test_what_cannot_be_is_refused():
     x = np.ones((3, 2))
     with pytest.raises(ValueError, match='cannot run under jit'):
         jax.jit(wasserstein_exact)(x, x)
+    for far in (np.full((3, 2), 1e308), np.array([[1e308, 0.0]] * 2)):
+        with pytest.raises(ValueError, match='does not fit into float64'):
+            wasserstein_exact(far, -far)
     with pytest.raises(ValueError, match='epsilon=0'):
         sinkhorn_divergence(x, x, epsilon=0.0)
     with pytest.raises(ValueError, match='one value a point'):

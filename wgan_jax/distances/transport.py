@@ -127,7 +127,11 @@ class _Problem:
 
     def distances(self) -> np.ndarray:
         """Between the points with mass."""
-        return pairwise_distances(self.x[self.rows], self.y[self.columns])
+        with np.errstate(over='ignore', invalid='ignore'):
+            distances = pairwise_distances(self.x[self.rows], self.y[self.columns])
+        if not np.isfinite(distances).all():
+            raise ValueError('a distance between the points does not fit into float64: divide the points by 1e10')
+        return distances
 
     def on_all_points(self, unit: float, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The potentials, in the given unit, with the largest ones on the points without mass."""
