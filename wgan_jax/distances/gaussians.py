@@ -170,7 +170,7 @@ def gaussian_tv_log_gap(mean0: Array, std0: Array, mean1: Array, std1: Array) ->
         mean0, std0, mean1, std1: means and standard deviations, (...).
 
     Returns:
-        log(1 - TV) <= 0, (...).
+        log(1 - TV) <= 0, (...). In float32 its gradient holds while no width is 1e12 times the other.
 
     Raises:
         ValueError: as ``gaussian_kl``.
@@ -197,7 +197,7 @@ def gaussian_js(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Array:
         mean0, std0, mean1, std1: means and standard deviations, (...).
 
     Returns:
-        The divergence, (...).
+        The divergence, (...). In float32 its gradient holds while no width is 1e12 times the other.
 
     Raises:
         ValueError: as ``gaussian_kl``.
@@ -239,7 +239,7 @@ def gaussian_js_log_gap(mean0: Array, std0: Array, mean1: Array, std1: Array) ->
         mean0, std0, mean1, std1: means and standard deviations, (...).
 
     Returns:
-        log(log 2 - JS), (...).
+        log(log 2 - JS), (...). In float32 its gradient holds while no width is 1e12 times the other.
 
     Raises:
         ValueError: as ``gaussian_kl``.
