@@ -46,7 +46,10 @@ def _numbered_objective(number) -> Objective:
     return Objective(choose('critic_loss'), choose('generator_loss'))
 
 
-def _takes_two_finite_steps(constraint, arch):
+@pytest.mark.parametrize(
+    'constraint, arch', [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in PAIRS]
+)
+def test_two_steps_of_every_objective_are_finite_and_one_program(constraint, arch):
     gan, numbers = build_gan(_settings(constraint, arch), 1, conv_form='native')
     start = jax.jit(lambda: init_state(gan, numbers, 0), compiler_options=QUICK)()
 
@@ -77,17 +80,6 @@ def _takes_two_finite_steps(constraint, arch):
         assert any(moves) == bool(spectral)
     assert len(set(losses)) >= len(OBJECTIVES) - 2  # hinge and wasserstein share the generator's; so they may here
     assert steps._cache_size() == 1  # not another step, clip, penalty weight or objective compiles anything
-
-
-@pytest.mark.parametrize('constraint, arch', FAST)
-def test_two_steps_of_every_objective_are_finite_and_one_program(constraint, arch):
-    _takes_two_finite_steps(constraint, arch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('constraint, arch', [pair for pair in PAIRS if pair not in FAST])
-def test_the_same_of_the_rest(constraint, arch):
-    _takes_two_finite_steps(constraint, arch)
 
 
 @pytest.mark.parametrize('arch', [pytest.param(a, marks=() if a == 'mlp' else pytest.mark.slow) for a in ARCHITECTURES])

@@ -3,7 +3,7 @@
 import json
 
 from experiments.common.benchmark_cases import CASES, case_settings, round_products
-from tests.experiments.test_train import finish, start
+from tests.experiments.processes import finish, start
 
 
 def test_results_have_the_agreed_names(tmp_path):

@@ -146,6 +146,14 @@ def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
     _assert_close(*(jax.jit(everything, static_argnums=0)(form) for form in ('matmul', 'native')), 1e-5)
 
 
+def test_the_kernel_gradient_of_few_channels_is_computed_apart():
+    # Fails where XLA puts it among what surrounds it, as it does with every other call.
+    x, kernel = _arguments(downsample, (2, 8, 8, 3, 40))
+    gradient = jax.grad(lambda k: jnp.sum(_nhwc(downsample, 'matmul')(x, k) ** 3))
+    lines = jax.jit(gradient).lower(kernel).compile().as_text().splitlines()
+    assert sum(' call(' in line and 'inlineable="false"' in line for line in lines) == 1
+
+
 def test_refusals():
     x, kernel = _arguments(downsample, (1, 4, 4, 2, 3))
     native = {'dtype': jnp.float32, 'form': 'native'}

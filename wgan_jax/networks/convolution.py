@@ -125,6 +125,7 @@ def _up_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
 def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
     if _suits(*g.shape[1:3], x.shape[0], g.shape[0]):
         return winograd.kernel_gradient(x, g, dtype)
+    # Of the maps only this one gains: its g, the largest of all and used nowhere else, would end up in such a fusion.
     return apart(partial(direct.kernel_gradient, dtype=dtype), x, g)
 
 

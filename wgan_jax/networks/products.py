@@ -52,7 +52,8 @@ def apart(function: Callable, *arguments: Array) -> Array:
     """Returns ``function(*arguments)``, of which XLA fuses nothing with what comes before and after.
 
     Into a fusion whose result is a matrix made of images (..., H, W, N), XLA:CPU puts the sums before it, too, and then
-    computes the place of every number by divisions: three times slower than writing the images first.
+    computes the place of every number by divisions: for 64 images of 32x32x64 in bfloat16 that takes 16 ms, and 6 ms
+    where the images are written first. It also keeps apart what is better computed in one pass: to be used by measure.
     """
     with set_xla_metadata(inlineable='false'):
         return jax.jit(function)(*arguments)
