@@ -1,9 +1,15 @@
 """The benchmark at a toy size: its results have the agreed names, and its count of operations is right."""
 
 import json
+import re
 
-from experiments.common.benchmark_cases import CASES, case_settings, round_products
+import jax
+import pytest
+
+from experiments.common.benchmark_cases import CASES, build_case, case_data, case_settings, round_products
 from tests.experiments.processes import finish, start
+from wgan_jax.training.state import init_state
+from wgan_jax.training.step import critic_update
 
 
 def test_results_have_the_agreed_names(tmp_path):
@@ -34,3 +40,17 @@ def test_products_of_a_round_by_hand():
         'gp': 5 * (update + 4 * critic + 9 * score) + last + 2 * score,
     }
     assert {case: round_products(case, case_settings(case, 'float32', 1, 1)) for case in expected} == expected
+
+
+@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('precision, element', [('float32', 'f32'), ('bfloat16', 'bf16')])
+def test_a_case_computes_in_its_precision(case, precision, element):
+    # Fails for a case that ignores its precision. The last layer, of one score, is float32 in both.
+    settings = case_settings(case, precision, None, None)
+    gan, numbers = build_case(case, settings, conv_form='matmul')
+    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    update = jax.jit(lambda state: critic_update(gan, numbers, state, case_data(case, settings)))
+    text = update.lower(state).as_text()
+    factors = re.findall(r'stablehlo.dot_general.*: \(tensor<[\dx]*x(\w+)>, tensor<[\dx]*x(\w+)>\)', text)
+    assert len(factors) > 10
+    assert sum(pair == (element, element) for pair in factors) > 0.7 * len(factors)

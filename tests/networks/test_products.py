@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.programs import computes_in_bfloat16, products
 from wgan_jax.networks.products import einsum
 
 SPECS = [('nc,cd->nd', [(5, 7), (7, 3)]), ('kmn,kn->km', [(2, 4, 6), (2, 6)]), ('ab,cb->ca', [(3, 4), (5, 4)])]
@@ -103,3 +104,18 @@ def test_every_product_of_any_derivative_is_of_bfloat16_operands_with_sums_in_fl
     for line in products:
         types = line.rsplit(' : ', 1)[1]
         assert types.count('bf16') == 2 and types.split('->')[1].endswith('xf32>'), line
+
+
+@pytest.mark.skipif(not computes_in_bfloat16(), reason='this CPU computes bfloat16 products in float32')
+@pytest.mark.parametrize('spec', ['mc,cd->md', 'cd,cm->dm'])
+def test_factors_stay_bfloat16_in_every_derivative(spec):
+    # Fails where the first factor of a product is transposed: XLA:CPU would compute that one in float32.
+    shapes = {'mc,cd->md': [(256, 512), (512, 384)], 'cd,cm->dm': [(512, 384), (512, 256)]}[spec]
+
+    def penalty(a, b):
+        gradients = jax.grad(lambda a, b: jnp.sum(einsum(spec, a, b, 'matmul') ** 3), (0, 1))(a, b)
+        return sum(jnp.sum(g.astype(jnp.float32) ** 2) for g in gradients)
+
+    text = jax.jit(jax.grad(penalty, (0, 1))).lower(*_operands(shapes)).compile().as_text()
+    found = products(text)
+    assert len(found) >= 6 and {product.factors for product in found} == {('bf16', 'bf16')}

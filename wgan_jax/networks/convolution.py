@@ -14,7 +14,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from wgan_jax.networks import direct, winograd, winograd_same
-from wgan_jax.networks.products import apart
+from wgan_jax.networks.products import apart, written
 from wgan_jax.types import Array
 
 CHANNEL_AXIS = {'native': 3, 'matmul': 0}
@@ -95,7 +95,7 @@ def same(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
     if not (kh % 2 and kw % 2):
         raise ValueError(f'same needs a kernel of odd sides, which has a middle, not {kh}x{kw}.')
     if form == 'matmul':
-        return _same.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), dtype=jnp.dtype(dtype))
+        return _same.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), turned=False, dtype=jnp.dtype(dtype))
     padding = (kh // 2, kh // 2), (kw // 2, kw // 2)
     return jax.lax.conv_general_dilated(
         x.astype(dtype), kernel.astype(dtype), (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
@@ -129,8 +129,9 @@ def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
     return apart(partial(direct.kernel_gradient, dtype=dtype), x, g)
 
 
-def _same_products(x: Array, kernel: Array, *, dtype: jnp.dtype) -> Array:
+def _same_products(x: Array, kernel: Array, *, turned: bool, dtype: jnp.dtype) -> Array:
     suited = kernel.shape[:2] == (3, 3) and _suits(*x.shape[1:3], *kernel.shape[2:])
+    kernel = kernel[::-1, ::-1] if turned else written(kernel.swapaxes(2, 3))
     return (winograd_same if suited else direct).same(x, kernel, dtype)
 
 
@@ -165,7 +166,12 @@ def _bilinear(name: str, function, shape, *, options=('dtype',), shares_kernel: 
 _down = _bilinear('downsample', _down_products, lambda x, k: (k[3], x[1] // 2, x[2] // 2, x[3]))
 _up = _bilinear('upsample', _up_products, lambda y, k: (k[2], 2 * y[1], 2 * y[2], y[3]))
 _kernel = _bilinear('kernel_gradient', _kernel_products, lambda x, y: (4, 4, x[0], y[0]), shares_kernel=False)
-_same = _bilinear('same', _same_products, lambda x, k: (k[3], *x[1:]))
+_same = _bilinear(
+    'same',
+    _same_products,
+    lambda x, k, turned: (k[2 if turned else 3], *x[1:]),
+    options=('turned', 'dtype'),
+)
 _same_kernel = _bilinear(
     'same_kernel_gradient',
     _same_kernel_products,
@@ -188,20 +194,20 @@ ad.defbilinear(
 )
 
 
-def turned(kernel: Array) -> Array:
-    """The kernel of the transposed map: turned by half a turn, input and output channels exchanged."""
-    return kernel[::-1, ::-1].swapaxes(2, 3)
-
-
-# Without stride the transpose is a convolution again:
+# Without stride the transpose is a convolution again, with the turned kernel:
 # <same(x, k), y> = <x, same(y, turned(k))> = <k, same_kernel(x, y)>.
-ad.defbilinear(
-    _same,
-    lambda y, x, k, dtype: _same.bind(y, turned(k), dtype=dtype),
-    lambda y, x, k, dtype: _same_kernel.bind(x, y, dtype=dtype, size=k.aval.shape[:2]),
-)
+def _same_transpose_image(y, x, k, *, turned, dtype):
+    return _same.bind(y, k, turned=not turned, dtype=dtype)
+
+
+def _same_transpose_kernel(y, x, k, *, turned, dtype):
+    x, y = (y, x) if turned else (x, y)
+    return _same_kernel.bind(x, y, dtype=dtype, size=k.aval.shape[:2])
+
+
+ad.defbilinear(_same, _same_transpose_image, _same_transpose_kernel)
 ad.defbilinear(
     _same_kernel,
-    lambda k, x, y, dtype, size: _same.bind(y, turned(k), dtype=dtype),
-    lambda k, x, y, dtype, size: _same.bind(x, k, dtype=dtype),
+    lambda k, x, y, dtype, size: _same.bind(y, k, turned=True, dtype=dtype),
+    lambda k, x, y, dtype, size: _same.bind(x, k, turned=False, dtype=dtype),
 )

@@ -48,14 +48,14 @@ def _columns(x: Array, dtype: jnp.dtype) -> Array:
 
 
 def same(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
-    """Maps x, (C, H, W, N), and kernel, (kh, kw, C, D) with odd sides, to (D, H, W, N)."""
+    """Maps x, (C, H, W, N), and kernel, (kh, kw, D, C) with odd sides, to (D, H, W, N)."""
     c, h, w, n = x.shape
-    kh, kw, _, d = kernel.shape
+    kh, kw, d, _ = kernel.shape
     if c <= d:
-        y = product('dk,km->dm', kernel.transpose(3, 0, 1, 2).reshape(d, -1), _shifted(x, kh, kw, dtype), dtype)
+        y = product('dk,km->dm', kernel.transpose(2, 0, 1, 3).reshape(d, -1), _shifted(x, kh, kw, dtype), dtype)
         return y.reshape(d, h, w, n)
     # The products first, then their sums over shifted pixels: of the two channel counts the smaller one is moved.
-    y = product('dk,km->dm', kernel.transpose(0, 1, 3, 2).reshape(kh * kw * d, c), x.reshape(c, -1), dtype)
+    y = product('dk,km->dm', kernel.reshape(kh * kw * d, c), x.reshape(c, -1), dtype)
     y = y.reshape(kh, kw, d, h, w, n)
     down, right = kh // 2, kw // 2
     padded = jnp.pad(y, ((0, 0),) * 3 + ((down, down), (right, right), (0, 0)))

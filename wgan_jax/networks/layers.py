@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, same, to_layout, turned, upsample
+from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, same, to_layout, upsample
 from wgan_jax.networks.norms import clipped_norm, convolution_norm, matrix_norm
-from wgan_jax.networks.products import einsum
+from wgan_jax.networks.products import einsum, written
 from wgan_jax.networks.tape import Tape
 from wgan_jax.networks.weights import orthonormal, orthonormal_convolution, orthonormal_start, spectral
 from wgan_jax.types import Array
@@ -193,7 +193,7 @@ class SameConv(nn.Module):
             return halve(same(x, kernel, **options))
         if self.change == 'double':
             if self.form == 'matmul':
-                return upsample(x, spread(turned(kernel)), **options)
+                return upsample(x, spread(written(kernel.swapaxes(2, 3))[::-1, ::-1]), **options)
             x = double(x)
         return same(x, kernel, **options)
 

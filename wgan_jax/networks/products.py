@@ -59,8 +59,28 @@ def apart(function: Callable, *arguments: Array) -> Array:
         return jax.jit(function)(*arguments)
 
 
+def written(x: Array) -> Array:
+    """Returns x, written out in the order of its axes before anything reads it.
+
+    XLA:CPU hands a transposition on to all that read it. A product in bfloat16 whose first factor arrives transposed is
+    then computed in float32, at half the rate; and each of the sixteen transforms of a 3x3 kernel goes through it
+    against its grain: for 512 x 512 channels a convolution of 4x4 images takes 43 ms so, and 4 ms after this.
+    """
+    return apart(_itself, x)
+
+
+def _itself(x: Array) -> Array:
+    return x
+
+
 def _product16(a: Array, b: Array, *, spec: str) -> Array:
-    return jnp.einsum(spec, a, b, preferred_element_type=jnp.float32).astype(jnp.bfloat16)
+    i, j, out = spec.replace('->', ',').split(',')
+    if len(i) == len(j) == 2:
+        if out[0] in j:
+            a, i, b, j = b, j, a, i
+        if i[0] in j:
+            a, i = written(a.T), i[::-1]
+    return jnp.einsum(f'{i},{j}->{out}', a, b, preferred_element_type=jnp.float32).astype(jnp.bfloat16)
 
 
 def _shape(a, b, *, spec: str):

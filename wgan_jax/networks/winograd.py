@@ -14,6 +14,7 @@ Source: Winograd, Arithmetic Complexity of Computations, 1980; Lavin and Gray, 2
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.networks.products import written
 from wgan_jax.types import Array
 
 
@@ -32,7 +33,7 @@ def downsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
     """Maps x, (C, H, W, N) with H and W multiples of 4, and kernel, (4, 4, C, D), to (D, H/2, W/2, N)."""
     c, h, w, n = x.shape
     d = kernel.shape[3]
-    kernels = [k.transpose(3, 0, 1, 2).reshape(d, 4 * c) for k in _kernels(kernel)]
+    kernels = [k.transpose(2, 0, 1, 3).reshape(d, 4 * c) for k in _kernels(written(kernel.swapaxes(2, 3)))]
     products = [
         product('dk,km->dm', k, tile, dtype).reshape(d, h // 4, w // 4, n)
         for k, tile in zip(kernels, _large_tiles(x, dtype), strict=True)
@@ -73,9 +74,9 @@ def kernel_gradient(x: Array, g: Array, dtype: jnp.dtype) -> Array:
 
 
 def _kernels(kernel: Array) -> list[Array]:
-    """(4, 4, C, D) to 9 of (2, 2, C, D): g0, g0 + g1, g1 on each axis."""
-    c, d = kernel.shape[2:]
-    k = kernel.reshape(2, 2, 2, 2, c, d).transpose(0, 2, 1, 3, 4, 5)
+    """(4, 4, D, C) to 9 of (2, 2, D, C): g0, g0 + g1, g1 on each axis."""
+    d, c = kernel.shape[2:]
+    k = kernel.reshape(2, 2, 2, 2, d, c).transpose(0, 2, 1, 3, 4, 5)
     return [tap for row in (k[0], k[0] + k[1], k[1]) for tap in (row[0], row[0] + row[1], row[1])]
 
 

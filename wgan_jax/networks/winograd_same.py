@@ -21,11 +21,11 @@ from wgan_jax.types import Array
 
 
 def same(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
-    """Maps x, (C, H, W, N) with even H and W, and kernel, (3, 3, C, D), to (D, H, W, N)."""
+    """Maps x, (C, H, W, N) with even H and W, and kernel, (3, 3, D, C), to (D, H, W, N)."""
     _, h, w, n = x.shape
-    d = kernel.shape[3]
+    d = kernel.shape[2]
     products = [
-        product('cd,cm->dm', k, tile, dtype).reshape(d, h // 2, w // 2, n)
+        product('dc,cm->dm', k, tile, dtype).reshape(d, h // 2, w // 2, n)
         for k, tile in zip(_kernels(kernel), _large_tiles(x, dtype), strict=True)
     ]
     rows = [_combine(products[i : i + 4]) for i in (0, 4, 8, 12)]
@@ -47,7 +47,7 @@ def kernel_gradient(x: Array, g: Array, dtype: jnp.dtype) -> Array:
 
 
 def _kernels(kernel: Array) -> list[Array]:
-    """(3, 3, C, D) to 16 of (C, D): g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2 on each axis."""
+    """(3, 3, D, C) to 16 of (D, C): g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2 on each axis."""
 
     def transform(g):
         ends = (g[0] + g[2]) / 2

@@ -57,7 +57,7 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
     """The GAN that settings describe on a density: d from its samples, both networks with weights as He et al. draw.
 
     Args:
-        settings: validated settings with arch 'mlp'; dataset, image size, precision and augmentation are not looked at.
+        settings: validated settings with arch 'mlp'; dataset, image size and augmentation are not looked at.
         density: where real examples come from, anew for every batch.
         depth: hidden layers of either network.
 
@@ -69,16 +69,11 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
     if settings.label_smoothing:
         objective = label_smoothed(settings.objective, settings.label_smoothing)
     shape = (density.dim,)
+    common = {'width': settings.width, 'depth': depth, 'init': 'he', 'dtype': jnp.dtype(settings.precision)}
     gan = GAN(
         networks=Players(
-            mlp.generator(shape, latent_dim=settings.latent_dim, width=settings.width, depth=depth, init='he'),
-            mlp.critic(
-                shape,
-                width=settings.width,
-                depth=depth,
-                init='he',
-                weights=CONSTRAINTS[settings.constraint].weights,
-            ),
+            mlp.generator(shape, latent_dim=settings.latent_dim, **common),
+            mlp.critic(shape, weights=CONSTRAINTS[settings.constraint].weights, **common),
         ),
         objective=objective,
         constraint=CONSTRAINTS[settings.constraint],
