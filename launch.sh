@@ -52,14 +52,16 @@ choose_backend() {
 }
 
 find_python() {
-  local candidate
-  for candidate in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
+  local candidate candidates=(python3 python3.14 python3.13 python3.12 python3.11 python)
+  [[ -z "${PYTHON:-}" ]] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
     if command -v "$candidate" > /dev/null \
       && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
       echo "$candidate"
       return
     fi
   done
+  [[ -z "${PYTHON:-}" ]] || fail 2 "PYTHON=$PYTHON is no Python >= 3.11: name another, or none"
   fail 2 "no Python >= 3.11 was found: install one, or name it in the environment variable PYTHON"
 }
 

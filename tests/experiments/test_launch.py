@@ -21,8 +21,9 @@ def clone(tmp_path):
 
 
 def _launch(clone, *args, **environment):
+    given = {name: value for name, value in os.environ.items() if name != 'PYTHON'}  # with which the tests may run
     return subprocess.run(
-        [str(clone / 'launch.sh'), *args], capture_output=True, text=True, env={**os.environ, **environment}, cwd='/'
+        [str(clone / 'launch.sh'), *args], capture_output=True, text=True, env={**given, **environment}, cwd='/'
     )
 
 
@@ -50,6 +51,12 @@ def test_unknown_launcher_is_refused_with_the_names(clone):
 def test_missing_python_is_named(clone, tmp_path):
     result = _launch(clone, 'setup', PATH=_tools(tmp_path / 'bin'), WGAN_JAX_BACKEND='cpu')
     assert result.returncode == 2 and 'no Python >= 3.11 was found' in result.stderr
+
+
+def test_a_python_that_is_asked_for_is_not_replaced_by_another(clone):
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu', PYTHON='python9')
+    assert result.returncode == 2 and 'PYTHON=python9 is no Python >= 3.11' in result.stderr
+    assert not (clone / '.venv').exists()
 
 
 def test_an_environment_without_pip_is_named(clone, tmp_path):
