@@ -51,12 +51,15 @@ choose_backend() {
   fi
 }
 
+version_of() { # a Python; prints its major and minor version, or nothing
+  "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null || true
+}
+
 find_python() {
   local candidate candidates=(python3 python3.14 python3.13 python3.12 python3.11 python)
   [[ -z "${PYTHON:-}" ]] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
-    if command -v "$candidate" > /dev/null \
-      && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+    if [[ "$(version_of "$candidate")" == 3.1[1-9]* ]]; then
       echo "$candidate"
       return
     fi
@@ -68,6 +71,11 @@ find_python() {
 # Makes .venv and installs what requirements.txt asks for, unless that was done before for this backend.
 make_environment() { # backend
   local wanted python package output
+  if [[ -n "${PYTHON:-}" && -x "$venv/bin/python" ]]; then
+    python="$(find_python)"
+    [[ "$(version_of "$python")" == "$(version_of "$venv/bin/python")" ]] \
+      || fail 2 "$venv has $("$venv/bin/python" --version), not PYTHON=$PYTHON: name another folder in WGAN_JAX_VENV, or delete it"
+  fi
   wanted="$1 $(cksum < "$root/requirements.txt")"
   if [[ -x "$venv/bin/python" && "$(cat "$venv/.installed" 2> /dev/null)" == "$wanted" ]]; then
     return

@@ -53,10 +53,21 @@ def test_missing_python_is_named(clone, tmp_path):
     assert result.returncode == 2 and 'no Python >= 3.11 was found' in result.stderr
 
 
-def test_a_python_that_is_asked_for_is_not_replaced_by_another(clone):
-    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu', PYTHON='python9')
-    assert result.returncode == 2 and 'PYTHON=python9 is no Python >= 3.11' in result.stderr
+@pytest.mark.parametrize('python', ['python9', 'true', '/no such/python'])
+def test_a_python_that_is_asked_for_is_not_replaced_by_another(clone, python):
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu', PYTHON=python)
+    assert result.returncode == 2 and f'PYTHON={python} is no Python >= 3.11' in result.stderr
     assert not (clone / '.venv').exists()
+
+
+def test_an_environment_of_another_python_is_refused(clone, tmp_path):
+    made, asked = clone / '.venv/bin/python', tmp_path / 'another python'
+    made.parent.mkdir(parents=True)
+    for path, version in ((made, '3.11'), (asked, '3.12')):
+        path.write_text(f'#!/bin/sh\necho {version}\n')
+        path.chmod(0o755)
+    result = _launch(clone, 'setup', WGAN_JAX_BACKEND='cpu', PYTHON=str(asked))
+    assert result.returncode == 2 and f'.venv has 3.11, not PYTHON={asked}: name another folder' in result.stderr
 
 
 def test_an_environment_without_pip_is_named(clone, tmp_path):

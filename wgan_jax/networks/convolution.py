@@ -130,6 +130,11 @@ def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
 
 
 def _same_products(x: Array, kernel: Array, *, turned: bool, dtype: jnp.dtype) -> Array:
+    """``same`` with a kernel (kh, kw, C, D); turned, its transpose with a kernel (kh, kw, D, C).
+
+    The products take the channels of their result first, so that the transpose, of which a training computes more,
+    reads its kernel as it lies.
+    """
     suited = kernel.shape[:2] == (3, 3) and _suits(*x.shape[1:3], *kernel.shape[2:])
     kernel = kernel[::-1, ::-1] if turned else written(kernel.swapaxes(2, 3))
     return (winograd_same if suited else direct).same(x, kernel, dtype)
@@ -194,8 +199,8 @@ ad.defbilinear(
 )
 
 
-# Without stride the transpose is a convolution again, with the turned kernel:
-# <same(x, k), y> = <x, same(y, turned(k))> = <k, same_kernel(x, y)>.
+# Without stride the transpose is a convolution again, with the kernel turned by half a turn:
+# <same(x, k), y> = <x, same(y, k, turned)> = <k, same_kernel(x, y)>.
 def _same_transpose_image(y, x, k, *, turned, dtype):
     return _same.bind(y, k, turned=not turned, dtype=dtype)
 
