@@ -132,8 +132,7 @@ def _kernel_products(x: Array, g: Array, *, dtype: jnp.dtype) -> Array:
 def _same_products(x: Array, kernel: Array, *, turned: bool, dtype: jnp.dtype) -> Array:
     """``same`` with a kernel (kh, kw, C, D); turned, its transpose with a kernel (kh, kw, D, C).
 
-    The products take the channels of their result first, so that the transpose, of which a training computes more,
-    reads its kernel as it lies.
+    The products take the channels of their result first: the transpose's kernel lies so, the other is written anew.
     """
     suited = kernel.shape[:2] == (3, 3) and _suits(*x.shape[1:3], *kernel.shape[2:])
     kernel = kernel[::-1, ::-1] if turned else written(kernel.swapaxes(2, 3))
