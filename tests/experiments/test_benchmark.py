@@ -42,6 +42,20 @@ def test_products_of_a_round_by_hand():
     assert {case: round_products(case, case_settings(case, 'float32', 1, 1)) for case in expected} == expected
 
 
+def test_shares_are_of_the_best_rate_in_the_same_precision():
+    # Fails if a case keeps the rate of its own moment, or takes the other precision's.
+    from experiments.benchmark import _share_of_best_rate
+
+    rates = {'gp_float32': 100.0, 'clip_float32': 200.0, 'gp_bfloat16': 300.0}
+    results = {
+        name: {'gflop_of_products': 600.0, 'seconds_per_round': 4.0, 'matmul_gflop_per_second': rate}
+        for name, rate in rates.items()
+    }
+    _share_of_best_rate(results)
+    shares = {name: result['matmul_share'] for name, result in results.items()}
+    assert shares == {'gp_float32': 0.75, 'clip_float32': 0.75, 'gp_bfloat16': 0.5}
+
+
 @pytest.mark.parametrize('case', CASES)
 def test_a_case_in_bfloat16_computes_in_it(case):
     # Fails for a case that ignores its precision. The score's layer, of one channel, is float32, as are the products of

@@ -9,6 +9,7 @@ import pytest
 
 from tests.programs import factors, keeps_bfloat16
 from wgan_jax.networks.convolution import downsample, from_layout, same, to_layout, upsample
+from wgan_jax.networks.layers import SameConv
 
 # (N, H, W, C, D) of the larger image: odd output sizes with one channel, 1x1 output, and enough channels for Winograd.
 SHAPES = [(3, 4, 6, 1, 4), (2, 2, 2, 5, 3), (2, 8, 12, 40, 33)]
@@ -160,6 +161,14 @@ def test_a_transposed_kernel_is_written_once(function, side):
     # Fails where each of Winograd's transforms goes through the kernel against its grain.
     x, kernel = jnp.ones((8, 8, 8, 64)), jnp.ones((side, side, 64, 64))
     lines = jax.jit(_nhwc(function, 'matmul')).lower(x, kernel).compile().as_text().splitlines()
+    assert sum(' call(' in line and '_itself' in line for line in lines) == 1
+
+
+def test_the_kernel_of_a_doubling_convolution_is_written_once():
+    layer = SameConv(64, jnp.float32, 'matmul', change='double')
+    x = jnp.ones((64, 8, 8, 8))
+    variables = layer.init(jax.random.key(0), x)
+    lines = jax.jit(layer.apply).lower(variables, x).compile().as_text().splitlines()
     assert sum(' call(' in line and '_itself' in line for line in lines) == 1
 
 
