@@ -58,16 +58,16 @@ class Ours:
     """
 
     def __init__(self, case: str, settings: Settings):
-        gan, numbers = build_case(case, settings)
+        gan, hyperparameters = build_case(case, settings)
         pixels = case_data(case, settings)
-        self.arguments = jax.device_put((numbers, pixels))
+        self.arguments = jax.device_put((hyperparameters, pixels))
         self.rate = matmul_rate(jnp.dtype(settings.precision))
-        self.state = init_state(gan, numbers, launcher.seed())
+        self.state = init_state(gan, hyperparameters, launcher.seed())
         self.images = settings.n_critic * settings.batch_size
         self.products = round_products(case, settings)
         began = time.perf_counter()
         steps = jax.jit(functools.partial(train_steps, gan, capacity=1), donate_argnums=1)
-        self.compiled = steps.lower(numbers, self.state, pixels, np.int32(1)).compile()
+        self.compiled = steps.lower(hyperparameters, self.state, pixels, np.int32(1)).compile()
         self.compile_seconds = time.perf_counter() - began
         memory = self.compiled.memory_analysis()
         self.peak_bytes = memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes
@@ -76,8 +76,8 @@ class Ours:
 
     def __call__(self) -> None:
         """One round."""
-        numbers, pixels = self.arguments
-        self.state, rows = self.compiled(numbers, self.state, pixels, np.int32(1))
+        hyperparameters, pixels = self.arguments
+        self.state, rows = self.compiled(hyperparameters, self.state, pixels, np.int32(1))
         rows.block_until_ready()
 
 

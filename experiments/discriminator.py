@@ -141,8 +141,8 @@ def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, seed: int, ba
     """A critic's scores and their slopes at x, after training against the fixed Gaussian."""
     mean_real, std_real, mean_fake, std_fake = gaussians
     objective, constraint, _ = KINDS[name]
-    weights = CONSTRAINTS[constraint].weights
-    critic = mlp.critic((1,), width=WIDTH.value, depth=2, init='he', weights=weights)
+    parametrization = CONSTRAINTS[constraint].parametrization
+    critic = mlp.critic((1,), width=WIDTH.value, depth=2, init='he', parametrization=parametrization)
     optimizer = OPTIMIZERS['adam'](0.0, 0.99)
     gan = GAN(
         networks=Players(_gaussian_generator(mean_fake, std_fake), critic),
@@ -155,13 +155,13 @@ def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, seed: int, ba
         n_critic=1,
         draw=draw_from(lambda _, key: mean_real + std_real * jax.random.normal(key, (1,))),
     )
-    numbers = Hyperparameters(Players(0.0, jnp.float32(RATE)), jnp.float32(CLIP), jnp.float32(PENALTY_WEIGHT))
+    hyperparameters = Hyperparameters(Players(0.0, jnp.float32(RATE)), jnp.float32(CLIP), jnp.float32(PENALTY_WEIGHT))
     update = jax.jit(functools.partial(frozen_updates, gan), donate_argnums=1)
-    state = init_state(gan, numbers, seed)
+    state = init_state(gan, hyperparameters, seed)
     for stage in range(STAGES):
         rate = Players(jnp.float32(0), jnp.float32(RATE * (1 - stage / STAGES)))
         count = UPDATES.value * (stage + 1) // STAGES - UPDATES.value * stage // STAGES
-        state = update(numbers._replace(learning_rate=rate), state, None, np.int32(count))
+        state = update(hyperparameters._replace(learning_rate=rate), state, None, np.int32(count))
         bar.update(count)
     variables = Variables(state.params.critic, state.network_state.critic)
 

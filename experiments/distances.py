@@ -99,8 +99,8 @@ def _sheets(key: jax.Array, examples: list) -> dict[str, Callable[[], tuple]]:
             *distance_figures.NAMES,
             'js_log_gap',
             'tv_log_gap',
-            'minimax_log_slope',
-            'non_saturating_slope',
+            'minimax_log_gradient',
+            'non_saturating_gradient',
         )
         result = {name: _plain(a[name][at]) for name in kept}
         sampled = {name: a[f'{name}_sampled'] - np.interp(a['delta_sampled'], a['delta'], a[name]) for name in _SAMPLED}
@@ -144,7 +144,7 @@ def _sheets(key: jax.Array, examples: list) -> dict[str, Callable[[], tuple]]:
     return {sheet.__name__: sheet for sheet in sheets}
 
 
-_LOGS = ('js_log_gap', 'tv_log_gap', 'minimax_log_slope', 'non_saturating_slope')
+_LOGS = ('js_log_gap', 'tv_log_gap', 'minimax_log_gradient', 'non_saturating_gradient')
 _SAMPLED = ('tv', 'js', 'w1')  # KL's estimate is infinite almost everywhere
 _BOTH_WAYS = ('kl', 'kl_reversed', 'js', 'js_reversed')
 

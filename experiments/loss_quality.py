@@ -142,11 +142,13 @@ def _settings(run: Run, architecture: str) -> Settings:
 
 def _build(run: Run, channels: int) -> tuple[GAN, Hyperparameters]:
     """The GAN of a run, whose two networks may be of different architectures."""
-    (gan, numbers), (other, _) = (build_gan(_settings(run, arch), channels) for arch in (run.critic, run.generator))
-    return dataclasses.replace(gan, networks=Players(other.networks.generator, gan.networks.critic)), numbers
+    (gan, hyperparameters), (other, _) = (
+        build_gan(_settings(run, arch), channels) for arch in (run.critic, run.generator)
+    )
+    return dataclasses.replace(gan, networks=Players(other.networks.generator, gan.networks.critic)), hyperparameters
 
 
-def _train(gan: GAN, numbers: Hyperparameters, pixels: jax.Array, bar: tqdm) -> dict[str, np.ndarray]:
+def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: tqdm) -> dict[str, np.ndarray]:
     """Trains one run; its steps, estimates, distances and samples at the moments of measurement.
 
     A run whose numbers stop being finite stays where it broke: its estimate and distance are NaN from there on.
@@ -156,11 +158,13 @@ def _train(gan: GAN, numbers: Hyperparameters, pixels: jax.Array, bar: tqdm) -> 
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
     judge = jax.jit(functools.partial(_judge, gan))
     shown = {int(moments[i]) for i in np.linspace(1, len(moments) - 1, STRIP).round().astype(int)}
-    state = init_state(gan, numbers, launcher.seed())
-    state = jax.jit(functools.partial(frozen_updates, gan))(numbers, state, pixels, np.int32(FIRST_UPDATES.value))
+    state = init_state(gan, hyperparameters, launcher.seed())
+    state = jax.jit(functools.partial(frozen_updates, gan))(
+        hyperparameters, state, pixels, np.int32(FIRST_UPDATES.value)
+    )
     estimates, distances, samples = [], [], []
     for begin, end in itertools.pairwise(moments):
-        state, rows = steps(numbers, state, pixels, np.int32(end - begin))
+        state, rows = steps(hyperparameters, state, pixels, np.int32(end - begin))
         estimates.append(_estimate(gan, np.asarray(rows)[: end - begin]))
         distance, images = judge(state, pixels)
         distances.append(float(distance))

@@ -26,7 +26,7 @@ from wgan_jax.training.sweep import combinations, make_sweep, map_runs
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 DATA = ('ring', 'grid')
-# Generator updates, width of the networks, looks along the way.
+# Generator updates, width of the networks, evaluations along the way.
 SIZES = {'tiny': (20, 8, 2), 'default': (1_500, 64, 10), 'full': (15_000, 64, 20)}
 # What differs between methods is the loss and what is done to the critic. All use the same networks, latents and batch,
 # and rates that decay to zero; the published rates, of runs some ten times as long, would not get anywhere here.
@@ -37,7 +37,7 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'wgan': ('WGAN, clipped', 'wgan', {'generator_lr': 5e-4, 'critic_lr': 5e-4, 'clip': 0.1}),
     'wgan_gp': ('WGAN-GP', 'wgan_gp', _RATES),
     'sngan': ('SNGAN', 'sngan', _RATES),
-    'sharp': ('ours: R1, decay, average', 'sharp', {}),
+    'r1_ema': ('ours: R1, decay, average', 'r1_ema', {}),
 }
 # Lin et al. 2018 (PacGAN), tables 1 and 2; another ring (radius 1, sigma 0.01), other networks and longer training.
 PUBLISHED = {
@@ -120,7 +120,7 @@ def _run(workdir: Path, seed: int) -> None:
 
 def _train(method: str, seed: int, bar: tqdm) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """All seeds of a method on both densities, in one program."""
-    from experiments.common.toy_run import Clock, mean_deviation, moments, trained
+    from experiments.common.toy_run import Clock, eval_steps, mean_std, train_in_chunks
 
     settings = settings_of(method, SIZE.value)
     densities = [synthetic.load(name) for name in DATA]
@@ -141,10 +141,10 @@ def _train(method: str, seed: int, bar: tqdm) -> tuple[dict[str, Any], dict[str,
             states
         )
 
-    steps, _, looks = SIZES[SIZE.value]
-    clock, when, samples = Clock(), moments(steps, looks), []
+    steps, _, num_evals = SIZES[SIZE.value]
+    clock, when, samples = Clock(), eval_steps(steps, num_evals), []
     key = role_key(seed, Role.SAMPLE)
-    for step, states, _ in trained(sweep, when, bar, clock):
+    for step, states, _ in train_in_chunks(sweep, when, bar, clock):
         drawn = np.asarray(sample(states, jax.random.fold_in(key, step)))
         samples.append(drawn.reshape(len(DATA), SEEDS.value, NUM_SAMPLES, -1))
     samples = np.stack(samples, axis=2)  # (densities, seeds, moments, samples, 2)
@@ -163,7 +163,7 @@ def _train(method: str, seed: int, bar: tqdm) -> tuple[dict[str, Any], dict[str,
         arrays |= {f'{name}_{key}': np.asarray(getattr(coverage, key)) for key in coverage._fields}
         arrays[f'{name}_samples_of_first_seed'] = own[0]
         last = {key: np.asarray(getattr(coverage, key))[:, -1] for key in ('captured', 'high_quality', 'reverse_kl')}
-        result[name] = {key: mean_deviation(values) for key, values in last.items()}
+        result[name] = {key: mean_std(values) for key, values in last.items()}
         result[name]['worst_seed'] = {
             'captured': int(last['captured'].min()), 'high_quality': float(last['high_quality'].min())
         }  # fmt: skip
@@ -187,7 +187,7 @@ def _table(results: dict[str, Any]) -> str:
         cells = []
         for data in DATA:
             one = result[data]
-            quality = f'{one["high_quality"]["mean"]:.1%} ± {one["high_quality"]["deviation"]:.1%}'
+            quality = f'{one["high_quality"]["mean"]:.1%} ± {one["high_quality"]["std"]:.1%}'
             cells.append(f'{one["captured"]["mean"]:12.1f} {quality:>15} {one["reverse_kl"]["mean"]:10.3f}')
         lines.append(f'{result["label"]:26} ' + ' '.join(cells))
     for name, rows in PUBLISHED.items():

@@ -87,7 +87,7 @@ JOBS = {
     'toy': Job(
         'Does the estimate follow the exact distance?',
         'WGAN-GP on the ring of eight Gaussians, the estimate beside the exact W1 of fresh samples.',
-        tiny=('--steps=2', '--looks=1', '--width=4', '--batch_size=8', '--n_critic=1'),
+        tiny=('--steps=2', '--num_evals=1', '--width=4', '--batch_size=8', '--n_critic=1'),
         quick=('--steps=1000',),
     ),
     'toy_n_critic': Job(
@@ -111,8 +111,8 @@ JOBS = {
     'mode_collapse_ours': Job(
         'Can every mode be captured?',
         'The recipe of this project at the budget that it takes: samples over training time, for every seed.',
-        tiny=('--size=tiny', '--methods=sharp', '--seeds=1'),
-        quick=('--size=full', '--methods=sharp'), full=('--size=full', '--methods=sharp'), launcher='mode_collapse',
+        tiny=('--size=tiny', '--methods=r1_ema', '--seeds=1'),
+        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema'), launcher='mode_collapse',
     ),
 }  # fmt: skip
 

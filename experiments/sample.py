@@ -17,7 +17,7 @@ import numpy as np  # isort: skip
 from experiments.common import pictures
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path, write_json
-from wgan_jax.latents import great_circle
+from wgan_jax.latents import slerp
 from wgan_jax.training.load import Generator, load
 
 NUM = flags.DEFINE_integer('num', 64, 'How many images.')
@@ -78,14 +78,14 @@ def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
     """The waypoints, and images all the way round them."""
     ends = generator.latents(key, WAYPOINTS.value)
     t = jnp.arange(FRAMES.value) / FRAMES.value
-    path = [great_circle(a, b, t) for a, b in zip(ends, jnp.roll(ends, -1, axis=0), strict=True)]
+    path = [slerp(a, b, t) for a, b in zip(ends, jnp.roll(ends, -1, axis=0), strict=True)]
     return ends, np.asarray(generator.generate(jnp.concatenate(path)))
 
 
 def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
     """One row of images from each waypoint to the next."""
     t = jnp.linspace(0, 1, STRIP_STEPS)
-    rows = [great_circle(a, b, t) for a, b in itertools.pairwise(ends)]
+    rows = [slerp(a, b, t) for a, b in itertools.pairwise(ends)]
     return np.asarray(generator.generate(jnp.concatenate(rows)))
 
 

@@ -25,7 +25,7 @@ from wgan_jax.training.sweep import Runs, make_sweep
 from wgan_jax.training.toy import build_toy
 
 STUDY = flags.DEFINE_enum('study', None, ['n_critic', 'momentum'], 'Settle a claim instead: see the README.')
-LOOKS = flags.DEFINE_integer('looks', 30, 'Moments at which samples are drawn and distances computed.')
+NUM_EVALS = flags.DEFINE_integer('num_evals', 30, 'Moments at which samples are drawn and distances computed.')
 
 
 def main() -> int:
@@ -33,8 +33,8 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             seed = launcher.seed()
-            if LOOKS.value < 1:
-                raise ValueError(f'looks={LOOKS.value} must be at least 1')
+            if NUM_EVALS.value < 1:
+                raise ValueError(f'num_evals={NUM_EVALS.value} must be at least 1')
             if STUDY.value is not None:
                 from experiments.common.toy_studies import run_study
 
@@ -47,7 +47,7 @@ def main() -> int:
             'depth': toy_flags.DEPTH.value,
             'seeds': toy_flags.SEEDS.value,
             'lists': {name: value for name, value in toy_flags.given().items() if isinstance(value, tuple)},
-            'looks': LOOKS.value,
+            'num_evals': NUM_EVALS.value,
             **launcher.environment(),
         }
         write_json(workdir / 'config.json', config)
@@ -57,10 +57,10 @@ def main() -> int:
 
 def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:
     """Name and run indices of each combination of hyperparameters; the name says what differs between them."""
-    numbers = runs.hyperparameters
+    hyperparameters = runs.hyperparameters
     columns = {
-        'generator lr': numbers.learning_rate.generator, 'critic lr': numbers.learning_rate.critic,
-        'clip': numbers.clip, 'penalty weight': numbers.penalty_weight,
+        'generator lr': hyperparameters.learning_rate.generator, 'critic lr': hyperparameters.learning_rate.critic,
+        'clip': hyperparameters.clip, 'penalty weight': hyperparameters.penalty_weight,
     }  # fmt: skip
     differing = {name: values for name, values in columns.items() if len(set(values.tolist())) > 1}
     groups = []
@@ -72,13 +72,15 @@ def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:
 
 def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: int) -> None:
     from experiments.common import toy_figures as figures
-    from experiments.common.toy_run import column, final_look, mean_deviation, train_runs
+    from experiments.common.toy_run import column, final_look, mean_std, train_runs
 
     gan, _ = build_toy(settings, density, depth=toy_flags.DEPTH.value)
     sweep = make_sweep(gan, runs)
     print(f'{len(runs.seed)} runs of {settings.steps} generator updates on {settings.dataset}', flush=True)
     with tqdm(total=settings.steps, unit=' steps', desc='training') as bar:
-        states, history = train_runs(sweep, gan, density, steps=settings.steps, looks=LOOKS.value, seed=seed, bar=bar)
+        states, history = train_runs(
+            sweep, gan, density, steps=settings.steps, num_evals=NUM_EVALS.value, seed=seed, bar=bar
+        )
     final = final_look(sweep, gan, density, states, seed)
     groups = _groups(runs, toy_flags.SEEDS.value)
     wasserstein = settings.objective == 'wasserstein'
@@ -111,7 +113,7 @@ def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: 
             temporary, real=real, seed=runs.seed, generator_lr=runs.hyperparameters.learning_rate.generator,
             critic_lr=runs.hyperparameters.learning_rate.critic, clip=runs.hyperparameters.clip,
             penalty_weight=runs.hyperparameters.penalty_weight, step=history.step, samples=history.samples[-1],
-            samples_of_first_run=history.samples[:, 0], estimate=history.estimate, slope=history.slope,
+            samples_of_first_run=history.samples[:, 0], estimate=history.estimate, gradient_norm=history.gradient_norm,
             distance=history.distance, captured=history.captured, high_quality=history.high_quality,
             reverse_kl=history.reverse_kl, metrics=history.metrics, **surface,
         )  # fmt: skip
@@ -127,21 +129,19 @@ def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: 
     for name, indices in groups:
         one = {
             'name': name,
-            'w1': mean_deviation(final.distance[indices]),
-            'w1_of_average': mean_deviation(final.average_distance[indices]),
-            'largest_slope': mean_deviation(final.slope[indices]),
-            'estimate': mean_deviation(final.estimate[indices]) if wasserstein else None,
-            'estimate_over_w1': mean_deviation(final.estimate[indices] / final.distance[indices])
-            if wasserstein
-            else None,
-            'critic_loss': mean_deviation(column(history, 'critic_loss')[-1, indices]),
+            'w1': mean_std(final.distance[indices]),
+            'w1_of_average': mean_std(final.average_distance[indices]),
+            'largest_gradient_norm': mean_std(final.gradient_norm[indices]),
+            'estimate': mean_std(final.estimate[indices]) if wasserstein else None,
+            'estimate_over_w1': mean_std(final.estimate[indices] / final.distance[indices]) if wasserstein else None,
+            'critic_loss': mean_std(column(history, 'critic_loss')[-1, indices]),
         }
         if density.modes is not None:
             one |= {
                 'modes': len(density.modes),
-                'captured': mean_deviation(history.captured[-1, indices]),
-                'high_quality': mean_deviation(history.high_quality[-1, indices]),
-                'reverse_kl': mean_deviation(history.reverse_kl[-1, indices]),
+                'captured': mean_std(history.captured[-1, indices]),
+                'high_quality': mean_std(history.high_quality[-1, indices]),
+                'reverse_kl': mean_std(history.reverse_kl[-1, indices]),
             }
         results['combinations'].append(one)
     write_json(workdir / 'results.json', results)
@@ -153,9 +153,9 @@ def _table(results: dict[str, Any]) -> str:
     def shown(value):
         if value is None or value['mean'] is None:
             return '-'
-        return f'{value["mean"]:.4f} ± {value["deviation"]:.4f}'
+        return f'{value["mean"]:.4f} ± {value["std"]:.4f}'
 
-    keys = [key for key in ('estimate', 'w1', 'w1_of_average', 'largest_slope', 'captured', 'high_quality')
+    keys = [key for key in ('estimate', 'w1', 'w1_of_average', 'largest_gradient_norm', 'captured', 'high_quality')
             if key in results['combinations'][0]]  # fmt: skip
     width = max(12, *(len(one['name']) for one in results['combinations']))
     lines = [f'{"":{width}} ' + ' '.join(f'{key:>18}' for key in keys)]

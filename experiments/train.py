@@ -45,8 +45,8 @@ def main() -> int:
             settings = train_flags.settings_from_flags(launcher.seed())
             _choose_devices(settings)
             images = data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
-            gan, numbers = build_gan(settings, images.pixels.shape[-1])
-            runner = make_runner(gan, numbers, images.pixels, mode=train_flags.PARALLEL.value)
+            gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
+            runner = make_runner(gan, hyperparameters, images.pixels, mode=train_flags.PARALLEL.value)
             if runner.num_devices < (train_flags.DEVICES.value or 1):
                 own = settings.generator_batch_size
                 sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
@@ -54,7 +54,7 @@ def main() -> int:
                     f'--devices={train_flags.DEVICES.value} cannot share {sizes} evenly; '
                     f'{runner.num_devices} devices can'
                 )
-            fresh = functools.partial(init_state, gan, numbers, settings.seed)
+            fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
             source = None if settings.init_from is None else _source(settings.init_from, jax.eval_shape(fresh))
             workdir = held.enter_context(locked(launcher.WORKDIR.value or f'runs/{train_flags.PRESET.value}'))
             config = _config(settings, images)

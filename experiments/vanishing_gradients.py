@@ -23,7 +23,7 @@ from wgan_jax import data
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
-from wgan_jax.training.frozen import Reading, frozen_updates, read_critic, restart_critic
+from wgan_jax.training.frozen import CriticProbe, frozen_updates, probe_critic, restart_critic
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
@@ -80,15 +80,15 @@ def main() -> int:
                 **launcher.environment(),
             },
         )
-        readings = _measure(settings, images.pixels, horizons, sizes['iterations'])
-        arrays = _arrays(readings)
-        with atomic_path(workdir / 'readings.npz') as temporary:
+        probes = _measure(settings, images.pixels, horizons, sizes['iterations'])
+        arrays = _arrays(probes)
+        with atomic_path(workdir / 'probes.npz') as temporary:
             np.savez(temporary, **arrays)
         results = _summary(arrays, horizons)
         draw(workdir / 'vanishing_gradients.png', arrays, horizons, PROBES)
         write_json(workdir / 'results.json', results)
     _print(results)
-    print(f'Results in {workdir}/: vanishing_gradients.png, results.json, readings.npz')
+    print(f'Results in {workdir}/: vanishing_gradients.png, results.json, probes.npz')
     return 0
 
 
@@ -130,18 +130,18 @@ def _moments(iterations: int) -> list[int]:
 
 def _measure(
     settings: dict[str, Settings], pixels: jax.Array, horizons: list[int], iterations: int
-) -> dict[str, list[list[tuple[int, Reading]]]]:
-    """For each kind of critic and each frozen generator, the readings over the critic's training."""
+) -> dict[str, list[list[tuple[int, CriticProbe]]]]:
+    """For each kind of critic and each frozen generator, the probes over the critic's training."""
     channels = pixels.shape[-1]
-    gan, numbers = build_gan(settings['standard'], channels)
+    gan, hyperparameters = build_gan(settings['standard'], channels)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=CALL), donate_argnums=1)
-    state, frozen = init_state(gan, numbers, launcher.seed()), []
+    state, frozen = init_state(gan, hyperparameters, launcher.seed()), []
     total = horizons[-1] + len(PROBES) * len(horizons) * iterations
     with tqdm(total=total, unit=' updates', mininterval=1) as bar:
         bar.set_description('training the generator')
         for horizon in horizons:
             while (left := horizon - int(state.step)) > 0:
-                state, _ = steps(numbers, state, pixels, np.int32(min(CALL, left)))
+                state, _ = steps(hyperparameters, state, pixels, np.int32(min(CALL, left)))
                 bar.update(min(CALL, left))
             frozen.append(jax.tree.map(np.array, state))
         return {name: _probe(name, settings[name], pixels, frozen, horizons, iterations, bar) for name in PROBES}
@@ -150,29 +150,29 @@ def _measure(
 def _probe(
     name: str, settings: Settings, pixels: jax.Array, frozen: list[TrainState], horizons: list[int],
     iterations: int, bar: tqdm,
-) -> list[list[tuple[int, Reading]]]:  # fmt: skip
-    gan, numbers = build_gan(settings, pixels.shape[-1])
+) -> list[list[tuple[int, CriticProbe]]]:  # fmt: skip
+    gan, hyperparameters = build_gan(settings, pixels.shape[-1])
     objectives = [OBJECTIVES[objective] for objective in PROBES[name].objectives]
     update = jax.jit(functools.partial(frozen_updates, gan), donate_argnums=1)
-    read = jax.jit(functools.partial(read_critic, gan, objectives, draws=DRAWS.value))
+    read = jax.jit(functools.partial(probe_critic, gan, objectives, draws=DRAWS.value))
     series = []
     for horizon, generator in zip(horizons, frozen, strict=True):
         bar.set_description(f'{PROBES[name].title} against generator {horizon}')
-        state, readings = restart_critic(gan, numbers, generator, (launcher.seed() + 1) % 2**32), []
+        state, probes = restart_critic(gan, hyperparameters, generator, (launcher.seed() + 1) % 2**32), []
         for moment in _moments(iterations):
             while (left := moment - int(state.critic_step)) > 0:
-                state = update(numbers, state, pixels, np.int32(min(CALL, left)))
+                state = update(hyperparameters, state, pixels, np.int32(min(CALL, left)))
                 bar.update(min(CALL, left))
-            readings.append((moment, jax.device_get(read(state, pixels))))
-        series.append(readings)
+            probes.append((moment, jax.device_get(read(state, pixels))))
+        series.append(probes)
     return series
 
 
-def _arrays(readings: dict[str, list[list[tuple[int, Reading]]]]) -> dict[str, np.ndarray]:
+def _arrays(probes: dict[str, list[list[tuple[int, CriticProbe]]]]) -> dict[str, np.ndarray]:
     """Arrays named KIND_FIELD, (generators, moments[, objectives]), and the moments."""
-    arrays = {'iterations': np.array([moment for moment, _ in next(iter(readings.values()))[0]])}
-    for name, series in readings.items():
-        for field in Reading._fields:
+    arrays = {'iterations': np.array([moment for moment, _ in next(iter(probes.values()))[0]])}
+    for name, series in probes.items():
+        for field in CriticProbe._fields:
             arrays[f'{name}_{field}'] = np.array([[getattr(r, field) for _, r in one] for one in series])
     return arrays
 

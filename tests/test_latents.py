@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.latents import LATENTS, great_circle
+from wgan_jax.latents import LATENTS, slerp
 
 
 @pytest.mark.parametrize('name, mean_square', [('normal', 1.0), ('uniform', 1 / 3)])
@@ -18,7 +18,7 @@ def test_latents_have_their_distribution(name, mean_square):
 
 def test_great_circle_keeps_the_length_and_turns_evenly():
     a, b = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
-    points = great_circle(a, b, jnp.array([0.0, 1 / 3, 1.0]))
+    points = slerp(a, b, jnp.array([0.0, 1 / 3, 1.0]))
     np.testing.assert_allclose(points, 2 * np.array([[1, 0, 0], [np.sqrt(3) / 2, 0.5, 0], [0, 1, 0]]), atol=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_great_circle_is_an_arc_with_lengths_between_at_every_angle(gap, opposit
         jnp.asarray(3 * ratio * (np.cos(angle) * e + np.sin(angle) * f), jnp.float32),
     )
     t = np.linspace(0, 1, 9)
-    points = jax.jit(great_circle)(a, b, jnp.asarray(t, jnp.float32))
+    points = jax.jit(slerp)(a, b, jnp.asarray(t, jnp.float32))
     np.testing.assert_allclose(_check_arc(a, b, t, points), angle, rtol=0, atol=2e-6)
     if gap > 1e-5:  # below, rounding of a and b decides the plane
         normal = np.linalg.qr(np.stack([e, f]).T)[0]
@@ -61,29 +61,29 @@ def test_great_circle_is_an_arc_with_lengths_between_at_every_angle(gap, opposit
 @pytest.mark.parametrize('size', [1e-30, 1e30])
 def test_great_circle_of_any_size(size):
     a, b, t = jnp.array([3.0, 0.0, 1.0]), jnp.array([-1.0, 2.0, 0.5]), np.linspace(0, 1, 5)
-    _check_arc(a, b, t, great_circle(a * size, b * size, jnp.asarray(t, jnp.float32)) / size)
+    _check_arc(a, b, t, slerp(a * size, b * size, jnp.asarray(t, jnp.float32)) / size)
 
 
 def test_great_circle_of_parallel_latents_is_the_straight_line():
     a, t = jnp.array([1.0, 2.0]), jnp.linspace(0, 1, 5)
-    np.testing.assert_allclose(great_circle(a, 3 * a, t), (1 + 2 * t)[:, None] * a, rtol=1e-6)
+    np.testing.assert_allclose(slerp(a, 3 * a, t), (1 + 2 * t)[:, None] * a, rtol=1e-6)
 
 
 def test_great_circle_from_or_to_zero_is_the_straight_line():
     zero, b, t = jnp.zeros(3), jnp.array([1.0, -2.0, 0.5]), jnp.linspace(0, 1, 5)
-    np.testing.assert_allclose(great_circle(zero, b, t), t[:, None] * b, atol=1e-6)
-    np.testing.assert_allclose(great_circle(b, zero, t), (1 - t)[:, None] * b, atol=1e-6)
-    np.testing.assert_array_equal(great_circle(zero, zero, t), np.zeros((5, 3)))
-    assert jnp.isfinite(jax.jacobian(great_circle)(zero, zero, t)).all()
+    np.testing.assert_allclose(slerp(zero, b, t), t[:, None] * b, atol=1e-6)
+    np.testing.assert_allclose(slerp(b, zero, t), (1 - t)[:, None] * b, atol=1e-6)
+    np.testing.assert_array_equal(slerp(zero, zero, t), np.zeros((5, 3)))
+    assert jnp.isfinite(jax.jacobian(slerp)(zero, zero, t)).all()
 
 
 def test_great_circle_of_whole_numbers():
-    points = great_circle(jnp.array([2, 0]), jnp.array([0, 2]), jnp.array([0, 1]))
+    points = slerp(jnp.array([2, 0]), jnp.array([0, 2]), jnp.array([0, 1]))
     np.testing.assert_allclose(points, [[2, 0], [0, 2]], atol=1e-6)
 
 
 def test_great_circle_in_one_dimension():
     t = jnp.array([0.0, 0.25, 0.5, 1.0])
-    points = great_circle(jnp.array([2.0]), jnp.array([-2.0]), t)[:, 0]
+    points = slerp(jnp.array([2.0]), jnp.array([-2.0]), t)[:, 0]
     np.testing.assert_allclose(points, [2, np.sqrt(2), 0, -2], atol=1e-6)
-    np.testing.assert_allclose(great_circle(jnp.array([2.0]), jnp.array([4.0]), t)[:, 0], 2 + 2 * t, rtol=1e-6)
+    np.testing.assert_allclose(slerp(jnp.array([2.0]), jnp.array([4.0]), t)[:, 0], 2 + 2 * t, rtol=1e-6)

@@ -37,7 +37,7 @@ def test_closed_form_of_clipped_mlps(size, depth, expected):
 
 def test_closed_form_of_clipped_convolutions_bounds_the_corner():
     # (c 16 / 2 sqrt(C D)) for each 4x4 convolution of stride 2; zeros around the image keep it from being attained.
-    network = dcgan.critic((16, 16, 3), width=4, norm='none', conv_form='native')
+    network = dcgan.critic((16, 16, 3), width=4, norm='none', conv_impl='native')
     variables = _drawn(network)
     channels = [3, 4, 8, 16, 32]
     convolutions = [0.01 * 8 * np.sqrt(c * d) for c, d in itertools.pairwise(channels)]
@@ -49,11 +49,11 @@ def test_closed_form_of_clipped_convolutions_bounds_the_corner():
     )
 
 
-@pytest.mark.parametrize('weights', [None, 'spectral', 'orthonormal'])
-def test_bounds_enclose_the_critic_and_the_estimate_never_exceeds_the_distance(weights):
+@pytest.mark.parametrize('parametrization', [None, 'spectral', 'orthonormal'])
+def test_bounds_enclose_the_critic_and_the_estimate_never_exceeds_the_distance(parametrization):
     # The theorem: estimate / K <= W1 on the same two samples, here by an assignment (scipy), for any weights.
     # Fails if a bound falls below a norm, if a bias or activation is counted wrongly, or if pairs are measured wrongly.
-    network = mlp.critic((2,), width=16, weights=weights)
+    network = mlp.critic((2,), width=16, parametrization=parametrization)
     real, fake = RANDOM.normal(size=(64, 2)), RANDOM.normal(size=(64, 2)) * [1, 2] + [1, 0]
     costs = np.linalg.norm(real[:, None] - fake[None], axis=-1)
     w1 = costs[linear_sum_assignment(costs)].mean()
@@ -71,7 +71,7 @@ def test_bounds_enclose_the_critic_and_the_estimate_never_exceeds_the_distance(w
         upper, lower, estimate = facts(_drawn(network, scale))
         assert 0 < lower.slope <= upper and 0 < lower.gradient <= upper
         assert abs(estimate) / upper <= w1
-    if weights is None:
+    if parametrization is None:
         linear = mlp.critic((2,), width=16, depth=0)
         # A linear critic attains both: K = ||w||, and along w the estimate is K times the shift.
         variables = Variables({'score': {'kernel': jnp.array([[3.0], [4.0]]), 'bias': jnp.ones(1)}}, {})
@@ -90,12 +90,12 @@ def test_slopes_are_exact_for_close_pairs_and_ignore_equal_ones():
 
 
 def test_no_bound_exists_with_batch_norm_and_layer_norm_s_is_valid():
-    network = dcgan.critic((16, 16, 1), width=4, conv_form='native')
+    network = dcgan.critic((16, 16, 1), width=4, conv_impl='native')
     with pytest.raises(ValueError, match='no Lipschitz bound exists: batch normalisation'):
         upper_bound(network, _drawn(network))
     with pytest.raises(ValueError, match='does not report'):
         upper_bound(Network(None, None), None)
-    network = dcgan.critic((16, 16, 1), width=4, norm='layer', conv_form='native')
+    network = dcgan.critic((16, 16, 1), width=4, norm='layer', conv_impl='native')
     variables = _drawn(network)
     bounds = network.bounds(variables)
     scale = max(abs(np.asarray(variables.params['norm_1']['scale'])))

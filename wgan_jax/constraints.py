@@ -21,13 +21,14 @@ class Constraint(NamedTuple):
             axis over which the batch is shared, and the penalty's mean is still that of the local samples.
         transform: ``transform(clip) -> optax.GradientTransformation``, last in the critic's optimizer chain; None for
             none.
-        weights: how the critic's layers make their weights of the parameters, one of ``networks.weights.WEIGHTS``;
+        parametrization: how the critic's layers make their weights of the parameters, one of
+            ``networks.parametrization.PARAMETRIZATIONS``;
             None for the parameters themselves.
     """
 
     penalty: Callable[..., Array] | None = None
     transform: Callable[[Array], optax.GradientTransformation] | None = None
-    weights: str | None = None
+    parametrization: str | None = None
 
 
 def _of_samples(penalty: Callable[..., Array]) -> Callable[..., Array]:
@@ -48,7 +49,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     'dragan': Constraint(penalty=dragan_penalty),
     'r1': Constraint(penalty=_of_samples(r1_penalty)),
     'r2': Constraint(penalty=_of_samples(r2_penalty)),
-    'spectral': Constraint(weights='spectral'),
-    'spectral_operator': Constraint(weights='spectral_operator'),
-    'orthonormal': Constraint(weights='orthonormal'),
+    'spectral': Constraint(parametrization='spectral'),
+    'spectral_operator': Constraint(parametrization='spectral_operator'),
+    'orthonormal': Constraint(parametrization='orthonormal'),
 }

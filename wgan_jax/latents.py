@@ -22,7 +22,7 @@ def uniform_latent(size: int) -> Callable[[Key], Array]:
 LATENTS: dict[str, Callable[[int], Callable[[Key], Array]]] = {'normal': normal_latent, 'uniform': uniform_latent}
 
 
-def great_circle(a: Array, b: Array, t: Array) -> Array:
+def slerp(a: Array, b: Array, t: Array) -> Array:
     """Points on the arc between two latents, their directions evenly turned and their lengths evenly spaced.
 
     ((1 - t) |a| + t |b|) (cos(f) m + sin(f) e),  f = (2t - 1) atan2(|v - u|, |v + u|),

@@ -1,4 +1,4 @@
-"""Names for the few structures that every room shares.
+"""Names for the few structures that every package shares.
 
 Notation for shapes: N examples in a batch, H x W pixels, C channels, Z latent dimensions.
 """
@@ -40,7 +40,7 @@ class Network(NamedTuple):
         apply: ``apply(variables, x, *, train, axis_name=None, labels=None) -> (out, state)``. With ``train`` the
             batch's own statistics normalise and ``state`` is the updated one; ``axis_name`` names the mapped axis over
             which those statistics are averaged, if there is one.
-        mixes_examples: whether what comes out for one example depends on the others of its batch.
+        uses_batch_statistics: whether what comes out for one example depends on the others of its batch.
         bounds: ``bounds(variables, clip=None) -> tuple of scalars``: for each layer an upper bound on its Lipschitz
             constant; with ``clip``, for the worst weights in [-clip, clip]. Raises ValueError where none exists. None
             for a network that does not report.
@@ -51,6 +51,6 @@ class Network(NamedTuple):
 
     init: Callable[..., Variables]
     apply: Callable[..., tuple[Array, PyTree]]
-    mixes_examples: bool = False
+    uses_batch_statistics: bool = False
     bounds: Callable[..., tuple[Array, ...]] | None = None
     activations: Callable[..., tuple[Array, tuple[Array, ...]]] | None = None

@@ -67,11 +67,11 @@ def case_settings(name: str, precision: str, batch_size: int | None, width: int 
     return dataclasses.replace((TOY_PRESETS if case.toy else PRESETS)[case.preset], **changes)
 
 
-def build_case(name: str, settings: Settings, *, conv_form: str | None = None) -> tuple[GAN, Hyperparameters]:
+def build_case(name: str, settings: Settings, *, conv_impl: str | None = None) -> tuple[GAN, Hyperparameters]:
     """The GAN of a case, on pictures of three channels or on a toy density."""
     if CASES[name].toy:
         return build_toy(settings, DENSITIES[TOY_DENSITY]())
-    return build_gan(settings, 3, conv_form=conv_form)
+    return build_gan(settings, 3, conv_impl=conv_impl)
 
 
 def case_data(name: str, settings: Settings) -> Any:
@@ -87,15 +87,15 @@ def round_products(name: str, settings: Settings) -> float:
     convolution not among them.
     """
     settings = dataclasses.replace(settings, precision='float32')
-    gan, numbers = build_case(name, settings, conv_form='native')
-    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    gan, hyperparameters = build_case(name, settings, conv_impl='native')
+    state = jax.eval_shape(lambda: init_state(gan, hyperparameters, 0))
     pixels = case_data(name, settings)
 
     def counted(update: Callable) -> float:
         return _operations(jax.make_jaxpr(update)(state).jaxpr)
 
-    of_critic = counted(lambda state: critic_update(gan, numbers, state, pixels))
-    return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, numbers, state))
+    of_critic = counted(lambda state: critic_update(gan, hyperparameters, state, pixels))
+    return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, hyperparameters, state))
 
 
 def _operations(jaxpr: Any) -> float:

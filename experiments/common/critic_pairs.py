@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.common.toy_run import Clock, trained
+from experiments.common.toy_run import Clock, train_in_chunks
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density, Mixture
 from wgan_jax.training.draws import draw_from
@@ -107,7 +107,7 @@ def train_critics(
     rounds = updates // ROUND
     settings = dataclasses.replace(settings, n_critic=ROUND, decay_steps=rounds)
     dim = pairs[0].real.dim
-    gan, numbers = build_toy(settings, pairs[0].real, depth=depth)
+    gan, hyperparameters = build_toy(settings, pairs[0].real, depth=depth)
     real, fake = (synthetic.stack_mixtures([getattr(pair, side) for pair in pairs]) for side in Pair._fields)
     clips = np.array(clips or [settings.clip], np.float32)
     each = len(clips)
@@ -122,7 +122,7 @@ def train_critics(
         draw=draw_from(synthetic.sample_mixture),
     )
     num = len(pairs) * each
-    constant = jax.tree.map(lambda value: np.full(num, value, np.float32), numbers)
+    constant = jax.tree.map(lambda value: np.full(num, value, np.float32), hyperparameters)
     hyperparameters: Hyperparameters = constant._replace(clip=np.tile(clips, len(pairs)))
     sweep = make_sweep(gan, Runs(np.full(num, settings.seed, np.uint32), hyperparameters, real))
     fake = fake._replace(num=fake.num.astype(np.float32))  # a moving average is taken of all state
@@ -131,7 +131,7 @@ def train_critics(
         network_state=start.network_state._replace(generator=fake), ema=start.ema._replace(state=fake)
     )
     clock = Clock()
-    for _, states, _ in trained(sweep, [rounds], bar, clock, start=jax.device_put(start), weight=ROUND):
+    for _, states, _ in train_in_chunks(sweep, [rounds], bar, clock, start=jax.device_put(start), weight=ROUND):
         variables = Variables(states.params.critic, states.network_state.critic)
     return Critics(gan.networks.critic, variables, clock.training / max(1, rounds - 1) / ROUND / num)
 

@@ -24,7 +24,7 @@ def sliding(key: Key, num_samples: int) -> dict[str, np.ndarray]:
         ``delta`` (K,), and for each of tv, kl, js, w1 the values ``<name>`` and ``<name>_log10_slope``; the estimates
         ``<name>_sampled`` at ``delta_sampled``. TV, KL and JS are estimated from histograms with bins 1/4 wide. Over
         ``delta`` also the logs of the gaps to the limits, ``js_log_gap`` and ``tv_log_gap``, and what the best
-        discriminator hands to a generator, ``minimax_log_slope`` and ``non_saturating_slope``.
+        discriminator hands to a generator, ``minimax_log_gradient`` and ``non_saturating_gradient``.
     """
     delta = np.unique(np.concatenate([[0], np.geomspace(0.01, FARTHEST, 300), np.linspace(0, FARTHEST, 201)]))
     apart = [np.float64(0), np.float64(1), delta, np.float64(1)]
@@ -37,14 +37,14 @@ def sliding(key: Key, num_samples: int) -> dict[str, np.ndarray]:
     logs = {
         'js_log_gap': distances.gaussian_js_log_gap(*apart),
         'tv_log_gap': distances.gaussian_tv_log_gap(*apart),
-        'minimax_log_slope': distances.minimax_log_slope(*apart),
-        'non_saturating_slope': distances.non_saturating_slope(*apart),
+        'minimax_log_gradient': distances.minimax_log_gradient(*apart),
+        'non_saturating_gradient': distances.non_saturating_gradient(*apart),
     }
     with np.errstate(divide='ignore'):  # the slopes of KL and JS at 0 are 0
         log_slopes = {
             'tv': -(delta**2) / 8 - np.log(2 * np.pi) / 2,
             'kl': np.log(delta),
-            'js': np.asarray(logs['minimax_log_slope']) - np.log(2),
+            'js': np.asarray(logs['minimax_log_gradient']) - np.log(2),
             'w1': np.zeros_like(delta),
         }
     at = np.concatenate([[0, 0.25, 0.5], np.arange(1, 11), np.arange(15, 101, 5.0)])

@@ -153,7 +153,14 @@ def curves(path: Path, history: History, groups: Sequence[tuple[str, np.ndarray]
         lines = [(history.distance, 'exact W1 of fresh samples', 'black', '-')]
         if wasserstein:
             lines.append((history.estimate, "critic's estimate", 'tab:blue', '-'))
-        lines.append((history.estimate / np.maximum(history.slope, 1e-12), 'estimate / largest slope', 'tab:blue', ':'))
+        lines.append(
+            (
+                history.estimate / np.maximum(history.gradient_norm, 1e-12),
+                'estimate / largest gradient norm',
+                'tab:blue',
+                ':',
+            )
+        )
         for values, label, colour, style in lines:
             own = values[:, indices]
             mean, deviation = own.mean(axis=1), own.std(axis=1, ddof=min(1, len(indices) - 1))  # ends where a run fails
@@ -173,7 +180,7 @@ def curves(path: Path, history: History, groups: Sequence[tuple[str, np.ndarray]
         figure,
         path,
         'The dotted line divides the estimate by the largest gradient norm found, so that it cannot count a steep '
-        f'critic as a long way: at the right slope it meets the exact distance.{note}{more}',
+        f'critic as a long way: at the right gradient norm it meets the exact distance.{note}{more}',
     )
 
 

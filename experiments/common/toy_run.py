@@ -1,4 +1,4 @@
-"""Trains the runs of a sweep and looks at them at regular moments, with fresh samples."""
+"""Trains the runs of a sweep and evaluates them at regular moments, with fresh samples."""
 
 import dataclasses
 import time
@@ -29,13 +29,13 @@ MODE_SAMPLES = 2500  # as in the published tables
 SECONDS_PER_CALL = 2.0
 
 
-class Look(NamedTuple):
+class Evaluation(NamedTuple):
     """One run at one moment.
 
     Attributes:
         samples: of the averaged generator, (n, d).
         estimate: E f(real) - E f(fake) of the critic, on fresh samples of either side.
-        slope: the largest gradient norm of the critic on those samples and between them: a lower bound of its
+        gradient_norm: the largest gradient norm of the critic on those samples and between them: a lower bound of its
             Lipschitz constant.
         fake: those samples of the generator that the critic is trained against, (CURVE_SAMPLES, d).
         captured, high_quality, reverse_kl: mode coverage of the averaged generator; 0 where there are no modes.
@@ -43,14 +43,14 @@ class Look(NamedTuple):
 
     samples: Array
     estimate: Array
-    slope: Array
+    gradient_norm: Array
     fake: Array
     captured: Array
     high_quality: Array
     reverse_kl: Array
 
 
-def look(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -> Look:
+def evaluate(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -> Evaluation:
     """Looks at one run; pure.
 
     Args:
@@ -60,7 +60,7 @@ def look(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -
         key: of the fresh latents.
 
     Returns:
-        A Look.
+        An Evaluation.
     """
     fake_key, sample_key, between_key = jax.random.split(key, 3)
 
@@ -79,7 +79,7 @@ def look(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -
     coverage = (jnp.int32(0), jnp.float32(0), jnp.float32(0))
     if density.modes is not None:
         coverage = mode_coverage(samples, density.modes, density.std)[:3]
-    return Look(
+    return Evaluation(
         samples,
         wasserstein_estimate(critic_fn(real), critic_fn(fake)),
         jnp.max(gradient_norms(critic_fn, points)),
@@ -89,22 +89,22 @@ def look(gan: GAN, density: Density, state: TrainState, real: Array, key: Key) -
 
 
 class History(NamedTuple):
-    """T looks at R runs, and the metrics of every step.
+    """T evaluations of R runs, and the metrics of every step.
 
     Attributes:
-        step: generator updates at each look, (T,).
+        step: generator updates at each evaluation, (T,).
         samples: (T, R, MODE_SAMPLES, d).
-        estimate, slope, captured, high_quality, reverse_kl: (T, R); see Look.
+        estimate, gradient_norm, captured, high_quality, reverse_kl: (T, R); see Evaluation.
         distance: exact W1 between fresh real samples and the generator's, CURVE_SAMPLES a side, (T, R).
         metrics: (steps, R, metrics), as of ``Metrics``.
-        critics: what the critics of the first run were, one Variables a look.
+        critics: what the critics of the first run were, one Variables an evaluation.
         seconds: training time, compilation apart; compile_seconds: that of the first call.
     """
 
     step: np.ndarray
     samples: np.ndarray
     estimate: np.ndarray
-    slope: np.ndarray
+    gradient_norm: np.ndarray
     captured: np.ndarray
     high_quality: np.ndarray
     reverse_kl: np.ndarray
@@ -123,12 +123,12 @@ class Clock:
     training: float = 0.0
 
 
-def moments(steps: int, looks: int) -> list[int]:
-    """0 and ``looks`` about equal intervals up to ``steps``."""
-    return sorted({round(steps * i / looks) for i in range(looks + 1)})
+def eval_steps(steps: int, num_evals: int) -> list[int]:
+    """0 and ``num_evals`` about equal intervals up to ``steps``."""
+    return sorted({round(steps * i / num_evals) for i in range(num_evals + 1)})
 
 
-def trained(
+def train_in_chunks(
     sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock, *, start: TrainState | None = None, weight: int = 1
 ) -> Iterator[tuple[int, TrainState, np.ndarray]]:
     """Trains all runs of a sweep, in calls of about two seconds.
@@ -164,7 +164,7 @@ def trained(
 
 
 def train_runs(
-    sweep: Sweep, gan: GAN, density: Density, *, steps: int, looks: int, seed: int, bar: tqdm
+    sweep: Sweep, gan: GAN, density: Density, *, steps: int, num_evals: int, seed: int, bar: tqdm
 ) -> tuple[TrainState, History]:
     """Trains all runs of a sweep on one density, looking at them at about equal intervals.
 
@@ -172,7 +172,7 @@ def train_runs(
         sweep: of ``gan``.
         gan, density: what is trained, on what.
         steps: generator updates.
-        looks: how many, besides the first, before any step.
+        num_evals: how many evaluations besides the first, before any step.
         seed: of the samples looked at.
         bar: advances by the number of steps.
 
@@ -181,11 +181,11 @@ def train_runs(
     """
     key = role_key(seed, Role.SAMPLE)
     look_at = jax.jit(
-        lambda states, real, key: map_runs(lambda state: look(gan, density, state, real, key), sweep.group)(states)
+        lambda states, real, key: map_runs(lambda state: evaluate(gan, density, state, real, key), sweep.group)(states)
     )
     draw = jax.jit(lambda key: synthetic.draw(density, key, CURVE_SAMPLES))
     steps_seen, seen, critics, distances, rows, clock = [], [], [], [], [], Clock()
-    for step, states, part in trained(sweep, moments(steps, looks), bar, clock):
+    for step, states, part in train_in_chunks(sweep, eval_steps(steps, num_evals), bar, clock):
         real_key, fake_key = jax.random.split(jax.random.fold_in(key, step))
         real = draw(real_key)
         steps_seen.append(step)
@@ -195,7 +195,7 @@ def train_runs(
         distances.append([_distance(real, fake) for fake in seen[-1].fake])
         if part is not None:
             rows.append(part)
-    stacked = Look(*(np.stack(column) for column in zip(*seen, strict=True)))
+    stacked = Evaluation(*(np.stack(column) for column in zip(*seen, strict=True)))
     history = History(
         step=np.array(steps_seen),
         distance=np.array(distances),
@@ -217,14 +217,14 @@ class Final(NamedTuple):
     """The end of R runs on larger fresh samples, FINAL_SAMPLES a side.
 
     Attributes:
-        estimate, slope: of the critic, (R,).
+        estimate, gradient_norm: of the critic, (R,).
         distance: exact W1 between the real samples and the generator's, (R,).
         average_distance: the same for the averaged generator, (R,).
         floor: exact W1 between two real samples of this size: what sampling alone makes of it.
     """
 
     estimate: np.ndarray
-    slope: np.ndarray
+    gradient_norm: np.ndarray
     distance: np.ndarray
     average_distance: np.ndarray
     floor: float
@@ -244,23 +244,23 @@ def final_look(sweep: Sweep, gan: GAN, density: Density, states: TrainState, see
     keys = jax.random.split(jax.random.fold_in(role_key(seed, Role.SAMPLE), 2**31), 3)
     real, other = (synthetic.draw(density, key, FINAL_SAMPLES) for key in keys[:2])
     seen = jax.jit(
-        lambda states: map_runs(lambda state: look(gan, density, state, real, keys[2]), sweep.group)(states)
+        lambda states: map_runs(lambda state: evaluate(gan, density, state, real, keys[2]), sweep.group)(states)
     )(states)
     return Final(
         estimate=np.asarray(seen.estimate),
-        slope=np.asarray(seen.slope),
+        gradient_norm=np.asarray(seen.gradient_norm),
         distance=np.array([_distance(real, fake) for fake in np.asarray(seen.fake)]),
         average_distance=np.array([_distance(real, fake[:FINAL_SAMPLES]) for fake in np.asarray(seen.samples)]),
         floor=wasserstein_exact(real, other),
     )
 
 
-def mean_deviation(values: np.ndarray) -> dict[str, float | None]:
+def mean_std(values: np.ndarray) -> dict[str, float | None]:
     """Mean and standard deviation (n - 1) over runs, JSON's null where a run is not finite; deviation 0 for one."""
     values = np.asarray(values, np.float64)
     if not np.isfinite(values).all():
-        return {'mean': None, 'deviation': None}
-    return {'mean': float(values.mean()), 'deviation': float(values.std(ddof=1)) if len(values) > 1 else 0.0}
+        return {'mean': None, 'std': None}
+    return {'mean': float(values.mean()), 'std': float(values.std(ddof=1)) if len(values) > 1 else 0.0}
 
 
 def column(history: History, name: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from experiments.common import launcher, toy_flags
 from experiments.common.toy_figures import save
-from experiments.common.toy_run import History, column, mean_deviation, train_runs
+from experiments.common.toy_run import History, column, mean_std, train_runs
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.settings import Settings
@@ -26,7 +26,7 @@ from wgan_jax.training.sweep import combinations, make_sweep
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 SEEDS = 3  # unless --seeds says otherwise
-LOOKS = 20
+NUM_EVALS = 20
 N_CRITICS = (1, 5, 25, 100)
 _SMALL = {'width': 64, 'batch_size': 64, 'dataset': 'ring', 'generator_lr': 5e-4, 'critic_lr': 5e-4}
 
@@ -123,7 +123,7 @@ def _train(settings: Settings, seed: int, seeds: int, bar: tqdm) -> History:
     gan, _ = build_toy(settings, density)
     rates = {name: (getattr(settings, name),) for name in ('generator_lr', 'critic_lr', 'clip', 'penalty_weight')}
     sweep = make_sweep(gan, combinations(range(seed, seed + seeds), **rates))
-    return train_runs(sweep, gan, density, steps=settings.steps, looks=LOOKS, seed=seed, bar=bar)[1]
+    return train_runs(sweep, gan, density, steps=settings.steps, num_evals=NUM_EVALS, seed=seed, bar=bar)[1]
 
 
 def _row(variant: Variant, history: History) -> dict[str, Any]:
@@ -135,11 +135,11 @@ def _row(variant: Variant, history: History) -> dict[str, Any]:
     return {
         'line': variant.line,
         'place': variant.place,
-        'w1': mean_deviation(distance.mean(axis=0)),
-        'w1_wobble': mean_deviation(distance.std(axis=0)),
-        'captured': mean_deviation(history.captured[-1]),
-        'generator_grad_norm': mean_deviation(np.median(gradients[steps], axis=0)),
-        'critic_loss_wobble': mean_deviation(column(history, 'critic_loss')[steps].std(axis=0)),
+        'w1': mean_std(distance.mean(axis=0)),
+        'w1_std': mean_std(distance.std(axis=0)),
+        'captured': mean_std(history.captured[-1]),
+        'generator_grad_norm': mean_std(np.median(gradients[steps], axis=0)),
+        'critic_loss_std': mean_std(column(history, 'critic_loss')[steps].std(axis=0)),
     }
 
 
@@ -161,7 +161,7 @@ def _figure(path: Path, variants: list[Variant], histories: list[History], rows:
     for line in lines:
         own = [row for row in rows if row['line'] == line]
         values, bars = (
-            [np.nan if row['w1'][key] is None else row['w1'][key] for row in own] for key in ('mean', 'deviation')
+            [np.nan if row['w1'][key] is None else row['w1'][key] for row in own] for key in ('mean', 'std')
         )
         axes[-1].errorbar([row['place'] for row in own], values, bars, fmt='o-', capsize=3, label=line)
     axes[-1].set_xlabel(label)
@@ -176,9 +176,9 @@ def _figure(path: Path, variants: list[Variant], histories: list[History], rows:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     def shown(value):
-        return '-' if value['mean'] is None else f'{value["mean"]:.4g} ± {value["deviation"]:.2g}'
+        return '-' if value['mean'] is None else f'{value["mean"]:.4g} ± {value["std"]:.2g}'
 
-    keys = ('w1', 'w1_wobble', 'captured', 'generator_grad_norm', 'critic_loss_wobble')
+    keys = ('w1', 'w1_std', 'captured', 'generator_grad_norm', 'critic_loss_std')
     lines = [f'{"":34} ' + ' '.join(f'{key:>20}' for key in keys)]
     for row in rows:
         cells = ' '.join(f'{shown(row[key]):>20}' for key in keys)

@@ -45,12 +45,12 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     axes[0, 0].set(title='Discriminator: its loss falls to 0 ...', ylabel='cross-entropy, both halves (nats)')
     curves(axes[0, 1], 'standard', 'accuracy', log=False)
     axes[0, 1].set(title='... its accuracy rises to 1 ...', ylabel='share of images on the right side')
-    curves(axes[0, 2], 'standard', 'gradient_norm', 0, 'gradient_deviation')
+    curves(axes[0, 2], 'standard', 'gradient_norm', 0, 'gradient_std')
     axes[0, 2].set(title='... and the minimax gradient vanishes', ylabel=norm)
-    curves(axes[1, 0], 'standard', 'gradient_norm', 1, 'gradient_deviation')
+    curves(axes[1, 0], 'standard', 'gradient_norm', 1, 'gradient_std')
     axes[1, 0].set(title='-log D: the gradient stays, its spread grows', ylabel=norm)
     for axis, name in ((axes[1, 1], 'clip'), (axes[1, 2], 'gradient_penalty')):
-        curves(axis, name, 'gradient_norm', 0, 'gradient_deviation')
+        curves(axis, name, 'gradient_norm', 0, 'gradient_std')
         axis.set(title=f'Wasserstein {probes[name].title}', ylabel=norm)
     for axis in (axes[0, 2], axes[1, 1], axes[1, 2]):
         low, high = axis.get_ylim()

@@ -50,18 +50,20 @@ def _numbered_objective(number) -> Objective:
     'constraint, arch', [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in PAIRS]
 )
 def test_two_steps_of_every_objective_are_finite_and_one_program(constraint, arch):
-    gan, numbers = build_gan(_settings(constraint, arch), 1, conv_form='native')
-    start = jax.jit(lambda: init_state(gan, numbers, 0), compiler_options=QUICK)()
+    gan, hyperparameters = build_gan(_settings(constraint, arch), 1, conv_impl='native')
+    start = jax.jit(lambda: init_state(gan, hyperparameters, 0), compiler_options=QUICK)()
 
     @functools.partial(jax.jit, compiler_options=QUICK)
-    def steps(number, numbers, state, num_steps):
+    def steps(number, hyperparameters, state, num_steps):
         one = dataclasses.replace(gan, objective=_numbered_objective(number))
-        return train_steps(one, numbers, state, PIXELS, num_steps, capacity=2)
+        return train_steps(one, hyperparameters, state, PIXELS, num_steps, capacity=2)
 
     losses = []
     for number, objective in enumerate(OBJECTIVES):
-        state, _ = steps(number, numbers, start, 1)
-        moved = numbers._replace(clip=numbers.clip / 2, penalty_weight=numbers.penalty_weight / 2)
+        state, _ = steps(number, hyperparameters, start, 1)
+        moved = hyperparameters._replace(
+            clip=hyperparameters.clip / 2, penalty_weight=hyperparameters.penalty_weight / 2
+        )
         before, after, rows = jax.device_get((state, *steps(number, moved, state, 1)))
         assert int(after.step) == 2 and int(after.critic_step) == 4, objective
         leaves = [x for x in jax.tree.leaves((after, rows)) if jnp.issubdtype(x.dtype, jnp.floating)]
@@ -87,11 +89,11 @@ def test_every_constraint_lowers_for_tpu_and_cuda(arch):
     # Each with one objective, taking turns: losses are functions of scores alone.
     for i, constraint in enumerate(c for c, a in PAIRS if a == arch):
         objective = list(OBJECTIVES)[i % len(OBJECTIVES)]
-        gan, numbers = build_gan(_settings(constraint, arch, objective), 1, conv_form='native')
-        state = jax.eval_shape(lambda gan=gan, numbers=numbers: init_state(gan, numbers, 0))
+        gan, hyperparameters = build_gan(_settings(constraint, arch, objective), 1, conv_impl='native')
+        state = jax.eval_shape(lambda gan=gan, hyperparameters=hyperparameters: init_state(gan, hyperparameters, 0))
         steps = jax.jit(functools.partial(train_steps, gan, capacity=2))
         arguments = jax.ShapeDtypeStruct(PIXELS.shape, jnp.uint8), jax.ShapeDtypeStruct((), jnp.int32)
-        exported = jax.export.export(steps, platforms=['tpu', 'cuda'])(numbers, state, *arguments)
+        exported = jax.export.export(steps, platforms=['tpu', 'cuda'])(hyperparameters, state, *arguments)
         assert exported.out_avals[-1].shape == (2, len(Metrics._fields))
 
 

@@ -58,10 +58,12 @@ def _numbered_objective(number) -> Objective:
 def _gan(name: str) -> GAN:
     constraint = CONSTRAINTS[name]
     # Bjorck's iterations are short of work for a processor, and long.
-    width = 16 if constraint.weights == 'orthonormal' else 32
+    width = 16 if constraint.parametrization == 'orthonormal' else 32
     adam = OPTIMIZERS['adam'](0.0, 0.9)
     return GAN(
-        networks=Players(_generator(), mlp.critic((1,), width=width, depth=1, init='he', weights=constraint.weights)),
+        networks=Players(
+            _generator(), mlp.critic((1,), width=width, depth=1, init='he', parametrization=constraint.parametrization)
+        ),
         objective=None,
         constraint=constraint,
         optimizers=Players(adam, adam),

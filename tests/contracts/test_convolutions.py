@@ -25,9 +25,9 @@ def test_training_on_a_cpu_has_no_convolution_of_the_library(name):
     changes = dict(PROGRAMS[name])
     preset = PRESETS[changes.pop('preset', name)]
     settings = preset.__class__(**{**vars(preset), **changes})
-    gan, numbers = build_gan(settings, 3, conv_form='matmul')
-    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    gan, hyperparameters = build_gan(settings, 3, conv_impl='matmul')
+    state = jax.eval_shape(lambda: init_state(gan, hyperparameters, 0))
     pixels = jax.ShapeDtypeStruct((256, *settings.height_width, 3), jnp.uint8)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=8))
-    text = steps.lower(numbers, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)).as_text()
+    text = steps.lower(hyperparameters, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)).as_text()
     assert 'stablehlo.dot_general' in text and 'stablehlo.convolution' not in text

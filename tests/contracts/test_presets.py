@@ -35,12 +35,12 @@ DAILY = [pair for pair in BOTH if pair[1] == 'float32' or pair[0] in ('flags', '
 def test_preset_lowers_for_tpu_and_cuda(preset, precision):
     # At the preset's own size: nothing is computed, so only the tracing takes time.
     settings = PRESETS[preset].__class__(**{**vars(PRESETS[preset]), 'precision': precision})
-    gan, numbers = build_gan(settings, 3, conv_form='native')
-    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
+    gan, hyperparameters = build_gan(settings, 3, conv_impl='native')
+    state = jax.eval_shape(lambda: init_state(gan, hyperparameters, 0))
     pixels = jax.ShapeDtypeStruct((256, *settings.height_width, 3), jnp.uint8)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=8))
     exported = jax.export.export(steps, platforms=['tpu', 'cuda'])(
-        numbers, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)
+        hyperparameters, state, pixels, jax.ShapeDtypeStruct((), jnp.int32)
     )
     assert set(exported.platforms) == {'tpu', 'cuda'}
     assert exported.out_avals[-1].shape == (8, 6)
@@ -50,10 +50,10 @@ def test_preset_lowers_for_tpu_and_cuda(preset, precision):
 def test_preset_takes_two_finite_steps(preset):
     # In the form of this machine for one preset with batch norm and one without: it takes long to compile.
     form = None if preset in ('wgan', 'flags') else 'native'
-    gan, numbers = build_gan(small_settings(preset), 3, conv_form=form)
+    gan, hyperparameters = build_gan(small_settings(preset), 3, conv_impl=form)
     run = jax.jit(functools.partial(train_steps, gan, capacity=2))
-    state, _ = run(numbers, init_state(gan, numbers, 0), PIXELS, 1)
-    state, rows = run(numbers, state, PIXELS, 1)
+    state, _ = run(hyperparameters, init_state(gan, hyperparameters, 0), PIXELS, 1)
+    state, rows = run(hyperparameters, state, PIXELS, 1)
     leaves = jax.tree.leaves((rows, state))
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
     assert int(state.step) == 2 and int(state.critic_step) == 2 * gan.n_critic

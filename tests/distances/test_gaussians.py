@@ -17,13 +17,13 @@ from wgan_jax.distances import (
     gaussian_tv,
     gaussian_tv_log_gap,
     gaussian_wasserstein,
-    minimax_log_slope,
-    minimax_slope,
-    non_saturating_slope,
+    minimax_gradient,
+    minimax_log_gradient,
+    non_saturating_gradient,
     optimal_critic,
     optimal_logit,
     optimal_value,
-    wasserstein_slope,
+    wasserstein_gradient,
 )
 
 DELTA = np.array([0.0, 1, 5, 10, 25, 100])
@@ -66,20 +66,22 @@ def test_logarithms_where_the_gaps_underflow():
 
 def test_table_of_slopes():
     np.testing.assert_allclose(
-        minimax_slope(0, 1, DELTA, 1)[:5], [0, 0.3979728672, 0.04737961718, 4.464100e-6, 1.463616e-34], rtol=5e-7
+        minimax_gradient(0, 1, DELTA, 1)[:5], [0, 0.3979728672, 0.04737961718, 4.464100e-6, 1.463616e-34], rtol=5e-7
     )
-    np.testing.assert_allclose(minimax_log_slope(0, 1, DELTA[-2:], 1), [-77.9069834, -1249.774702], rtol=5e-10)
+    np.testing.assert_allclose(minimax_log_gradient(0, 1, DELTA[-2:], 1), [-77.9069834, -1249.774702], rtol=5e-10)
     np.testing.assert_allclose(
-        non_saturating_slope(0, 1, DELTA, 1),
+        non_saturating_gradient(0, 1, DELTA, 1),
         [0, 0.6020271328, 4.952620383, 9.999995536, 25, 100],
         rtol=3e-10,
         atol=1e-15,
     )
-    np.testing.assert_array_equal(wasserstein_slope(0, 1, DELTA, 1), np.sign(DELTA))
+    np.testing.assert_array_equal(wasserstein_gradient(0, 1, DELTA, 1), np.sign(DELTA))
     # The logarithm is that of 2 dJS/d delta, and the two slopes add up to dKL/d delta.
     slopes = jax.vmap(jax.grad(gaussian_js, 2), (None, None, 0, None))(0.0, 1.0, DELTA, 1.0)
-    np.testing.assert_allclose(minimax_slope(0, 1, DELTA, 1), 2 * slopes, rtol=1e-9, atol=1e-13)
-    np.testing.assert_allclose(minimax_slope(0, 1, DELTA, 1) + non_saturating_slope(0, 1, DELTA, 1), DELTA, rtol=1e-12)
+    np.testing.assert_allclose(minimax_gradient(0, 1, DELTA, 1), 2 * slopes, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(
+        minimax_gradient(0, 1, DELTA, 1) + non_saturating_gradient(0, 1, DELTA, 1), DELTA, rtol=1e-12
+    )
 
 
 def test_unequal_widths_equal_an_independent_integration():
@@ -213,8 +215,8 @@ def test_slopes_of_unequal_widths_equal_frozen_losses():
             return jnp.sum(weights * loss(logit))
 
         for slope, loss in (
-            (minimax_slope, lambda t: -jax.nn.softplus(t)),
-            (non_saturating_slope, lambda t: jax.nn.softplus(-t)),
+            (minimax_gradient, lambda t: -jax.nn.softplus(t)),
+            (non_saturating_gradient, lambda t: jax.nn.softplus(-t)),
         ):
             expected = jax.grad(frozen)(0.0, loss)
             np.testing.assert_allclose(slope(mean_r, std_r, mean_g, std_g), expected, rtol=1e-5)
@@ -230,7 +232,7 @@ def test_optimal_critic_reaches_the_distance_with_slope_one():
         reached = integrate.trapezoid(f * difference, x)
         np.testing.assert_allclose(reached, gaussian_wasserstein(*arguments), atol=1e-7)
         slope = jax.grad(gaussian_wasserstein, 2)(mean_r, std_r, mean_g, std_g)
-        np.testing.assert_allclose(wasserstein_slope(*arguments), slope, atol=1e-12)
+        np.testing.assert_allclose(wasserstein_gradient(*arguments), slope, atol=1e-12)
 
 
 def test_bad_parameters_are_refused():
@@ -267,8 +269,8 @@ def test_close_gaussians_keep_their_relative_precision(double):
             # To second order; the next term of each is delta^2 / 8 of it at most.
             second = max(rtol, delta**2 / 4)
             np.testing.assert_allclose(gaussian_js(zero, one, m, one), delta**2 / 8, rtol=second)
-            np.testing.assert_allclose(minimax_slope(zero, one, m, one), delta / 2, rtol=second)
-            np.testing.assert_allclose(non_saturating_slope(zero, one, m, one), delta / 2, rtol=second)
+            np.testing.assert_allclose(minimax_gradient(zero, one, m, one), delta / 2, rtol=second)
+            np.testing.assert_allclose(non_saturating_gradient(zero, one, m, one), delta / 2, rtol=second)
             np.testing.assert_allclose(optimal_logit(zero, zero, one, m, one), delta**2 / 2, rtol=second)
         for more in (1e-4, 4e-7):
             s = dtype(1 + more)
@@ -311,7 +313,7 @@ def test_widths_of_any_ratio():
                 if ratio <= 1e15:  # whose squares float64 has
                     with jax.enable_x64(True):
                         np.testing.assert_allclose(gap, gaussian_js_log_gap(*map(np.float64, pair)), rtol=1e-5)
-                assert np.isfinite(minimax_slope(*pair)) and np.isfinite(non_saturating_slope(*pair))
+                assert np.isfinite(minimax_gradient(*pair)) and np.isfinite(non_saturating_gradient(*pair))
 
 
 @pytest.mark.parametrize('narrow', [0.5, 1e-3, 1e-5, 1e-9, 1e-19, 1e-30])
@@ -333,7 +335,7 @@ def test_wasserstein_gradient_at_small_differences_of_the_widths(difference):
         one, zero, d = np.float32(1), np.float32(0), np.float32(difference)
         gradient = jax.grad(gaussian_wasserstein, (0, 1, 2, 3))(one, d, zero, zero)
         np.testing.assert_array_equal(gradient, [1, 0, -1, 0])
-        np.testing.assert_array_equal(wasserstein_slope(zero, 2 * d, one, d), 1)
+        np.testing.assert_array_equal(wasserstein_gradient(zero, 2 * d, one, d), 1)
         # sqrt(delta^2 + s^2), whose squares underflow.
         value = gaussian_wasserstein(3 * d, 4 * d, zero, zero, p=2)
         np.testing.assert_allclose(float(value), 5 * float(d), rtol=1e-5)

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from wgan_jax.distances import (
     duality_gap,
-    largest_slope,
+    lipschitz_constant,
     optimal_potential,
     simplex,
     sinkhorn,
@@ -245,24 +245,24 @@ def test_optimal_potential_closes_the_gap():
         assert flat.gap == flat.primal and flat.lipschitz == 0
 
 
-def test_largest_slope():
+def test_lipschitz_constant():
     rng = np.random.default_rng(0)
     points, values = rng.normal(size=(150, 3)), rng.normal(size=150)
     with jax.enable_x64(True):
         slopes = np.abs(values[:, None] - values) / (cdist(points, points) + np.eye(150))
-        np.testing.assert_allclose(largest_slope(values, points), slopes.max(), rtol=1e-12)
-    assert largest_slope(np.array([2.0]), np.zeros((1, 3))) == 0
-    assert largest_slope(np.array([2.0, 3.0]), np.zeros((2, 3))) == np.inf
-    assert largest_slope(np.array([2.0, 2.0]), np.zeros((2, 3))) == 0
+        np.testing.assert_allclose(lipschitz_constant(values, points), slopes.max(), rtol=1e-12)
+    assert lipschitz_constant(np.array([2.0]), np.zeros((1, 3))) == 0
+    assert lipschitz_constant(np.array([2.0, 3.0]), np.zeros((2, 3))) == np.inf
+    assert lipschitz_constant(np.array([2.0, 2.0]), np.zeros((2, 3))) == 0
     with pytest.raises(ValueError, match='values'):
-        largest_slope(np.zeros(3), np.zeros((2, 3)))
+        lipschitz_constant(np.zeros(3), np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize('size', [1e-25, 1.0, 1e25])
 def test_lengths_whose_squares_are_no_float32(size):
     # The squares of 1e-25 are 0 and those of 1e25 infinite. Fails where distances are roots of sums of squares.
     x = np.float32(size) * np.array([[0, 0], [3, 4]], np.float32)
-    np.testing.assert_allclose(largest_slope(x[:, 1], x), 0.8, rtol=1e-6)
+    np.testing.assert_allclose(lipschitz_constant(x[:, 1], x), 0.8, rtol=1e-6)
     np.testing.assert_allclose(optimal_potential(x, x[:1])(x), np.array([0, 5]) * size, rtol=1e-6, atol=0)
     np.testing.assert_allclose(sinkhorn(x[:1], x[1:], epsilon=size, p=1).cost, 5 * size, rtol=1e-6)
 

@@ -61,9 +61,9 @@ def test_a_case_in_bfloat16_computes_in_it(case):
     # Fails for a case that ignores its precision. The score's layer, of one channel, is float32, as are the products of
     # a matrix and a vector in spectral norms.
     settings = case_settings(case, 'bfloat16', None, None)
-    gan, numbers = build_case(case, settings, conv_form='matmul')
-    state = jax.eval_shape(lambda: init_state(gan, numbers, 0))
-    update = jax.jit(lambda state: critic_update(gan, numbers, state, case_data(case, settings)))
+    gan, hyperparameters = build_case(case, settings, conv_impl='matmul')
+    state = jax.eval_shape(lambda: init_state(gan, hyperparameters, 0))
+    update = jax.jit(lambda state: critic_update(gan, hyperparameters, state, case_data(case, settings)))
     pattern = r'stablehlo.dot_general.*: \(tensor<([^>]*)>, tensor<([^>]*)>\) -> tensor<([^>]*)>'
     found = re.findall(pattern, update.lower(state).as_text())
     wide = [types for types in found if all(type.count('x') == 2 and '1' not in type.split('x') for type in types)]

@@ -38,8 +38,8 @@ def test_numbers_of_the_sliding_gaussians(run):
     np.testing.assert_allclose(rows['tv'][:2], [0, 0.9875806693], atol=1e-10)
     np.testing.assert_allclose(rows['kl'], [0, 12.5, 312.5, 5000], rtol=1e-12)
     np.testing.assert_allclose(rows['js_log_gap'][2:], [-80.4389177, -1253.687124], rtol=1e-9)
-    np.testing.assert_allclose(rows['minimax_log_slope'][2:], [-77.9069834, -1249.774702], rtol=1e-9)
-    np.testing.assert_allclose(rows['non_saturating_slope'][1:], [4.952620383, 25, 100], rtol=1e-9)
+    np.testing.assert_allclose(rows['minimax_log_gradient'][2:], [-77.9069834, -1249.774702], rtol=1e-9)
+    np.testing.assert_allclose(rows['non_saturating_gradient'][1:], [4.952620383, 25, 100], rtol=1e-9)
     assert all(error < 0.15 for error in rows['largest_error_of_samples'].values())
     with np.load(run[0] / 'sliding.npz') as arrays:
         np.testing.assert_allclose(arrays['js_log10_slope'][-1], np.log10(1.697e-300 / 2) - 243, atol=1e-3)

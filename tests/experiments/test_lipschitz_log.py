@@ -15,8 +15,10 @@ from wgan_jax.types import Variables
 
 @pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])
 def test_lines_are_of_the_state_and_a_restart_drops_later_ones(preset, tmp_path, caplog):
-    gan, numbers = small_gan(preset, arch='mlp', critic_norm='none') if preset == 'wgan_gp' else small_gan(preset)
-    state = init_state(gan, numbers, 0)
+    gan, hyperparameters = (
+        small_gan(preset, arch='mlp', critic_norm='none') if preset == 'wgan_gp' else small_gan(preset)
+    )
+    state = init_state(gan, hyperparameters, 0)
     critic = Variables(state.params.critic, state.network_state.critic)
     doubled = state._replace(params=state.params._replace(critic=jax.tree.map(lambda p: 2 * p, critic.params)))
     samples = to_float(small_pixels(12)[::-1])

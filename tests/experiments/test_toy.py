@@ -18,10 +18,10 @@ def done(tmp_path_factory):
     processes = {
         'toy': start(
             'toy', *tiny, f'--workdir={folder}/toy', '--preset=wgan', f'--data={folder}/points.npz', '--seeds=2',
-            '--clip=0.1,0.2', '--steps=3', '--looks=2', '--depth=1', '--n_critic=1', '--seed=5',
+            '--clip=0.1,0.2', '--steps=3', '--num_evals=2', '--depth=1', '--n_critic=1', '--seed=5',
         ),
         'mode_collapse': start(
-            'mode_collapse', f'--workdir={folder}/mode_collapse', '--size=tiny', '--methods=sharp', '--seeds=2'
+            'mode_collapse', f'--workdir={folder}/mode_collapse', '--size=tiny', '--methods=r1_ema', '--seeds=2'
         ),
         'lipschitz': start(
             'lipschitz', *tiny, f'--workdir={folder}/lipschitz', '--updates=40', '--constraints=none,clip',
@@ -54,7 +54,7 @@ def test_toy_trains_every_combination_on_samples_of_a_file(done):
     for i in range(4):
         distance = wasserstein_1d(arrays['samples'][i, :, 0], arrays['real'][:, 0])
         mean = results['combinations'][i // 2]['w1_of_average']['mean']
-        deviation = results['combinations'][i // 2]['w1_of_average']['deviation']
+        deviation = results['combinations'][i // 2]['w1_of_average']['std']
         assert abs(distance - mean) < deviation + 0.15
     for name in ('samples.png', 'curves.png', 'critic.png', 'training.gif'):
         assert (done / 'toy' / name).stat().st_size > 1000
@@ -62,17 +62,17 @@ def test_toy_trains_every_combination_on_samples_of_a_file(done):
 
 def test_mode_collapse_measures_both_densities(done):
     config, results = read(done, 'mode_collapse')
-    assert config['methods']['sharp']['constraint'] == 'r1'
+    assert config['methods']['r1_ema']['constraint'] == 'r1'
     arrays = np.load(done / 'mode_collapse' / 'arrays.npz')
-    assert arrays['sharp_ring_counts'].shape == (2, 3, 8) and arrays['sharp_grid_counts'].shape == (2, 3, 25)
+    assert arrays['r1_ema_ring_counts'].shape == (2, 3, 8) and arrays['r1_ema_grid_counts'].shape == (2, 3, 25)
     for data in ('ring', 'grid'):
-        captured = (arrays[f'sharp_{data}_counts'] > 0).sum(axis=-1)
-        np.testing.assert_array_equal(captured, arrays[f'sharp_{data}_captured'])
-        row = results['methods']['sharp'][data]
+        captured = (arrays[f'r1_ema_{data}_counts'] > 0).sum(axis=-1)
+        np.testing.assert_array_equal(captured, arrays[f'r1_ema_{data}_captured'])
+        row = results['methods']['r1_ema'][data]
         assert row['captured']['mean'] == captured[:, -1].mean()
         assert row['worst_seed']['captured'] == captured[:, -1].min()
     # Same seeds, same networks, other data: before any step both draw the same samples, afterwards not.
-    ring, grid = (arrays[f'sharp_{data}_samples_of_first_seed'] for data in ('ring', 'grid'))
+    ring, grid = (arrays[f'r1_ema_{data}_samples_of_first_seed'] for data in ('ring', 'grid'))
     np.testing.assert_array_equal(ring[0], grid[0])
     assert not np.allclose(ring[-1], grid[-1])
 

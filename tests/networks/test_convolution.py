@@ -1,4 +1,4 @@
-"""The matrix-product form against the library's convolution: values and derivatives of every order in use."""
+"""The matrix-product conv_impl against the library's convolution: values and derivatives of every order in use."""
 
 from functools import partial
 
@@ -25,8 +25,12 @@ def _arguments(function, shape, seed=0):
     return jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
 
 
-def _nhwc(function, form, dtype=jnp.float32):
-    return lambda x, k: from_layout(function(to_layout(x, form), k, dtype=dtype, form=form), form).astype(jnp.float32)
+def _nhwc(function, conv_impl, dtype=jnp.float32):
+    def apply(x, kernel):
+        out = function(to_layout(x, conv_impl), kernel, dtype=dtype, conv_impl=conv_impl)
+        return from_layout(out, conv_impl).astype(jnp.float32)
+
+    return apply
 
 
 def _assert_close(actual, expected, tolerance):
@@ -35,8 +39,8 @@ def _assert_close(actual, expected, tolerance):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
 
 
-@pytest.mark.parametrize('form', ['matmul', 'native'])
-def test_downsample_is_the_documented_sum(form):
+@pytest.mark.parametrize('conv_impl', ['matmul', 'native'])
+def test_downsample_is_the_documented_sum(conv_impl):
     # Fails if the padding, the stride or the order of the kernel's axes differs from the equation.
     n, h, w, c, d = 2, 6, 4, 3, 5
     x, kernel = _arguments(downsample, (n, h, w, c, d))
@@ -45,16 +49,16 @@ def test_downsample_is_the_documented_sum(form):
     for a in range(4):
         for b in range(4):
             expected += padded[:, a : a + h : 2, b : b + w : 2] @ np.asarray(kernel[a, b], np.float64)
-    _assert_close(_nhwc(downsample, form)(x, kernel), expected, 1e-6)
+    _assert_close(_nhwc(downsample, conv_impl)(x, kernel), expected, 1e-6)
 
 
-@pytest.mark.parametrize('form', ['matmul', 'native'])
-def test_upsample_is_the_transpose_of_downsample(form):
+@pytest.mark.parametrize('conv_impl', ['matmul', 'native'])
+def test_upsample_is_the_transpose_of_downsample(conv_impl):
     # <down(x), y> = <x, up(y)>: fails if up flips the kernel or shifts the image.
     x, kernel = _arguments(downsample, (2, 6, 8, 3, 4))
     y, _ = _arguments(upsample, (2, 6, 8, 4, 3), seed=1)
-    left = np.vdot(_nhwc(downsample, form)(x, kernel), y)
-    np.testing.assert_allclose(left, np.vdot(x, _nhwc(upsample, form)(y, kernel)), rtol=1e-4)
+    left = np.vdot(_nhwc(downsample, conv_impl)(x, kernel), y)
+    np.testing.assert_allclose(left, np.vdot(x, _nhwc(upsample, conv_impl)(y, kernel)), rtol=1e-4)
 
 
 @pytest.mark.parametrize('function', [downsample, upsample])
@@ -64,8 +68,8 @@ def test_forms_agree_in_value_and_derivatives(function, shape):
     # derivative reaches every rule of the three maps), and if only reverse mode exists (update rules need jvp).
     arguments, tangents = _arguments(function, shape), _arguments(function, shape, seed=1)
 
-    def everything(form, x, kernel, tangents):
-        apply = _nhwc(function, form)
+    def everything(conv_impl, x, kernel, tangents):
+        apply = _nhwc(function, conv_impl)
 
         def loss(x, kernel):
             return jnp.sum(apply(x, kernel) ** 3)
@@ -76,7 +80,7 @@ def test_forms_agree_in_value_and_derivatives(function, shape):
         value, tangent = jax.jvp(apply, (x, kernel), tangents)
         return value, tangent, jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
 
-    both = [jax.jit(partial(everything, form))(*arguments, tangents) for form in ('matmul', 'native')]
+    both = [jax.jit(partial(everything, conv_impl))(*arguments, tangents) for conv_impl in ('matmul', 'native')]
     _assert_close(*both, 1e-5)
 
 
@@ -96,19 +100,19 @@ def test_vmap_is_a_loop(function):
         _assert_close(mapped, jax.tree.map(lambda *a: np.stack(a), *alone), 1e-5)
 
 
-@pytest.mark.parametrize('form', ['matmul', 'native'])
+@pytest.mark.parametrize('conv_impl', ['matmul', 'native'])
 @pytest.mark.parametrize('function', [downsample, upsample])
 @pytest.mark.parametrize('shape', [SHAPES[-1], (2, 8, 4, 130, 128)])  # the latter: Winograd in all three maps
-def test_bfloat16_is_float32_up_to_rounding(shape, function, form):
+def test_bfloat16_is_float32_up_to_rounding(shape, function, conv_impl):
     # Fails if products accumulate in bfloat16, or if the gradients of float32 arguments are of another type.
     x, kernel = _arguments(function, shape)
     weights = np.random.default_rng(2).normal(size=_nhwc(function, 'native')(x, kernel).shape).astype(np.float32)
 
-    def everything(form, dtype, x, kernel):
-        apply = _nhwc(function, form, dtype)
+    def everything(conv_impl, dtype, x, kernel):
+        apply = _nhwc(function, conv_impl, dtype)
         return apply(x, kernel), jax.grad(lambda x, k: jnp.sum(weights * apply(x, k)), (0, 1))(x, kernel)
 
-    rounded = jax.jit(partial(everything, form, jnp.bfloat16))(x, kernel)
+    rounded = jax.jit(partial(everything, conv_impl, jnp.bfloat16))(x, kernel)
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(rounded))
     _assert_close(rounded, jax.jit(partial(everything, 'native', jnp.float32))(x, kernel), 0.02)
 
@@ -133,8 +137,8 @@ def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
         jnp.asarray(random.normal(size=size), jnp.float32) for size in ((n, h, w, c), (side, side, c, d)) * 2
     )
 
-    def everything(form):
-        apply = _nhwc(same, form)
+    def everything(conv_impl):
+        apply = _nhwc(same, conv_impl)
 
         def loss(x, kernel):
             return jnp.sum(apply(x, kernel) ** 3)
@@ -145,7 +149,7 @@ def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
         value = jax.jvp(apply, (x, kernel), (dx, dk))
         return value, jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
 
-    _assert_close(*(jax.jit(everything, static_argnums=0)(form) for form in ('matmul', 'native')), 1e-5)
+    _assert_close(*(jax.jit(everything, static_argnums=0)(conv_impl) for conv_impl in ('matmul', 'native')), 1e-5)
 
 
 def test_the_kernel_gradient_of_few_channels_is_computed_apart():
@@ -187,10 +191,10 @@ def test_a_kernel_reaches_no_product_transposed():
 
 def test_refusals():
     x, kernel = _arguments(downsample, (1, 4, 4, 2, 3))
-    native = {'dtype': jnp.float32, 'form': 'native'}
+    native = {'dtype': jnp.float32, 'conv_impl': 'native'}
     with pytest.raises(ValueError, match='even height and width, not 3x4'):
         downsample(x[:, :3], kernel, **native)
     with pytest.raises(ValueError, match='a 4x4 kernel for as many'):
         downsample(x, kernel[:3], **native)
     with pytest.raises(ValueError, match='a 4x4 kernel for as many'):
-        upsample(x, kernel, dtype=jnp.float32, form='matmul')  # channels last, where they come first
+        upsample(x, kernel, dtype=jnp.float32, conv_impl='matmul')  # channels last, where they come first

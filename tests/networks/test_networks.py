@@ -11,7 +11,7 @@ from wgan_jax.networks.layers import BatchNorm, LayerNorm
 from wgan_jax.types import Players, Variables
 
 # The library's own convolutions compile fastest.
-SMALL = {'mlp': {'width': 8}, 'dcgan': {'width': 4, 'conv_form': 'native'}, 'resnet': {'width': 4}}
+SMALL = {'mlp': {'width': 8}, 'dcgan': {'width': 4, 'conv_impl': 'native'}, 'resnet': {'width': 4}}
 
 
 def _normal(seed, shape):
@@ -57,7 +57,7 @@ def test_published_parameter_counts():
 
 def test_dcgan_initial_distributions():
     # Fails if Flax's default (fan-in scaled) initialisers slip in.
-    params = dcgan.critic((16, 16, 3), width=32, conv_form='native').init(jax.random.key(0)).params
+    params = dcgan.critic((16, 16, 3), width=32, conv_impl='native').init(jax.random.key(0)).params
     assert np.std(params['down_3']['kernel']) == pytest.approx(0.02, rel=0.01)
     assert np.mean(params['norm_3']['scale']) == pytest.approx(1, abs=0.01)
     assert np.std(params['norm_3']['scale']) == pytest.approx(0.02, rel=0.2)
@@ -90,11 +90,11 @@ def test_dcgan_forms_agree(norm):
     # Fails if a flattening inside the network depends on the form: its parameters must mean the same on every platform.
     shape = (32, 48, 3)
     x = _normal(1, (4, *shape))
-    scores = [_play(dcgan.critic(shape, width=8, norm=norm, conv_form=f), x, True)[1] for f in ('matmul', 'native')]
+    scores = [_play(dcgan.critic(shape, width=8, norm=norm, conv_impl=f), x, True)[1] for f in ('matmul', 'native')]
     np.testing.assert_allclose(*scores, atol=2e-5 * np.abs(scores[0]).max())
     if norm == 'batch':
         z = _normal(2, (4, 100))
-        images = [_play(dcgan.generator(shape, width=8, conv_form=f), z, True)[1] for f in ('matmul', 'native')]
+        images = [_play(dcgan.generator(shape, width=8, conv_impl=f), z, True)[1] for f in ('matmul', 'native')]
         np.testing.assert_allclose(*images, atol=2e-5)
 
 
@@ -126,7 +126,7 @@ def test_evaluation_uses_running_statistics_and_changes_nothing():
 def test_statistics_over_a_mapped_axis_are_the_whole_batch_s(player):
     # Fails if only means are averaged (each part's variance about its own mean), or the state is not synchronised.
     form = 'native' if player == 'generator' else 'matmul'
-    network = getattr(_pair('dcgan', (16, 32, 3), conv_form=form), player)
+    network = getattr(_pair('dcgan', (16, 32, 3), conv_impl=form), player)
     shape = (6,) if player == 'generator' else (16, 32, 3)
     x = _normal(1, (8, *shape)) + jnp.arange(8.0).reshape(8, *[1] * len(shape))
     variables, whole, state = _play(network, x, train=True)
@@ -175,7 +175,7 @@ def test_refusals():
     with pytest.raises(ValueError, match='multiples of 16'):
         dcgan.critic((64, 8, 3))
     with pytest.raises(ValueError, match="not 'fast'"):
-        dcgan.critic((64, 64, 3), conv_form='fast')
+        dcgan.critic((64, 64, 3), conv_impl='fast')
     with pytest.raises(ValueError, match="batch, layer, none, not 'group'"):
         dcgan.critic((64, 64, 3), norm='group')
     with pytest.raises(ValueError, match="norm='none', not 'batch'"):

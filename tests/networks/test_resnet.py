@@ -121,7 +121,7 @@ def test_sum_is_the_mean_times_pixels_and_bounds_enclose():
 
 def test_refusals():
     with pytest.raises(ValueError, match='add'):
-        resnet.critic((32, 32, 3), weights='orthonormal')
+        resnet.critic((32, 32, 3), parametrization='orthonormal')
     with pytest.raises(ValueError, match=r'the cifar ResNet needs .* multiples of 8, not \(30, 32, 3\)'):
         resnet.generator((30, 32, 3))
     with pytest.raises(ValueError, match='multiples of 16'):

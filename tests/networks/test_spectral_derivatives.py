@@ -34,43 +34,43 @@ def _convolution(stride):
 LAYERS = {
     'dense': (lambda **options: layers.Dense(3, **options), (5,), _dense),
     'strided': (
-        lambda **options: layers.Conv(3, form='native', **options), (SIDE, SIDE, 2), _convolution(2),
+        lambda **options: layers.Conv(3, conv_impl='native', **options), (SIDE, SIDE, 2), _convolution(2),
     ),
     'same': (
-        lambda **options: layers.SameConv(3, form='native', **options), (SIDE, SIDE, 2), _convolution(1),
+        lambda **options: layers.SameConv(3, conv_impl='native', **options), (SIDE, SIDE, 2), _convolution(1),
     ),
 }  # fmt: skip
 
 
-def _matrix(apply, kernel, shape, weights):
+def _matrix(apply, kernel, shape, parametrization):
     """The matrix whose largest singular value divides the kernel; rows are inputs."""
-    if weights == 'spectral':
+    if parametrization == 'spectral':
         return kernel.reshape(-1, kernel.shape[-1])
     return apply(np.eye(np.prod(shape)).reshape(-1, *shape), kernel).reshape(np.prod(shape), -1)
 
 
-@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator'])
+@pytest.mark.parametrize('parametrization', ['spectral', 'spectral_operator'])
 @pytest.mark.parametrize('name', LAYERS)
-def test_gradient_is_that_of_the_kernel_over_its_norm(name, weights):
+def test_gradient_is_that_of_the_kernel_over_its_norm(name, parametrization):
     # d(W / s) = dW / s - W ds / s^2. Fails without the second term (a stop_gradient around the norm), for another norm,
     # or if the layer's own kernel is cut off. At the singular vector itself the norm does not depend on the vector to
     # first order, so that the vector's standing still is no difference.
     make, shape, apply = LAYERS[name]
     random = np.random.default_rng(0)
     x = random.normal(size=(2, *shape))
-    variables = make(dtype=jnp.float32, weights=weights).init(jax.random.key(0), jnp.float32(x))
+    variables = make(dtype=jnp.float32, parametrization=parametrization).init(jax.random.key(0), jnp.float32(x))
     with jax.enable_x64(True):
-        layer = make(dtype=jnp.float64, weights=weights)
+        layer = make(dtype=jnp.float64, parametrization=parametrization)
         variables = jax.tree.map(lambda a: a.astype(jnp.float64), variables)
         kernel = random.normal(size=variables['params']['kernel'].shape)
-        left, values, _ = np.linalg.svd(_matrix(apply, kernel, shape, weights))
+        left, values, _ = np.linalg.svd(_matrix(apply, kernel, shape, parametrization))
         assert values[1] < 0.999 * values[0]
         vector = variables['spectral']['vector']
         state = {'spectral': {'vector': left[:, 0].reshape(vector.shape)}}
         target, direction = random.normal(size=layer.apply(variables, x).shape), random.normal(size=kernel.shape)
 
         def explicit(kernel):
-            norm = np.linalg.norm(_matrix(apply, kernel, shape, weights), 2)
+            norm = np.linalg.norm(_matrix(apply, kernel, shape, parametrization), 2)
             return np.vdot(apply(x, kernel / norm), target)
 
         for train in (True, False):

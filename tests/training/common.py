@@ -21,7 +21,7 @@ def small_settings(preset: str = 'wgan', **changes) -> Settings:
 
 def small_gan(preset: str = 'wgan', **changes):
     """(GAN, Hyperparameters) of ``small_settings``; the library's own convolutions compile several times faster."""
-    return build_gan(small_settings(preset, **changes), 3, conv_form='native')
+    return build_gan(small_settings(preset, **changes), 3, conv_impl='native')
 
 
 def small_pixels(n: int = 10) -> np.ndarray:

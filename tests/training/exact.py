@@ -42,9 +42,9 @@ def exact_gan(settings: Settings, *, mixes: bool) -> tuple[GAN, Hyperparameters]
         settings: of ``exact_settings``.
         mixes: whether the critic normalises over its batch.
     """
-    gan, numbers = build_gan(settings, IMAGE[-1], conv_form='native')
+    gan, hyperparameters = build_gan(settings, IMAGE[-1], conv_impl='native')
     gan = dataclasses.replace(gan, networks=Players(GENERATOR, critic(mixes)), draw=draw_from(draw_real))
-    return gan, jax.tree.map(lambda number: number.astype(jnp.float64), numbers)
+    return gan, jax.tree.map(lambda number: number.astype(jnp.float64), hyperparameters)
 
 
 def draw_real(data, key):
@@ -91,7 +91,7 @@ def _network(function, mixes, shapes):
         assert train and labels is None
         return function(variables.params, variables.state, x, axis_name)
 
-    return Network(init, apply, mixes_examples=mixes)
+    return Network(init, apply, uses_batch_statistics=mixes)
 
 
 PIXELS = IMAGE[0] * IMAGE[1] * IMAGE[2]

@@ -28,11 +28,11 @@ def _plain_descent(gan):
 
 @pytest.mark.parametrize('preset, options', [('wgan_gp', {'arch': 'mlp', 'critic_norm': 'none'}), ('dcgan', {})])
 def test_critic_s_field_is_the_gradient_that_training_descends(preset, options):
-    gan, numbers = small_gan(preset, augment='diff', **options)
+    gan, hyperparameters = small_gan(preset, augment='diff', **options)
     gan = _plain_descent(gan)
-    state = init_state(gan, numbers, 3)._replace(critic_step=jnp.int32(5))
-    after, _ = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
-    field = jax.jit(lambda s: vector_field(as_game(gan, numbers, s, PIXELS), s.params))(state)
+    state = init_state(gan, hyperparameters, 3)._replace(critic_step=jnp.int32(5))
+    after, _ = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))(state)
+    field = jax.jit(lambda s: vector_field(as_game(gan, hyperparameters, s, PIXELS), s.params))(state)
     moved = ravel_pytree(state.params.critic)[0] - ravel_pytree(after.params.critic)[0]
     slope = ravel_pytree(field.critic)[0]
     np.testing.assert_allclose(slope, moved, rtol=1e-3, atol=1e-5 * float(jnp.abs(slope).max()))
@@ -41,16 +41,16 @@ def test_critic_s_field_is_the_gradient_that_training_descends(preset, options):
 
 def _tiny():
     """An MLP WGAN so small that its Jacobian is dense, in float64."""
-    gan, numbers = small_gan('wgan', arch='mlp', critic_norm='none', width=2, latent_dim=2, image_size='2x2')
-    state = init_state(gan, numbers, 1)
+    gan, hyperparameters = small_gan('wgan', arch='mlp', critic_norm='none', width=2, latent_dim=2, image_size='2x2')
+    state = init_state(gan, hyperparameters, 1)
     state = jax.tree.map(lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x, state)
     pixels = np.random.default_rng(0).integers(0, 256, (9, 2, 2, 3), np.uint8)
-    return gan, numbers, state, pixels
+    return gan, hyperparameters, state, pixels
 
 
 def test_wasserstein_game_is_zero_sum_where_the_players_meet():
-    gan, numbers, state, pixels = _tiny()
-    game = as_game(gan, numbers, state, pixels)
+    gan, hyperparameters, state, pixels = _tiny()
+    game = as_game(gan, hyperparameters, state, pixels)
     matrix = np.asarray(jax.jit(lambda w: dense(lambda v: jacobian_product(game, w, v), w))(state.params))
     n = ravel_pytree(state.params.generator)[0].size
     scale = np.abs(matrix[:n, n:]).max()
@@ -68,16 +68,16 @@ def test_a_bfloat16_run_is_a_game_too(preset):
     # product differs from float32's by 0.4 %, which a second derivative of several layers raises to some per cent.
     options = {'arch': 'mlp', 'critic_norm': 'none'}
     small, wide = (
-        build_gan(small_settings(preset, precision=precision, **options), 3, conv_form='matmul')[0]
+        build_gan(small_settings(preset, precision=precision, **options), 3, conv_impl='matmul')[0]
         for precision in ('bfloat16', 'float32')
     )
-    numbers = small_gan(preset, **options)[1]
-    state = init_state(wide, numbers, 3)
+    hyperparameters = small_gan(preset, **options)[1]
+    state = init_state(wide, hyperparameters, 3)
     tangent = jax.tree.map(lambda x: jax.random.normal(jax.random.key(x.size), x.shape), state.params)
 
     def products(gan):
         def both(params):
-            own = as_game(gan, numbers, state, PIXELS)
+            own = as_game(gan, hyperparameters, state, PIXELS)
             return jacobian_product(own, params, tangent), transposed_product(own, params, tangent)
 
         return [ravel_pytree(player)[0] for product in jax.jit(both)(state.params) for player in product]
@@ -88,10 +88,10 @@ def test_a_bfloat16_run_is_a_game_too(preset):
 
 
 def test_clipping_is_the_critic_s_projection():
-    gan, numbers, state, pixels = _tiny()
-    game = as_game(gan, numbers, state, pixels)
+    gan, hyperparameters, state, pixels = _tiny()
+    game = as_game(gan, hyperparameters, state, pixels)
     kept = ravel_pytree(game.projections.critic(jax.tree.map(lambda x: 100 * x, state.params.critic)))[0]
-    np.testing.assert_allclose(jnp.abs(kept).max(), numbers.clip, rtol=1e-6)
+    np.testing.assert_allclose(jnp.abs(kept).max(), hyperparameters.clip, rtol=1e-6)
     assert game.projections.generator(3) == 3
 
 

@@ -11,8 +11,8 @@ from wgan_jax.training.state import init_state
 
 @pytest.fixture(scope='module')
 def state():
-    gan, numbers = small_gan('wgan')
-    return jax.tree.map(np.asarray, init_state(gan, numbers, 3))
+    gan, hyperparameters = small_gan('wgan')
+    return jax.tree.map(np.asarray, init_state(gan, hyperparameters, 3))
 
 
 def _store(folder, state, steps=(1, 2), warnings=None):

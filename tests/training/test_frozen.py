@@ -10,18 +10,18 @@ import pytest
 
 from tests.training.common import small_gan, small_pixels
 from wgan_jax.objectives import OBJECTIVES
-from wgan_jax.training.frozen import frozen_updates, read_critic, restart_critic
+from wgan_jax.training.frozen import frozen_updates, probe_critic, restart_critic
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import generator_gradient
 
 
 @pytest.fixture(scope='module')
 def trained():
-    gan, numbers = small_gan('dcgan')
-    begun = init_state(gan, numbers, 0)
-    start = restart_critic(gan, numbers, begun._replace(step=jnp.int32(7)), 5)
+    gan, hyperparameters = small_gan('dcgan')
+    begun = init_state(gan, hyperparameters, 0)
+    start = restart_critic(gan, hyperparameters, begun._replace(step=jnp.int32(7)), 5)
     update = jax.jit(functools.partial(frozen_updates, gan))
-    return gan, numbers, begun, start, update(numbers, start, small_pixels(), np.int32(3)), update
+    return gan, hyperparameters, begun, start, update(hyperparameters, start, small_pixels(), np.int32(3)), update
 
 
 def _equal(a, b):
@@ -38,8 +38,10 @@ def test_only_the_critic_moves(trained):
 
 
 def test_updates_go_on_where_they_stopped_in_one_program(trained):
-    _, numbers, _, start, after, update = trained
-    twice = update(numbers, update(numbers, start, small_pixels(), np.int32(1)), small_pixels(), np.int32(2))
+    _, hyperparameters, _, start, after, update = trained
+    twice = update(
+        hyperparameters, update(hyperparameters, start, small_pixels(), np.int32(1)), small_pixels(), np.int32(2)
+    )
     assert _equal(twice.params.critic, after.params.critic) and update._cache_size() == 1
 
 
@@ -47,7 +49,7 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
     # Against norms computed one by one; fails for the norm of a mean, or for one objective used for all.
     gan, _, _, _, after, _ = trained
     objectives = [OBJECTIVES['minimax'], OBJECTIVES['non_saturating']]
-    reading = jax.jit(functools.partial(read_critic, gan, objectives, draws=2))(after, small_pixels())
+    reading = jax.jit(functools.partial(probe_critic, gan, objectives, draws=2))(after, small_pixels())
     first = np.uint32(0x80000000) + np.uint32(int(after.critic_step) * 2)
     for i, objective in enumerate(objectives):
         single = jax.jit(functools.partial(generator_gradient, dataclasses.replace(gan, objective=objective)))
@@ -56,7 +58,7 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
             _, gradient = single(after, first + np.uint32(draw))
             norms.append(np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))))
         np.testing.assert_allclose(reading.gradient_norm[i], np.mean(norms), rtol=1e-5)
-        np.testing.assert_allclose(reading.gradient_deviation[i], np.std(norms), rtol=1e-3, atol=1e-7)
+        np.testing.assert_allclose(reading.gradient_std[i], np.std(norms), rtol=1e-3, atol=1e-7)
     assert 0 <= reading.accuracy <= 1
     # d/dg log(1 - D) = -D l' and d/dg -log D = -(1 - D) l': near D = 1/2 the two are about equal.
     np.testing.assert_allclose(*reading.gradient_norm, rtol=0.5)

@@ -16,8 +16,8 @@ MLP = {'arch': 'mlp', 'critic_norm': 'none'}  # in which no example knows of ano
 
 
 def test_the_gradient_is_the_mean_over_so_many_latents():
-    gan, numbers = small_gan('wgan_gp', generator_batch_size=6, **MLP)
-    state = init_state(gan, numbers, 3)
+    gan, hyperparameters = small_gan('wgan_gp', generator_batch_size=6, **MLP)
+    state = init_state(gan, hyperparameters, 3)
     (loss, _), gradient = jax.jit(lambda s: generator_gradient(gan, s, 5))(state)
 
     def score(params, example):
@@ -36,17 +36,21 @@ def test_the_gradient_is_the_mean_over_so_many_latents():
 def test_the_critic_s_update_does_not_change():
     updated = []
     for own in (0, 6):
-        gan, numbers = small_gan('wgan_gp', generator_batch_size=own, **MLP)
-        updated.append(jax.jit(lambda s, g=gan, n=numbers: critic_update(g, n, s, PIXELS))(init_state(gan, numbers, 3)))
+        gan, hyperparameters = small_gan('wgan_gp', generator_batch_size=own, **MLP)
+        updated.append(
+            jax.jit(lambda s, g=gan, n=hyperparameters: critic_update(g, n, s, PIXELS))(
+                init_state(gan, hyperparameters, 3)
+            )
+        )
     jax.tree.map(np.testing.assert_array_equal, *updated)
 
 
 def test_two_devices_share_both_batches():
     rows, counts = [], []
     for mode, devices in (('jit', 1), ('pmap', 2)):
-        gan, numbers = small_gan('wgan_gp', generator_batch_size=6, **MLP)
-        runner = make_runner(gan, numbers, PIXELS, mode=mode, devices=jax.devices()[:devices], capacity=1)
-        _, row = runner.run(runner.place(init_state(gan, numbers, 7)), 1)
+        gan, hyperparameters = small_gan('wgan_gp', generator_batch_size=6, **MLP)
+        runner = make_runner(gan, hyperparameters, PIXELS, mode=mode, devices=jax.devices()[:devices], capacity=1)
+        _, row = runner.run(runner.place(init_state(gan, hyperparameters, 7)), 1)
         rows.append(runner.fetch(row)[0])
         counts.append(runner.num_devices)
     assert counts == [1, 2]
@@ -55,7 +59,7 @@ def test_two_devices_share_both_batches():
 
 def test_devices_that_cannot_share_both_batches():
     two = jax.devices()[:2]
-    gan, numbers = small_gan('wgan', generator_batch_size=7)
-    assert make_runner(gan, numbers, PIXELS, devices=two).num_devices == 1
+    gan, hyperparameters = small_gan('wgan', generator_batch_size=7)
+    assert make_runner(gan, hyperparameters, PIXELS, devices=two).num_devices == 1
     with pytest.raises(ValueError, match='generator_batch_size=7 cannot be shared evenly by 2 devices; 8 would do'):
-        make_runner(gan, numbers, PIXELS, mode='pmap', devices=two)
+        make_runner(gan, hyperparameters, PIXELS, mode='pmap', devices=two)

@@ -22,9 +22,9 @@ KEY = jax.random.key(5)
 def _run(folder, **changes):
     """The folder of a run that has made no step."""
     settings = small_settings('wgan_gp', arch='mlp', critic_norm='none', **changes)
-    gan, numbers = build_gan(settings, 3)
+    gan, hyperparameters = build_gan(settings, 3)
     store = CheckpointStore(folder / 'checkpoints', keep=1)
-    store.save(0, jax.tree.map(np.asarray, init_state(gan, numbers, settings.seed)))
+    store.save(0, jax.tree.map(np.asarray, init_state(gan, hyperparameters, settings.seed)))
     store.close()
     config = {'launcher': 'train', 'settings': dataclasses.asdict(settings), 'dataset': {'shape': [10, 16, 32, 3]}}
     (folder / 'config.json').write_text(json.dumps(config))

@@ -13,9 +13,9 @@ PIXELS = small_pixels()
 
 
 def _run(mode, devices, preset, steps=3, **changes):
-    gan, numbers = small_gan(preset, **changes)
-    runner = make_runner(gan, numbers, PIXELS, mode=mode, devices=jax.devices()[:devices], capacity=4)
-    state, rows = runner.run(runner.place(init_state(gan, numbers, 7)), steps)
+    gan, hyperparameters = small_gan(preset, **changes)
+    runner = make_runner(gan, hyperparameters, PIXELS, mode=mode, devices=jax.devices()[:devices], capacity=4)
+    state, rows = runner.run(runner.place(init_state(gan, hyperparameters, 7)), steps)
     return runner, state, runner.fetch(rows)[:steps]
 
 
@@ -25,12 +25,14 @@ def test_two_devices_train_as_one(constraint, mixes):
     # the device would show. In float64 the sums' order changes the last digits of sixteen, and only a bug the ninth.
     settings = exact_settings('wgan', constraint=constraint)
     with jax.enable_x64(True):
-        gan, numbers = exact_gan(settings, mixes=mixes)
+        gan, hyperparameters = exact_gan(settings, mixes=mixes)
         results = []
         for mode, devices in (('jit', 1), ('pmap', 2)):
-            runner = make_runner(gan, numbers, np.asarray(REAL), mode=mode, devices=jax.devices()[:devices], capacity=4)
+            runner = make_runner(
+                gan, hyperparameters, np.asarray(REAL), mode=mode, devices=jax.devices()[:devices], capacity=4
+            )
             assert runner.num_devices == devices
-            state, rows = runner.run(runner.place(init_state(gan, numbers, 7)), 4)
+            state, rows = runner.run(runner.place(init_state(gan, hyperparameters, 7)), 4)
             results.append(runner.fetch((state, rows)))
         one, two = (jax.tree.leaves(result) for result in results)
         for a, b in zip(one, two, strict=True):
@@ -54,20 +56,20 @@ def test_replicas_stay_equal(preset):
 
 
 def test_donation_leaves_the_callers_state_alone():
-    gan, numbers = small_gan('wgan')
-    runner = make_runner(gan, numbers, PIXELS, mode='pmap', devices=jax.devices()[:2], capacity=4)
-    start = init_state(gan, numbers, 7)
+    gan, hyperparameters = small_gan('wgan')
+    runner = make_runner(gan, hyperparameters, PIXELS, mode='pmap', devices=jax.devices()[:2], capacity=4)
+    start = init_state(gan, hyperparameters, 7)
     rows = [runner.fetch(runner.run(runner.place(start), 1)[1]) for _ in range(2)]
     np.testing.assert_array_equal(*rows)
 
 
 def test_auto_takes_as_many_devices_as_share_the_batch():
     for batch_size, expected in ((4, 2), (5, 1)):
-        gan, numbers = small_gan('wgan', batch_size=batch_size)
-        assert make_runner(gan, numbers, PIXELS, devices=jax.devices()[:2]).num_devices == expected
+        gan, hyperparameters = small_gan('wgan', batch_size=batch_size)
+        assert make_runner(gan, hyperparameters, PIXELS, devices=jax.devices()[:2]).num_devices == expected
 
 
 def test_uneven_shares_are_refused():
-    gan, numbers = small_gan('wgan', batch_size=5)
+    gan, hyperparameters = small_gan('wgan', batch_size=5)
     with pytest.raises(ValueError, match='batch_size=5 cannot be shared evenly by 2 devices; 6 would do'):
-        make_runner(gan, numbers, PIXELS, mode='pmap', devices=jax.devices()[:2])
+        make_runner(gan, hyperparameters, PIXELS, mode='pmap', devices=jax.devices()[:2])

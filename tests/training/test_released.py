@@ -179,14 +179,14 @@ def test_every_number_is_as_released(name):
 
 
 def _built(name):
-    return build_gan(PRESETS[name], 3, conv_form='native')
+    return build_gan(PRESETS[name], 3, conv_impl='native')
 
 
 def test_r1_penalises_by_ten_times_the_mean_square_of_the_gradient():
-    gan, numbers = _built('r1')
+    gan, hyperparameters = _built('r1')
     slopes = jnp.array([3.0, -4.0])  # a critic w x, whose gradient is w everywhere
     penalty = gan.constraint.penalty(lambda x: x @ slopes, jnp.ones((6, 2)), jnp.zeros((6, 2)), None)
-    np.testing.assert_allclose(numbers.penalty_weight * penalty, 10 * 25, rtol=1e-6)
+    np.testing.assert_allclose(hyperparameters.penalty_weight * penalty, 10 * 25, rtol=1e-6)
 
 
 def test_sngan_decays_from_the_first_update_and_draws_more_for_the_generator():

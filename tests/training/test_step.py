@@ -25,9 +25,9 @@ def _equal(a, b) -> bool:
 
 
 def test_critic_update_equals_the_algorithm_written_out():
-    gan, numbers = small_gan('wgan_gp')
-    state = init_state(gan, numbers, 5)
-    after, (loss, penalty, estimate, norm) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
+    gan, hyperparameters = small_gan('wgan_gp')
+    state = init_state(gan, hyperparameters, 5)
+    after, (loss, penalty, estimate, norm) = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))(state)
 
     @jax.jit
     def written_out(state):
@@ -62,14 +62,14 @@ def test_critic_update_equals_the_algorithm_written_out():
 
 
 def test_each_player_changes_only_what_is_its_own():
-    gan, numbers = small_gan('wgan')
-    before = init_state(gan, numbers, 0)
-    critic, _ = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(before)
+    gan, hyperparameters = small_gan('wgan')
+    before = init_state(gan, hyperparameters, 0)
+    critic, _ = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))(before)
     for name in ('params', 'network_state', 'optimizer_state'):
         assert _equal(getattr(critic, name).generator, getattr(before, name).generator), name
         assert not _equal(getattr(critic, name).critic, getattr(before, name).critic), name
     assert _equal(critic.ema, before.ema) and critic.critic_step == 1 and critic.step == 0
-    generator, _ = jax.jit(lambda s: generator_update(gan, numbers, s))(before)
+    generator, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s))(before)
     for name in ('params', 'network_state', 'optimizer_state'):
         assert _equal(getattr(generator, name).critic, getattr(before, name).critic), name
         assert not _equal(getattr(generator, name).generator, getattr(before, name).generator), name
@@ -77,9 +77,9 @@ def test_each_player_changes_only_what_is_its_own():
 
 
 def test_critic_weights_are_in_the_box_after_every_critic_update():
-    gan, numbers = small_gan('wgan')
-    state = init_state(gan, numbers, 0)
-    update = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS)[0])
+    gan, hyperparameters = small_gan('wgan')
+    state = init_state(gan, hyperparameters, 0)
+    update = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS)[0])
     for _ in range(3):
         state = update(state)
         assert all(float(jnp.abs(p).max()) <= np.float32(0.01) for p in jax.tree.leaves(state.params.critic))
@@ -88,9 +88,9 @@ def test_critic_weights_are_in_the_box_after_every_critic_update():
 
 @pytest.mark.parametrize('decay', [0.0, 0.5])
 def test_moving_average_follows_params_and_batch_statistics(decay):
-    gan, numbers = small_gan('wgan', ema_decay=decay)
-    before = init_state(gan, numbers, 0)
-    after, _ = jax.jit(lambda s: generator_update(gan, numbers, s))(before)
+    gan, hyperparameters = small_gan('wgan', ema_decay=decay)
+    before = init_state(gan, hyperparameters, 0)
+    after, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s))(before)
     d = min(decay, 0.1)  # (1 + 0) / (10 + 0) at the first step
     now = Variables(after.params.generator, after.network_state.generator)
     for average, old, new in zip(*(jax.tree.leaves(t) for t in (after.ema, before.ema, now)), strict=True):
@@ -98,10 +98,10 @@ def test_moving_average_follows_params_and_batch_statistics(decay):
 
 
 def test_learning_rates_decay_linearly_to_zero():
-    gan, numbers = small_gan('wgan_gp', decay_steps=4)
-    state = init_state(gan, numbers, 0)
+    gan, hyperparameters = small_gan('wgan_gp', decay_steps=4)
+    state = init_state(gan, hyperparameters, 0)
     for step, factor in ((0, 1.0), (1, 0.75), (4, 0.0), (9, 0.0)):
-        transform = gan.transforms(numbers, jnp.int32(step)).generator
+        transform = gan.transforms(hyperparameters, jnp.int32(step)).generator
         updates, _ = transform.update(
             jax.tree.map(jnp.ones_like, state.params.generator), state.optimizer_state.generator
         )
@@ -117,15 +117,15 @@ def test_warm_up_trains_the_critic_a_hundred_times():
 
 @pytest.mark.parametrize('preset, options', [('wgan', {}), ('flags', MLP)])
 def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset, options):
-    gan, numbers = small_gan(preset, **options)
+    gan, hyperparameters = small_gan(preset, **options)
     compilations = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda name, *_, **__: compilations.append(name) if 'backend_compile' in name else None
     )
-    runner = make_runner(gan, numbers, PIXELS, mode='jit', devices=jax.devices()[:1], capacity=8)
-    whole, rows = runner.run(runner.place(init_state(gan, numbers, 0)), 5)
+    runner = make_runner(gan, hyperparameters, PIXELS, mode='jit', devices=jax.devices()[:1], capacity=8)
+    whole, rows = runner.run(runner.place(init_state(gan, hyperparameters, 0)), 5)
     assert compilations  # the listener hears
-    state, parts = runner.place(init_state(gan, numbers, 0)), []
+    state, parts = runner.place(init_state(gan, hyperparameters, 0)), []
     compilations.clear()
     for count in (1, 3, 1):
         state, part = runner.run(state, count)
@@ -137,36 +137,40 @@ def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset, o
 
 
 def test_metrics_are_means_over_the_step_s_critic_updates():
-    gan, numbers = small_gan('wgan_gp', **MLP)
-    state = init_state(gan, numbers, 0)
-    update = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))
+    gan, hyperparameters = small_gan('wgan_gp', **MLP)
+    state = init_state(gan, hyperparameters, 0)
+    update = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))
     middle, first = update(state)
     _, second = update(middle)
-    _, metrics = jax.jit(lambda s: train_step(gan, numbers, s, PIXELS))(state)
+    _, metrics = jax.jit(lambda s: train_step(gan, hyperparameters, s, PIXELS))(state)
     for i, name in enumerate(('critic_loss', 'penalty', 'wasserstein', 'critic_grad_norm')):
         np.testing.assert_allclose(getattr(metrics, name), (first[i] + second[i]) / 2, rtol=1e-4, atol=1e-6)
 
 
 def test_the_largest_seed_is_a_seed():
-    gan, numbers = small_gan('wgan')
-    assert int(init_state(gan, numbers, 2**32 - 1).seed) == 2**32 - 1
+    gan, hyperparameters = small_gan('wgan')
+    assert int(init_state(gan, hyperparameters, 2**32 - 1).seed) == 2**32 - 1
 
 
 def test_seeds_and_hyperparameters_may_be_mapped_over():
-    gan, numbers = small_gan('wgan', **MLP)
-    numbers = numbers._replace(clip=jnp.array([0.01, 0.05]))
-    states = jax.vmap(lambda seed: init_state(gan, numbers._replace(clip=0.01), seed))(jnp.array([1, 2], jnp.uint32))
-    axes = type(numbers)(learning_rate=None, clip=0, penalty_weight=None)
+    gan, hyperparameters = small_gan('wgan', **MLP)
+    hyperparameters = hyperparameters._replace(clip=jnp.array([0.01, 0.05]))
+    states = jax.vmap(lambda seed: init_state(gan, hyperparameters._replace(clip=0.01), seed))(
+        jnp.array([1, 2], jnp.uint32)
+    )
+    axes = type(hyperparameters)(learning_rate=None, clip=0, penalty_weight=None)
     run = jax.jit(jax.vmap(lambda n, s: train_steps(gan, n, s, PIXELS, 2, capacity=2), in_axes=(axes, 0)))
-    states, rows = run(numbers, states)
+    states, rows = run(hyperparameters, states)
     assert rows.shape == (2, 2, len(Metrics._fields)) and bool(jnp.isfinite(rows).all())
     largest = [max(float(jnp.abs(p[i]).max()) for p in jax.tree.leaves(states.params.critic)) for i in (0, 1)]
     assert largest[0] <= np.float32(0.01) < largest[1] <= np.float32(0.05)
 
 
 def test_bfloat16_computes_with_float32_parameters():
-    gan, numbers = small_gan('wgan_gp', precision='bfloat16')
-    state, rows = jax.jit(lambda s: train_steps(gan, numbers, s, PIXELS, 2, capacity=2))(init_state(gan, numbers, 0))
+    gan, hyperparameters = small_gan('wgan_gp', precision='bfloat16')
+    state, rows = jax.jit(lambda s: train_steps(gan, hyperparameters, s, PIXELS, 2, capacity=2))(
+        init_state(gan, hyperparameters, 0)
+    )
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.optimizer_state, state.ema))} <= {
         jnp.dtype('float32'),
         jnp.dtype('int32'),
@@ -181,9 +185,9 @@ def test_bfloat16_computes_with_float32_parameters():
 
 def test_instance_noise_is_on_real_and_fake_and_fades_linearly():
     # Fails if one side stays clean, both get one noise, the deviation is a variance, or the schedule is another one.
-    noisy, numbers = small_gan('wgan_gp', arch='mlp', instance_noise=0.5, decay_steps=4, batch_size=16)
+    noisy, hyperparameters = small_gan('wgan_gp', arch='mlp', instance_noise=0.5, decay_steps=4, batch_size=16)
     clean, _ = small_gan('wgan_gp', arch='mlp', decay_steps=4, batch_size=16)
-    state = init_state(clean, numbers, 0)
+    state = init_state(clean, hyperparameters, 0)
     draw = jax.jit(lambda gan, s: draw_batches(gan, s, PIXELS, 3)[:2], static_argnums=0)
     for step, deviation in ((0, 0.5), (1, 0.375), (4, 0.0), (9, 0.0)):
         now = state._replace(step=jnp.int32(step))
@@ -195,9 +199,9 @@ def test_instance_noise_is_on_real_and_fake_and_fades_linearly():
 
 
 def test_a_spectral_critic_scores_both_batches_with_the_same_norms():
-    gan, numbers = small_gan('wgan_gp', constraint='spectral')
-    state = init_state(gan, numbers, 5)
-    after, (_, _, estimate, _) = jax.jit(lambda s: critic_update(gan, numbers, s, PIXELS))(state)
+    gan, hyperparameters = small_gan('wgan_gp', constraint='spectral')
+    state = init_state(gan, hyperparameters, 5)
+    after, (_, _, estimate, _) = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))(state)
 
     @jax.jit
     def both(state):

@@ -53,8 +53,8 @@ def test_a_sweep_compiles_once_and_each_run_is_what_it_is_alone(gan):
         assert not compilations
         assert rows.shape[:2] == (8, 4)
         for i in (0, 3, 7):
-            numbers, seed = jax.tree.map(lambda leaf, i=i: leaf[i], (RUNS.hyperparameters, RUNS.seed))
-            one, one_rows = alone(numbers, init_state(gan, numbers, seed), None, 4)
+            hyperparameters, seed = jax.tree.map(lambda leaf, i=i: leaf[i], (RUNS.hyperparameters, RUNS.seed))
+            one, one_rows = alone(hyperparameters, init_state(gan, hyperparameters, seed), None, 4)
             np.testing.assert_allclose(rows[i, :3], one_rows[1:], rtol=2e-4, atol=1e-6)
             for a, b in zip(jax.tree.leaves(states), jax.tree.leaves(one), strict=True):
                 np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5)

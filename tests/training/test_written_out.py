@@ -35,10 +35,10 @@ def test_steps_are_the_algorithm_written_out(name):
     preset, changes, mixes = CASES[name]
     settings = exact_settings(preset, **changes)
     with jax.enable_x64(True):
-        gan, numbers = exact_gan(settings, mixes=mixes)
-        start = init_state(gan, numbers, SEED)
+        gan, hyperparameters = exact_gan(settings, mixes=mixes)
+        start = init_state(gan, hyperparameters, SEED)
         run = jax.jit(functools.partial(train_steps, gan, capacity=STEPS))
-        state, rows = run(numbers, start, REAL, STEPS)
+        state, rows = run(hyperparameters, start, REAL, STEPS)
         params, network_state, average, metrics = written_out.train(settings, gan.augmentation, start, STEPS, seed=SEED)
         assert rows.dtype == metrics.dtype == jnp.float64
         assert (int(state.step), int(state.critic_step)) == (STEPS, STEPS * settings.n_critic)

@@ -4,7 +4,7 @@ Called plainly, every function looks at its arguments and raises ValueError for 
 and grad the values are unknown: shapes are checked and the formula is evaluated as it stands.
 """
 
-from wgan_jax.distances.dual import DualityGap, duality_gap, largest_slope, optimal_potential
+from wgan_jax.distances.dual import DualityGap, duality_gap, lipschitz_constant, optimal_potential
 from wgan_jax.distances.gaussians import (
     gaussian_js,
     gaussian_js_log_gap,
@@ -14,13 +14,13 @@ from wgan_jax.distances.gaussians import (
     gaussian_wasserstein,
 )
 from wgan_jax.distances.optimal import (
-    minimax_log_slope,
-    minimax_slope,
-    non_saturating_slope,
+    minimax_gradient,
+    minimax_log_gradient,
+    non_saturating_gradient,
     optimal_critic,
     optimal_logit,
     optimal_value,
-    wasserstein_slope,
+    wasserstein_gradient,
 )
 from wgan_jax.distances.pmfs import (
     EarthMoves,
@@ -52,10 +52,10 @@ __all__ = [
     'gaussian_wasserstein',
     'js_divergence',
     'kl_divergence',
-    'largest_slope',
-    'minimax_log_slope',
-    'minimax_slope',
-    'non_saturating_slope',
+    'lipschitz_constant',
+    'minimax_gradient',
+    'minimax_log_gradient',
+    'non_saturating_gradient',
     'optimal_critic',
     'optimal_logit',
     'optimal_potential',
@@ -67,5 +67,5 @@ __all__ = [
     'transport_plan',
     'wasserstein_1d',
     'wasserstein_exact',
-    'wasserstein_slope',
+    'wasserstein_gradient',
 ]

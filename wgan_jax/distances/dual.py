@@ -33,7 +33,7 @@ class DualityGap(NamedTuple):
     gap: float
 
 
-def largest_slope(values: Array, points: Array) -> Array:
+def lipschitz_constant(values: Array, points: Array) -> Array:
     """The Lipschitz constant of a function on finitely many points, max over i, j of |f_i - f_j| / |x_i - x_j|.
 
     It bounds the constant of the function from below. Works under jit and vmap, some rows of pairs at a time.
@@ -50,11 +50,11 @@ def largest_slope(values: Array, points: Array) -> Array:
     """
     if np.ndim(points) != 2 or np.shape(values) != np.shape(points)[:1] or np.shape(points)[0] == 0:
         raise ValueError(f'values {np.shape(values)} and points {np.shape(points)} must be (n,) and (n, d) with n >= 1')
-    return _largest_slope(*checks.as_floats(values, points))
+    return _lipschitz_constant(*checks.as_floats(values, points))
 
 
 @jax.jit
-def _largest_slope(values, points):
+def _lipschitz_constant(values, points):
     def largest_from(one):
         value, point = one
         rise = jnp.abs(values - value)
@@ -94,7 +94,7 @@ def duality_gap(
     checks.check_finite('potential', values)
     on_x, on_y = np.split(np.asarray(values, np.float64), [len(x)])
     dual = float(np.average(on_x, weights=x_weights) - np.average(on_y, weights=y_weights))
-    slope = float(largest_slope(values, points))
+    slope = float(lipschitz_constant(values, points))
     return DualityGap(primal, dual, slope, primal - (dual / slope if slope > 0 else 0.0))
 
 

@@ -89,7 +89,7 @@ def optimal_value(mean_real: Array, std_real: Array, mean_fake: Array, std_fake:
 
 
 @compiled
-def minimax_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def minimax_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
     """Derivative of E_g log(1 - D*) in mean_fake with D* fixed, - E_g D*(x) l'(x) with its logit l.
 
     For equal widths its size is 2 dJS/d delta, which vanishes as the Gaussians part.
@@ -108,13 +108,13 @@ def minimax_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake:
 
 
 @compiled
-def minimax_log_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
-    """Logarithm of the size of ``minimax_slope``, also where that underflows; same arguments, -inf for a slope of 0."""
+def minimax_log_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+    """Logarithm of the size of ``minimax_gradient``, also where that underflows; -inf for 0; same arguments."""
     return _slope(mean_real, std_real, mean_fake, std_fake, jax.nn.log_sigmoid)[1]
 
 
 @compiled
-def non_saturating_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def non_saturating_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
     """Derivative of -E_g log D* in mean_fake with D* fixed, - E_g (1 - D*(x)) l'(x) with its logit l.
 
     For equal widths its size is dKL/d delta - 2 dJS/d delta, which grows as the Gaussians part.
@@ -147,7 +147,7 @@ def _slope(mean_real, std_real, mean_fake, std_fake, log_weight):
 
 
 @compiled
-def wasserstein_slope(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def wasserstein_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
     """Derivative of -E_g f in mean_fake with the best critic f fixed, - E_g sign(F_g - F_r): dW_1/d mean_fake.
 
     For equal widths it is the sign of mean_fake - mean_real, however far apart they are.

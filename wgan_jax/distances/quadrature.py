@@ -15,7 +15,7 @@ from wgan_jax.distances.kinks import absolute, root
 from wgan_jax.types import Array
 
 REACH = 13  # standard deviations; exp(-13^2 / 2) = 2e-37
-POINTS, WEIGHTS = np.polynomial.legendre.leggauss(12)  # of one panel
+POINTS, PARAMETRIZATIONS = np.polynomial.legendre.leggauss(12)  # of one panel
 
 
 class Pair(NamedTuple):
@@ -95,7 +95,7 @@ def nodes(m: Array, s: Array, t: Array) -> tuple[Array, Array]:
     points = jnp.sort(jnp.concatenate(points, axis=-1), axis=-1)
     middles, halves = (points[..., 1:] + points[..., :-1]) / 2, (points[..., 1:] - points[..., :-1]) / 2
     z = middles[..., None] + halves[..., None] * POINTS.astype(points.dtype)
-    weights = halves[..., None] * WEIGHTS.astype(points.dtype)
+    weights = halves[..., None] * PARAMETRIZATIONS.astype(points.dtype)
     shape = (*points.shape[:-1], -1)
     return z.reshape(shape), weights.reshape(shape)
 

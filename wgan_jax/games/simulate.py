@@ -26,10 +26,10 @@ def _hold_infinities(before: Players, after: Players) -> Players:
     return jax.tree.map(lambda x, y: jnp.where(jnp.isnan(y), jnp.copysign(jnp.inf, x), y), before, after)
 
 
-def guarded_step(update: UpdateRule, state: tuple[Players, Any]) -> tuple[Players, Any]:
-    """One step of (players, memory) after which no player's number is NaN."""
-    players, memory = update.step(*state)
-    return _hold_infinities(state[0], players), memory
+def guarded_step(update: UpdateRule, pair: tuple[Players, Any]) -> tuple[Players, Any]:
+    """One step of (players, state) after which no player's number is NaN."""
+    players, state = update.step(*pair)
+    return _hold_infinities(pair[0], players), state
 
 
 def simulate(update: UpdateRule, start: Players, num_steps: int) -> Players:

@@ -32,10 +32,10 @@ def update_jacobian(update: UpdateRule, players: Players) -> Array:
 
     Args:
         update: a rule on a game.
-        players: the point; at a fixed point ``update.init`` gives the memory of a rule that has always been there.
+        players: the point; at a fixed point ``update.init`` gives the state of a rule that has always been there.
 
     Returns:
-        (m, m), with m the numbers of both players and of the memory; integers in it are held fixed.
+        (m, m), with m the numbers of both players and of the rule's state; integers in it are held fixed.
     """
     leaves, tree = jax.tree.flatten((players, update.init(players)))
     floats = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
@@ -52,7 +52,7 @@ def update_jacobian(update: UpdateRule, players: Players) -> Array:
 
 
 def update_eigenvalues(update: UpdateRule, players: Players) -> Array:
-    """Eigenvalues of one step at a point, momentum and other memory included; complex, in no order.
+    """Eigenvalues of one step at a point, momentum and whatever else the rule keeps included; complex, in no order.
 
     Arguments as for ``update_jacobian``, whose eigenvalues they are.
     """

@@ -3,7 +3,7 @@
 XLA:CPU computes the gradients that JAX derives for a convolution tens to hundreds of times slower than the same
 gradients written as matrix products (in a loop, where a training runs, it takes a naive path for their dimension
 numbers), so on a CPU every map is rewritten by hand; on GPU and TPU the library's convolution is the right one.
-Each form has its own layout of images: 'native' (N, H, W, C), 'matmul' (C, H, W, N).
+Each implementation has its own layout of images: 'native' (N, H, W, C), 'matmul' (C, H, W, N).
 """
 
 from functools import partial
@@ -20,43 +20,43 @@ from wgan_jax.types import Array
 CHANNEL_AXIS = {'native': 3, 'matmul': 0}
 
 
-def to_layout(images: Array, form: str) -> Array:
-    """Maps (N, H, W, C) to the layout of a form, 'matmul' or 'native'."""
-    return images.transpose(3, 1, 2, 0) if form == 'matmul' else images
+def to_layout(images: Array, conv_impl: str) -> Array:
+    """Maps (N, H, W, C) to the layout of an implementation, 'matmul' or 'native'."""
+    return images.transpose(3, 1, 2, 0) if conv_impl == 'matmul' else images
 
 
 from_layout = to_layout  # exchanging the first axis with the last is its own inverse
 
 
-def downsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
+def downsample(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Array:
     """Convolves with stride 2, kernel 4x4 and one pixel of zeros around the image, halving height and width.
 
     y[n, i, j, :] = sum_{a, b} x[n, 2i + a - 1, 2j + b - 1, :] kernel[a, b],  a, b = 0..3.
 
     Args:
-        x: images of even height and width, in the layout of the form.
+        x: images of even height and width, in the layout of the implementation.
         kernel: (4, 4, C, D).
         dtype: type to which the factors of each product are rounded; sums are float32.
-        form: 'matmul' or 'native'.
+        conv_impl: 'matmul' or 'native'.
 
     Returns:
-        Images of D channels, in the layout of the form; of type dtype if native, otherwise float32.
+        Images of D channels, in the layout of the implementation; of type dtype if native, otherwise float32.
 
     Raises:
         ValueError: if the kernel is not 4x4xC or a side of the image is odd.
     """
-    _check(x, kernel, form)
+    _check(x, kernel, conv_impl)
     height, width = x.shape[1:3]
     if height % 2 or width % 2:
         raise ValueError(f'downsample needs an even height and width, not {height}x{width}: pad the images.')
-    if form == 'matmul':
+    if conv_impl == 'matmul':
         return _down.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), dtype=jnp.dtype(dtype))
     return jax.lax.conv_general_dilated(
         x.astype(dtype), kernel.astype(dtype), (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC')
     )
 
 
-def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
+def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Array:
     """Applies the transpose of ``downsample`` with the same kernel, doubling height and width.
 
     y[n, 2i + a - 1, 2j + b - 1, :] += kernel[a, b] x[n, i, j, :],  a, b = 0..3, where that pixel exists.
@@ -64,8 +64,8 @@ def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
     Args, returned value and errors are those of ``downsample``, except that the kernel is (4, 4, D, C) and that x may
     have odd sides.
     """
-    _check(x, kernel.swapaxes(2, 3), form)
-    if form == 'matmul':
+    _check(x, kernel.swapaxes(2, 3), conv_impl)
+    if conv_impl == 'matmul':
         return _up.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), dtype=jnp.dtype(dtype))
     flipped = kernel[::-1, ::-1].astype(dtype)
     return jax.lax.conv_general_dilated(
@@ -73,28 +73,28 @@ def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
     )
 
 
-def same(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
+def same(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Array:
     """Convolves without stride, with zeros around the image, keeping height and width.
 
     y[n, i, j, :] = sum_{a, b} x[n, i + a - kh//2, j + b - kw//2, :] kernel[a, b],  a = 0..kh-1, b = 0..kw-1.
 
     Args:
-        x: images, in the layout of the form.
+        x: images, in the layout of the implementation.
         kernel: (kh, kw, C, D), both sides odd.
-        dtype, form: as for ``downsample``.
+        dtype, conv_impl: as for ``downsample``.
 
     Returns:
-        Images of D channels, in the layout of the form; of type dtype if native, otherwise float32.
+        Images of D channels, in the layout of the implementation; of type dtype if native, otherwise float32.
 
     Raises:
         ValueError: for a kernel of an even side or of other than C channels.
     """
-    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != x.shape[CHANNEL_AXIS[form]]:
+    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != x.shape[CHANNEL_AXIS[conv_impl]]:
         raise ValueError(f'need images of C channels and a kernel (kh, kw, C, D), not {x.shape} and {kernel.shape}.')
     kh, kw = kernel.shape[:2]
     if not (kh % 2 and kw % 2):
         raise ValueError(f'same needs a kernel of odd sides, which has a middle, not {kh}x{kw}.')
-    if form == 'matmul':
+    if conv_impl == 'matmul':
         return _same.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), turned=False, dtype=jnp.dtype(dtype))
     padding = (kh // 2, kh // 2), (kw // 2, kw // 2)
     return jax.lax.conv_general_dilated(
@@ -102,8 +102,8 @@ def same(x: Array, kernel: Array, *, dtype: jnp.dtype, form: str) -> Array:
     )
 
 
-def _check(x: Array, kernel: Array, form: str) -> None:
-    if x.ndim != 4 or kernel.shape[:2] != (4, 4) or kernel.shape[2] != x.shape[CHANNEL_AXIS[form]]:
+def _check(x: Array, kernel: Array, conv_impl: str) -> None:
+    if x.ndim != 4 or kernel.shape[:2] != (4, 4) or kernel.shape[2] != x.shape[CHANNEL_AXIS[conv_impl]]:
         raise ValueError(f'need images of C channels and a 4x4 kernel for as many, not {x.shape} and {kernel.shape}.')
 
 

@@ -9,9 +9,9 @@ from flax import linen as nn
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
 from wgan_jax.networks.network import from_linen
-from wgan_jax.networks.products import resolve_form
-from wgan_jax.networks.tape import Tape
-from wgan_jax.networks.weights import check_weights, max_min
+from wgan_jax.networks.parametrization import check_parametrization, max_min
+from wgan_jax.networks.products import resolve_conv_impl
+from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array, Network
 
 UPSAMPLINGS = ('transposed', 'nearest')
@@ -25,7 +25,7 @@ def generator(
     width: int = 64,
     upsampling: str = 'transposed',
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
 
@@ -35,7 +35,7 @@ def generator(
         width: channels before the last layer.
         upsampling: 'transposed' or 'nearest', see ``layers.ConvTranspose``.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
-        conv_form: see ``products.resolve_form``.
+        conv_impl: see ``products.resolve_conv_impl``.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). The first transposed convolution, of a 1x1 image, is the linear map that
@@ -47,7 +47,7 @@ def generator(
     _check_shape(image_shape)
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
-    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_form(conv_form))
+    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl))
     return from_linen(module, (latent_dim,))
 
 
@@ -56,9 +56,9 @@ def critic(
     *,
     width: int = 64,
     norm: str = 'batch',
-    weights: str | None = None,
+    parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
 
@@ -67,24 +67,24 @@ def critic(
         width: channels after the first layer.
         norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
             batch norm makes a score depend on the other images of its batch.
-        weights: how layers make their weights, see ``weights``; None for free ones. With 'orthonormal' MaxMin takes the
-            place of LeakyReLU, and the width must be even.
+        parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
+            'orthonormal' MaxMin takes the place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
-        conv_form: see ``products.resolve_form``.
+        conv_impl: see ``products.resolve_conv_impl``.
 
     Returns:
         A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
 
     Raises:
-        ValueError: if H or W is not a multiple of 16, or for an unknown norm, unknown weights or an odd width where
-            pairs are sorted.
+        ValueError: if H or W is not a multiple of 16, for an unknown norm or parametrization, or for an odd width
+            where pairs are sorted.
     """
     _check_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
-    check_weights(weights, width)
-    module = _Critic(width, norm, weights, dtype, resolve_form(conv_form))
-    return from_linen(module, tuple(image_shape), mixes_examples=norm == 'batch', reports=True)
+    check_parametrization(parametrization, width)
+    module = _Critic(width, norm, parametrization, dtype, resolve_conv_impl(conv_impl))
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
 
 
 def _check_shape(image_shape: tuple[int, int, int]) -> None:
@@ -100,43 +100,45 @@ class _Generator(nn.Module):
     width: int
     upsampling: str
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         h, w, channels = self.image_shape
         top = 8 * self.width
-        x = Dense(h // 16 * (w // 16) * top, use_bias=False, dtype=self.dtype, form=self.form, name='up_0')(z)
-        x = to_layout(x.reshape(-1, h // 16, w // 16, top), self.form)
+        x = Dense(h // 16 * (w // 16) * top, use_bias=False, dtype=self.dtype, conv_impl=self.conv_impl, name='up_0')(z)
+        x = to_layout(x.reshape(-1, h // 16, w // 16, top), self.conv_impl)
         for i, features in enumerate((top // 2, top // 4, top // 8, channels)):
-            x = nn.relu(BatchNorm(CHANNEL_AXIS[self.form], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
-            x = ConvTranspose(features, self.dtype, self.form, self.upsampling, name=f'up_{i + 1}')(x)
-        return jnp.tanh(from_layout(x, self.form).astype(jnp.float32))
+            x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
+            x = ConvTranspose(features, self.dtype, self.conv_impl, self.upsampling, name=f'up_{i + 1}')(x)
+        return jnp.tanh(from_layout(x, self.conv_impl).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
     width: int
     norm: str
-    weights: str | None
+    parametrization: str | None
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
-        x = to_layout(x, self.form)
-        axis = CHANNEL_AXIS[self.form]
+    def __call__(
+        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+    ) -> Array:
+        x = to_layout(x, self.conv_impl)
+        axis = CHANNEL_AXIS[self.conv_impl]
         for i in range(4):
-            x = Conv(self.width * 2**i, self.dtype, self.form, self.weights, name=f'down_{i}')(
-                x, train=train, tape=tape
+            x = Conv(self.width * 2**i, self.dtype, self.conv_impl, self.parametrization, name=f'down_{i}')(
+                x, train=train, report=report
             )
             if i > 0 and self.norm == 'batch':
-                x = BatchNorm(axis, name=f'norm_{i}')(x, train=train, axis_name=axis_name, tape=tape)
+                x = BatchNorm(axis, name=f'norm_{i}')(x, train=train, axis_name=axis_name, report=report)
             elif i > 0 and self.norm == 'layer':
-                x = LayerNorm(axis, name=f'norm_{i}')(x, tape=tape)
-            x = max_min(x, axis) if self.weights == 'orthonormal' else nn.leaky_relu(x, 0.2)
-            if tape is not None:
-                x = to_layout(tape.activation(from_layout(x, self.form)), self.form)
-        x = from_layout(x, self.form)
+                x = LayerNorm(axis, name=f'norm_{i}')(x, report=report)
+            x = max_min(x, axis) if self.parametrization == 'orthonormal' else nn.leaky_relu(x, 0.2)
+            if report is not None:
+                x = to_layout(report.activation(from_layout(x, self.conv_impl)), self.conv_impl)
+        x = from_layout(x, self.conv_impl)
         x = x.reshape(x.shape[0], -1)
-        score = Dense(1, use_bias=False, weights=self.weights, name='score')
-        return score(x, train=train, tape=tape)[:, 0]  # in float32: rounded scores would round the loss
+        score = Dense(1, use_bias=False, parametrization=self.parametrization, name='score')
+        return score(x, train=train, report=report)[:, 0]  # in float32: rounded scores would round the loss

@@ -9,9 +9,9 @@ from flax import linen as nn
 
 from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, same, to_layout, upsample
 from wgan_jax.networks.norms import clipped_norm, convolution_norm, matrix_norm
+from wgan_jax.networks.parametrization import orthonormal, orthonormal_convolution, orthonormal_start, spectral
 from wgan_jax.networks.products import einsum, written
-from wgan_jax.networks.tape import Tape
-from wgan_jax.networks.weights import orthonormal, orthonormal_convolution, orthonormal_start, spectral
+from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array
 
 
@@ -41,8 +41,8 @@ class Dense(nn.Module):
         use_bias: whether b exists.
         kernel_init: initialiser of W.
         dtype: compute type; parameters are float32.
-        form: see ``products.resolve_form``.
-        weights: how W is made of the parameters, see ``weights``; None for W itself.
+        conv_impl: see ``products.resolve_conv_impl``.
+        parametrization: how W is made of the parameters, see ``networks.parametrization``; None for W itself.
         channel_axis: of x; the last, or 0.
     """
 
@@ -50,28 +50,28 @@ class Dense(nn.Module):
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = conv_init
     dtype: jnp.dtype = jnp.float32
-    form: str | None = None
-    weights: str | None = None
+    conv_impl: str | None = None
+    parametrization: str | None = None
     channel_axis: int = -1
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
-        """Maps C channels to D; see ``weights`` for ``train``."""
+    def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
+        """Maps C channels to D; see ``networks.parametrization`` for ``train``."""
         shape = (x.shape[self.channel_axis], self.features)
         kernel = _kernel(self, shape)
-        if self.weights == 'orthonormal':
+        if self.parametrization == 'orthonormal':
             kernel = orthonormal(kernel)
-        elif self.weights is not None:
+        elif self.parametrization is not None:
             kernel = spectral(self, lambda kernel, v: v @ kernel, kernel, shape[:1], train=train)
-        if tape is not None:
-            tape.bounds.append(
+        if report is not None:
+            report.bounds.append(
                 lambda clip: matrix_norm(kernel) if _unclipped(self, clip) else clipped_norm(clip, *shape)
             )
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if self.channel_axis == 0:
-            y = einsum('cd,cm->dm', kernel, x.reshape(x.shape[0], -1), self.form).reshape(-1, *x.shape[1:])
+            y = einsum('cd,cm->dm', kernel, x.reshape(x.shape[0], -1), self.conv_impl).reshape(-1, *x.shape[1:])
         else:
-            y = einsum('mc,cd->md', x.reshape(-1, x.shape[-1]), kernel, self.form).reshape(*x.shape[:-1], -1)
+            y = einsum('mc,cd->md', x.reshape(-1, x.shape[-1]), kernel, self.conv_impl).reshape(*x.shape[:-1], -1)
         return y + _bias(self, y.ndim, self.channel_axis).astype(self.dtype) if self.use_bias else y
 
 
@@ -82,12 +82,12 @@ def _bias(module: nn.Module, ndim: int, channel_axis: int) -> Array:
 
 
 def _kernel(module: nn.Module, shape: tuple[int, ...]) -> Array:
-    draw = orthonormal_start(module.kernel_init) if module.weights == 'orthonormal' else module.kernel_init
+    draw = orthonormal_start(module.kernel_init) if module.parametrization == 'orthonormal' else module.kernel_init
     return module.param('kernel', draw, shape)
 
 
 def _unclipped(module: nn.Module, clip: Array | float | None) -> bool:
-    return clip is None or module.weights is not None  # the box of parameters is no box of such weights
+    return clip is None or module.parametrization is not None  # the box of parameters is no box of such weights
 
 
 def _constrained_convolution(
@@ -95,22 +95,26 @@ def _constrained_convolution(
 ) -> Array:
     """The kernel that ``convolve`` (``downsample`` or ``same``) applies to images of that size."""
     kh, kw, c, d = kernel.shape
-    if module.weights == 'orthonormal':
+    if module.parametrization == 'orthonormal':
         return orthonormal_convolution(kernel, stride)
-    if module.weights == 'spectral':
+    if module.parametrization == 'spectral':
         return spectral(module, lambda kernel, v: v @ kernel.reshape(-1, d), kernel, (kh * kw * c,), train=train)
-    if module.weights == 'spectral_operator':
+    if module.parametrization == 'spectral_operator':
 
         def linear(kernel, v):
-            return convolve(to_layout(v[None], module.form), kernel, dtype=kernel.dtype, form=module.form)
+            return convolve(
+                to_layout(v[None], module.conv_impl), kernel, dtype=kernel.dtype, conv_impl=module.conv_impl
+            )
 
         return spectral(module, linear, kernel, (*image_size, c), train=train)
     return kernel
 
 
-def _report_convolution(module: nn.Module, tape: Tape, kernel: Array, image_size: tuple[int, int], stride: int) -> None:
+def _report_convolution(
+    module: nn.Module, report: LayerReport, kernel: Array, image_size: tuple[int, int], stride: int
+) -> None:
     kh, kw, c, d = kernel.shape
-    tape.bounds.append(
+    report.bounds.append(
         lambda clip: (
             convolution_norm(kernel, image_size, stride=stride)
             if _unclipped(module, clip)
@@ -125,25 +129,26 @@ class Conv(nn.Module):
     Attributes:
         features: D.
         dtype: compute type; parameters are float32.
-        form: 'matmul' or 'native', which fixes the layout of the images.
-        weights: how the kernel is made of the parameters, see ``weights``; None for the parameters themselves.
+        conv_impl: 'matmul' or 'native', which fixes the layout of the images.
+        parametrization: how the kernel is made of the parameters, see ``networks.parametrization``; None for the
+            parameters themselves.
     """
 
     features: int
     dtype: jnp.dtype
-    form: str
-    weights: str | None = None
+    conv_impl: str
+    parametrization: str | None = None
     kernel_init: nn.initializers.Initializer = conv_init
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
-        """Maps images of C channels, H x W, to D channels, H/2 x W/2; see ``weights`` for ``train``."""
-        channels = x.shape[CHANNEL_AXIS[self.form]]
+    def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
+        """Maps images of C channels, H x W, to D channels, H/2 x W/2; ``train``: see ``networks.parametrization``."""
+        channels = x.shape[CHANNEL_AXIS[self.conv_impl]]
         kernel = _kernel(self, (4, 4, channels, self.features))
         kernel = _constrained_convolution(self, downsample, kernel, x.shape[1:3], 2, train)
-        if tape is not None:
-            _report_convolution(self, tape, kernel, x.shape[1:3], 2)
-        return downsample(x, kernel, dtype=self.dtype, form=self.form)
+        if report is not None:
+            _report_convolution(self, report, kernel, x.shape[1:3], 2)
+        return downsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
 
 
 class SameConv(nn.Module):
@@ -154,45 +159,46 @@ class SameConv(nn.Module):
     Attributes:
         features: D.
         dtype: compute type; parameters are float32.
-        form: 'matmul' or 'native', which fixes the layout of the images.
+        conv_impl: 'matmul' or 'native', which fixes the layout of the images.
         change: 'keep'; 'halve', which takes the mean of each 2x2 pixels of y; 'double', which repeats each pixel of x
             2x2 times before. The latter two amount to a strided 4x4 convolution and to a transposed one with the kernel
-            spread over 2x2 pixels, which is how the 'matmul' form computes them, with a quarter of the products.
+            spread over 2x2 pixels, which is how 'matmul' computes them, with a quarter of the products.
         use_bias: whether the bias exists.
         kernel_init: initialiser of the kernel.
-        weights: how the kernel is made of the parameters, see ``weights``; None for the parameters themselves.
+        parametrization: how the kernel is made of the parameters, see ``networks.parametrization``; None for the
+            parameters themselves.
     """
 
     features: int
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
     change: str = 'keep'
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer = conv_init
-    weights: str | None = None
+    parametrization: str | None = None
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False, tape: Tape | None = None) -> Array:
-        """Maps images of C channels to D channels; see ``weights`` for ``train``."""
-        axis = CHANNEL_AXIS[self.form]
+    def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
+        """Maps images of C channels to D channels; see ``networks.parametrization`` for ``train``."""
+        axis = CHANNEL_AXIS[self.conv_impl]
         size = tuple(side * (2 if self.change == 'double' else 1) for side in x.shape[1:3])
         kernel = _kernel(self, (3, 3, x.shape[axis], self.features))
         kernel = _constrained_convolution(self, same, kernel, size, 1, train)
-        if tape is not None:
-            _report_convolution(self, tape, kernel, size, 1)
+        if report is not None:
+            _report_convolution(self, report, kernel, size, 1)
             if self.change != 'keep':
-                tape.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
+                report.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
         y = self._convolve(x, kernel)
         return y + _bias(self, 4, axis).astype(y.dtype) if self.use_bias else y
 
     def _convolve(self, x: Array, kernel: Array) -> Array:
-        options = {'dtype': self.dtype, 'form': self.form}
+        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         if self.change == 'halve':
-            if self.form == 'matmul':
+            if self.conv_impl == 'matmul':
                 return downsample(x, spread(kernel) / 4, **options)
             return halve(same(x, kernel, **options))
         if self.change == 'double':
-            if self.form == 'matmul':
+            if self.conv_impl == 'matmul':
                 return upsample(x, spread(written(kernel.swapaxes(2, 3))[::-1, ::-1]), **options)
             x = double(x)
         return same(x, kernel, **options)
@@ -215,7 +221,7 @@ class ConvTranspose(nn.Module):
     Attributes:
         features: channels D of the result.
         dtype: compute type.
-        form: 'matmul' or 'native', which fixes the layout of the images.
+        conv_impl: 'matmul' or 'native', which fixes the layout of the images.
         upsampling: 'transposed', a transposed 4x4 convolution; 'nearest', a 3x3 convolution of the image with every
             pixel repeated 2x2, which draws no checkerboard (Odena et al. 2016, "Deconvolution and checkerboard
             artifacts"). The latter is the former with the kernel spread over 2x2 pixels, and is computed so.
@@ -223,17 +229,17 @@ class ConvTranspose(nn.Module):
 
     features: int
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
     upsampling: str = 'transposed'
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps C channels to D, in the layout of the form."""
+        """Maps C channels to D, in the layout of the implementation."""
         side = {'transposed': 4, 'nearest': 3}[self.upsampling]
-        kernel = self.param('kernel', conv_init, (side, side, self.features, x.shape[CHANNEL_AXIS[self.form]]))
+        kernel = self.param('kernel', conv_init, (side, side, self.features, x.shape[CHANNEL_AXIS[self.conv_impl]]))
         if self.upsampling == 'nearest':
             kernel = spread(kernel)
-        return upsample(x, kernel, dtype=self.dtype, form=self.form)
+        return upsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
 
 
 def spread(kernel: Array) -> Array:
@@ -257,20 +263,22 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
+    def __call__(
+        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+    ) -> Array:
         """Normalises x.
 
         Args:
             x: any shape, with C entries along the channel axis.
             train: whether the batch's own statistics normalise.
             axis_name: mapped axis over which those statistics are averaged.
-            tape: to which to report.
+            report: to which to report.
 
         Returns:
             An array of the shape and dtype of x.
         """
-        if tape is not None:
-            tape.unbounded('batch normalisation divides by a deviation that the rest of the batch decides')
+        if report is not None:
+            report.unbounded('batch normalisation divides by a deviation that the rest of the batch decides')
         scale, bias, shape = _affine(self, x)
         count = (x.shape[self.channel_axis],)
         running_mean = self.variable('batch_stats', 'mean', jnp.zeros, count)
@@ -300,13 +308,13 @@ class LayerNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Array, *, tape: Tape | None = None) -> Array:
+    def __call__(self, x: Array, *, report: LayerReport | None = None) -> Array:
         """Normalises x, (N, H, W, C) or, with channel axis 0, (C, H, W, N); same shape and dtype out."""
         scale, bias, _ = _affine(self, x)
-        if tape is not None:
+        if report is not None:
             # dy/dx = scale (I - 1/n - y y^T / n) / sqrt(var + eps), with less than a projection in the middle; the
             # bound is approached where an image is nearly constant.
-            tape.bounds.append(
+            report.bounds.append(
                 lambda clip: (jnp.max(jnp.abs(scale)) if clip is None else clip) / math.sqrt(self.epsilon)
             )
         axes = (0, 1, 2) if self.channel_axis == 0 else (1, 2, 3)

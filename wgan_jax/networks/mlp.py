@@ -11,9 +11,9 @@ from flax import linen as nn
 
 from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
-from wgan_jax.networks.products import resolve_form
-from wgan_jax.networks.tape import Tape
-from wgan_jax.networks.weights import check_weights, max_min
+from wgan_jax.networks.parametrization import check_parametrization, max_min
+from wgan_jax.networks.products import resolve_conv_impl
+from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array, Network
 
 
@@ -25,7 +25,7 @@ def generator(
     depth: int = 3,
     init: str = 'uniform',
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds z -> width -> ... -> width -> image; the last map is linear, so pixels are not bounded.
 
@@ -36,12 +36,12 @@ def generator(
         depth: number of hidden layers.
         init: of the weights; a name in ``INITIALISERS``.
         dtype: compute type, float32 or bfloat16; parameters and images are float32.
-        conv_form: see ``products.resolve_form``; here it concerns the products only.
+        conv_impl: see ``products.resolve_conv_impl``; here it concerns the products only.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). 6,880,768 parameters at 64x64x3.
     """
-    module = _Generator(tuple(image_shape), width, depth, init, dtype, resolve_form(conv_form))
+    module = _Generator(tuple(image_shape), width, depth, init, dtype, resolve_conv_impl(conv_impl))
     return from_linen(module, (latent_dim,))
 
 
@@ -52,9 +52,9 @@ def critic(
     depth: int = 3,
     init: str = 'uniform',
     norm: str = 'none',
-    weights: str | None = None,
+    parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds image -> width -> ... -> width -> score.
 
@@ -64,21 +64,21 @@ def critic(
         depth: number of hidden layers.
         init: of the weights; a name in ``INITIALISERS``.
         norm: only 'none'; the argument exists so that architectures are interchangeable.
-        weights: how layers make their weights, see ``weights``; None for free ones. With 'orthonormal' MaxMin takes the
-            place of ReLU, and the width must be even.
+        parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
+            'orthonormal' MaxMin takes the place of ReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
-        conv_form: as for the generator.
+        conv_impl: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 6,817,793 parameters at 64x64x3.
 
     Raises:
-        ValueError: for another norm or unknown weights, or an odd width where pairs are sorted.
+        ValueError: for another norm or an unknown parametrization, or an odd width where pairs are sorted.
     """
     if norm != 'none':
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
-    check_weights(weights, width)
-    module = _Critic(width, depth, init, weights, dtype, resolve_form(conv_form))
+    check_parametrization(parametrization, width)
+    module = _Critic(width, depth, init, parametrization, dtype, resolve_conv_impl(conv_impl))
     return from_linen(module, tuple(image_shape), reports=True)
 
 
@@ -98,12 +98,12 @@ class _Generator(nn.Module):
     depth: int
     initialiser: str
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name  # nothing here depends on the rest of the batch
-        options = {'kernel_init': INITIALISERS[self.initialiser], 'dtype': self.dtype, 'form': self.form}
+        options = {'kernel_init': INITIALISERS[self.initialiser], 'dtype': self.dtype, 'conv_impl': self.conv_impl}
         x = z
         for i in range(self.depth):
             x = nn.relu(Dense(self.width, **options, name=f'hidden_{i}')(x))
@@ -115,19 +115,21 @@ class _Critic(nn.Module):
     width: int
     depth: int
     initialiser: str
-    weights: str | None
+    parametrization: str | None
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
+    def __call__(
+        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+    ) -> Array:
         del axis_name
-        options = {'kernel_init': INITIALISERS[self.initialiser], 'weights': self.weights}
-        activation = max_min if self.weights == 'orthonormal' else nn.relu
+        options = {'kernel_init': INITIALISERS[self.initialiser], 'parametrization': self.parametrization}
+        activation = max_min if self.parametrization == 'orthonormal' else nn.relu
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
-            layer = Dense(self.width, dtype=self.dtype, form=self.form, name=f'hidden_{i}', **options)
-            x = activation(layer(x, train=train, tape=tape))
-            x = x if tape is None else tape.activation(x)
+            layer = Dense(self.width, dtype=self.dtype, conv_impl=self.conv_impl, name=f'hidden_{i}', **options)
+            x = activation(layer(x, train=train, report=report))
+            x = x if report is None else report.activation(x)
         # in float32: rounded scores round the loss
-        return Dense(1, name='score', **options)(x, train=train, tape=tape)[:, 0]
+        return Dense(1, name='score', **options)(x, train=train, report=report)[:, 0]

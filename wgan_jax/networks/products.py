@@ -12,38 +12,38 @@ from jax.interpreters import ad, batching, mlir
 from wgan_jax.types import Array
 
 
-def resolve_form(form: str | None) -> str:
+def resolve_conv_impl(conv_impl: str | None) -> str:
     """Returns the way products are computed: the given one, or the one that suits the default backend.
 
     Args:
-        form: 'matmul' (for CPUs), 'native' (for accelerators) or None, which chooses by ``jax.default_backend()``.
+        conv_impl: 'matmul' (for CPUs), 'native' (for accelerators) or None, which chooses by ``jax.default_backend()``.
 
     Raises:
         ValueError: for any other name.
     """
-    if form is None:
+    if conv_impl is None:
         return 'matmul' if jax.default_backend() == 'cpu' else 'native'
-    if form not in ('matmul', 'native'):
-        raise ValueError(f"form must be 'matmul', 'native' or None, not {form!r}.")
-    return form
+    if conv_impl not in ('matmul', 'native'):
+        raise ValueError(f"conv_impl must be 'matmul', 'native' or None, not {conv_impl!r}.")
+    return conv_impl
 
 
-def einsum(spec: str, a: Array, b: Array, form: str | None = None) -> Array:
+def einsum(spec: str, a: Array, b: Array, conv_impl: str | None = None) -> Array:
     """Computes ``jnp.einsum(spec, a, b)`` for two operands of the same dtype, accumulating in float32.
 
-    In bfloat16 the 'matmul' form is a bilinear map whose derivatives, in both modes and to any order, are the same kind
+    In bfloat16 'matmul' is a bilinear map whose derivatives, in both modes and to any order, are the same kind
     of product; every other case is the plain ``jnp.einsum``.
 
     Args:
         spec: explicit subscripts, such as 'mk,kn->mn', in which every index of an operand occurs elsewhere.
         a: first operand.
         b: second operand.
-        form: see ``resolve_form``.
+        conv_impl: see ``resolve_conv_impl``.
 
     Returns:
         The product, in the operands' dtype.
     """
-    if a.dtype == jnp.bfloat16 and b.dtype == jnp.bfloat16 and resolve_form(form) == 'matmul':
+    if a.dtype == jnp.bfloat16 and b.dtype == jnp.bfloat16 and resolve_conv_impl(conv_impl) == 'matmul':
         return _einsum16.bind(a, b, spec=spec)
     return jnp.einsum(spec, a, b)
 

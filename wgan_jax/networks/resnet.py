@@ -3,7 +3,7 @@
 'cifar', made for 32x32: one width throughout, the score from the mean over the last image's pixels. 'good', made for
 64x64 (the "good generator" of its release): widths doubling towards small images, the score from all of their pixels.
 
-Images keep the layout of the form, see ``convolution``, from the first convolution to the last.
+Images keep the layout of the implementation, see ``convolution``, from the first convolution to the last.
 
 Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00028, and its release.
 """
@@ -18,9 +18,9 @@ from flax import linen as nn
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
-from wgan_jax.networks.products import resolve_form
-from wgan_jax.networks.tape import Tape
-from wgan_jax.networks.weights import check_weights
+from wgan_jax.networks.parametrization import check_parametrization
+from wgan_jax.networks.products import resolve_conv_impl
+from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array, Network
 
 NORMS = ('none', 'batch', 'layer')
@@ -35,7 +35,7 @@ def generator(
     width: int | None = None,
     variant: str | None = None,
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds z -> small image -> residual blocks, each doubling height and width -> image in (-1, 1), with batch norm.
 
@@ -46,7 +46,7 @@ def generator(
         variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default what
             ``variant_for`` says.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
-        conv_form: see ``products.resolve_form``.
+        conv_impl: see ``products.resolve_conv_impl``.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). 1,204,483 parameters for 'cifar' at 32x32x3 (4,276,739 with width 256),
@@ -57,7 +57,7 @@ def generator(
     """
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
-    module = _Generator(tuple(image_shape), width, variant, dtype, resolve_form(conv_form))
+    module = _Generator(tuple(image_shape), width, variant, dtype, resolve_conv_impl(conv_impl))
     return from_linen(module, (latent_dim,))
 
 
@@ -66,11 +66,11 @@ def critic(
     *,
     width: int | None = None,
     norm: str | None = None,
-    weights: str | None = None,
+    parametrization: str | None = None,
     variant: str | None = None,
     pooling: str = 'mean',
     dtype: jnp.dtype = jnp.float32,
-    conv_form: str | None = None,
+    conv_impl: str | None = None,
 ) -> Network:
     """Builds image -> residual blocks -> score.
 
@@ -79,18 +79,19 @@ def critic(
         width: channels after the first convolution; 128 by default for 'cifar', 64 for 'good'.
         norm: 'none', 'batch' or 'layer' before each ReLU; as published by default, which is none for 'cifar' and layer
             for 'good'.
-        weights: how layers make their weights, see ``weights``; None for free ones. 'orthonormal' is refused.
+        parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones.
+            'orthonormal' is refused.
         variant: 'cifar' (two blocks that halve, two that do not) or 'good' (four that halve); as for the generator.
         pooling: of the last image in 'cifar': 'mean', or 'sum' as Miyato et al. 2018 have it.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
-        conv_form: as for the generator.
+        conv_impl: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 1,053,825 parameters for 'cifar' at 32x32x3, 7,491,841 for 'good' at
         64x64x3.
 
     Raises:
-        ValueError: for sides that do not fit, unknown names, or orthonormal weights.
+        ValueError: for sides that do not fit, unknown names, or orthonormal layers.
     """
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
@@ -99,15 +100,20 @@ def critic(
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
     if pooling not in POOLINGS:
         raise ValueError(f'pooling must be one of {", ".join(POOLINGS)}, not {pooling!r}.')
-    check_weights(weights, width)
-    if weights == 'orthonormal':
+    check_parametrization(parametrization, width)
+    if parametrization == 'orthonormal':
         raise ValueError(
             'a residual block adds its two branches, so orthonormal layers would not make it 1-Lipschitz: '
             'use the mlp or the dcgan critic.'
         )
-    options = {'norm': norm, 'weights': weights, 'dtype': dtype, 'form': resolve_form(conv_form)}
+    options = {
+        'norm': norm,
+        'parametrization': parametrization,
+        'dtype': dtype,
+        'conv_impl': resolve_conv_impl(conv_impl),
+    }
     module = _Critic(width, variant, pooling, **options)
-    return from_linen(module, tuple(image_shape), mixes_examples=norm == 'batch', reports=True)
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
 
 
 def variant_for(sides: Sequence[int]) -> str:
@@ -161,22 +167,22 @@ class _Block(nn.Module):
     change: str
     norm: str
     dtype: jnp.dtype
-    form: str
-    weights: str | None = None
+    conv_impl: str
+    parametrization: str | None = None
     first: bool = False
     first_bias: bool = True
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None, tape: Tape | None = None) -> Array:
-        main, side = (None, None) if tape is None else (Tape(), Tape())
-        axis = CHANNEL_AXIS[self.form]
-        options = {'dtype': self.dtype, 'form': self.form, 'weights': self.weights}
+    def __call__(self, x: Array, *, train: bool, axis_name: str | None, report: LayerReport | None = None) -> Array:
+        main, side = (None, None) if report is None else (LayerReport(), LayerReport())
+        axis = CHANNEL_AXIS[self.conv_impl]
+        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl, 'parametrization': self.parametrization}
 
         def active(x, name):
             if self.norm == 'batch':
-                x = BatchNorm(axis, name=name)(x, train=train, axis_name=axis_name, tape=main)
+                x = BatchNorm(axis, name=name)(x, train=train, axis_name=axis_name, report=main)
             elif self.norm == 'layer':
-                x = LayerNorm(axis, name=name)(x, tape=main)
+                x = LayerNorm(axis, name=name)(x, report=main)
             return nn.relu(x)
 
         def convolution(name, features, change, **rest):
@@ -184,20 +190,20 @@ class _Block(nn.Module):
             return SameConv(features, kernel_init=_he, change=change, name=name, **options, **rest)
 
         y = x if self.first else active(x, 'norm_0')
-        y = convolution('conv_0', self.hidden, 'double', use_bias=self.first_bias)(y, train=train, tape=main)
+        y = convolution('conv_0', self.hidden, 'double', use_bias=self.first_bias)(y, train=train, report=main)
         y = nn.relu(y) if self.first else active(y, 'norm_1')
-        y = convolution('conv_1', self.features, 'halve')(y, train=train, tape=main)
+        y = convolution('conv_1', self.features, 'halve')(y, train=train, report=main)
         if self.change != 'keep':
             # A 1x1 convolution commutes with repeating and averaging pixels: on the smaller image.
             x = halve(x) if self.change == 'halve' else x
             x = Dense(self.features, kernel_init=_glorot, channel_axis=axis, name='shortcut', **options)(
-                x, train=train, tape=side
+                x, train=train, report=side
             )
             x = double(x) if self.change == 'double' else x
-        if tape is not None:
+        if report is not None:
             if self.change != 'keep':
                 side.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
-            tape.sum(main, side)
+            report.sum(main, side)
         return x + y
 
 
@@ -206,7 +212,7 @@ class _Generator(nn.Module):
     width: int
     variant: str
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
@@ -214,15 +220,15 @@ class _Generator(nn.Module):
         factors = (1, 1, 1, 1) if cifar else (8, 8, 4, 2, 1)
         widths = [self.width * factor for factor in factors]
         h, w = (side >> len(widths) - 1 for side in self.image_shape[:2])
-        options = {'dtype': self.dtype, 'form': self.form}
+        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
-        x = to_layout(x.reshape(-1, h, w, widths[0]), self.form)
+        x = to_layout(x.reshape(-1, h, w, widths[0]), self.conv_impl)
         for i, features in enumerate(widths[1:]):
             block = _Block(features, features, 'double', 'batch', first_bias=cifar, name=f'up_{i}', **options)
             x = block(x, train=train, axis_name=axis_name)
-        x = nn.relu(BatchNorm(CHANNEL_AXIS[self.form], name='norm')(x, train=train, axis_name=axis_name))
+        x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name='norm')(x, train=train, axis_name=axis_name))
         x = SameConv(self.image_shape[2], kernel_init=_glorot, name='image', **options)(x)
-        return jnp.tanh(from_layout(x, self.form).astype(jnp.float32))
+        return jnp.tanh(from_layout(x, self.conv_impl).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
@@ -230,36 +236,52 @@ class _Critic(nn.Module):
     variant: str
     pooling: str
     norm: str
-    weights: str | None
+    parametrization: str | None
     dtype: jnp.dtype
-    form: str
+    conv_impl: str
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None = None, tape: Tape | None = None) -> Array:
-        options = {'norm': self.norm, 'weights': self.weights, 'dtype': self.dtype, 'form': self.form}
-        x = to_layout(x.astype(self.dtype), self.form)
+    def __call__(
+        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+    ) -> Array:
+        options = {
+            'norm': self.norm,
+            'parametrization': self.parametrization,
+            'dtype': self.dtype,
+            'conv_impl': self.conv_impl,
+        }
+        x = to_layout(x.astype(self.dtype), self.conv_impl)
         if self.variant == 'cifar':
             blocks = [
                 _Block(self.width, self.width, change, first=i == 0, name=f'block_{i}', **options)
                 for i, change in enumerate(('halve', 'halve', 'keep', 'keep'))
             ]
         else:
-            start = SameConv(self.width, self.dtype, self.form, kernel_init=_glorot, weights=self.weights, name='start')
-            x = start(x, train=train, tape=tape)
+            start = SameConv(
+                self.width,
+                self.dtype,
+                self.conv_impl,
+                kernel_init=_glorot,
+                parametrization=self.parametrization,
+                name='start',
+            )
+            x = start(x, train=train, report=report)
             widths = [self.width * factor for factor in (1, 2, 4, 8, 8)]
             blocks = [
                 _Block(widths[i + 1], widths[i], 'halve', first_bias=False, name=f'down_{i}', **options)
                 for i in range(4)
             ]
         for block in blocks:
-            x = block(x, train=train, axis_name=axis_name, tape=tape)
-            if tape is not None:
-                x = to_layout(tape.activation(from_layout(x, self.form)), self.form)
-        x = from_layout(x, self.form).astype(jnp.float32)
+            x = block(x, train=train, axis_name=axis_name, report=report)
+            if report is not None:
+                x = to_layout(report.activation(from_layout(x, self.conv_impl)), self.conv_impl)
+        x = from_layout(x, self.conv_impl).astype(jnp.float32)
         if self.variant == 'cifar':
             pixels = x.shape[1] * x.shape[2]
             x = nn.relu(x).sum((1, 2)) / (pixels if self.pooling == 'mean' else 1)
-            if tape is not None:
-                tape.bounds.append(lambda clip: pixels ** (-0.5 if self.pooling == 'mean' else 0.5))
-        score = Dense(1, kernel_init=_glorot, weights=self.weights, name='score')  # in float32, as everywhere
-        return score(x.reshape(x.shape[0], -1), train=train, tape=tape)[:, 0]
+            if report is not None:
+                report.bounds.append(lambda clip: pixels ** (-0.5 if self.pooling == 'mean' else 0.5))
+        score = Dense(
+            1, kernel_init=_glorot, parametrization=self.parametrization, name='score'
+        )  # in float32, as everywhere
+        return score(x.reshape(x.shape[0], -1), train=train, report=report)[:, 0]

@@ -13,13 +13,13 @@ from wgan_jax.training.settings import Settings
 from wgan_jax.types import Players
 
 
-def build_networks(settings: Settings, channels: int, *, conv_form: str | None = None) -> Players:
+def build_networks(settings: Settings, channels: int, *, conv_impl: str | None = None) -> Players:
     """The networks that settings describe.
 
     Args:
         settings: validated settings.
         channels: of the images.
-        conv_form: 'matmul' or 'native'; None chooses by the default backend.
+        conv_impl: 'matmul' or 'native'; None chooses by the default backend.
 
     Returns:
         Players of Network; the generator maps (N, latent_dim) to (N, H, W, channels), the critic images to scores (N,).
@@ -27,14 +27,16 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     shape = (*settings.height_width, channels)
     dtype = jnp.dtype(settings.precision)
     architecture = ARCHITECTURES[settings.arch]
-    common = {'dtype': dtype, 'conv_form': conv_form}
-    weights = CONSTRAINTS[settings.constraint].weights
-    of_generator, of_critic = {}, {'norm': settings.critic_norm, 'weights': weights}
+    common = {'dtype': dtype, 'conv_impl': conv_impl}
+    parametrization = CONSTRAINTS[settings.constraint].parametrization
+    of_generator, of_critic = {}, {'norm': settings.critic_norm, 'parametrization': parametrization}
     if settings.arch == 'dcgan':
         of_generator['upsampling'] = settings.upsampling
     if settings.arch == 'resnet':
         common['variant'] = None if settings.resnet_variant == 'auto' else settings.resnet_variant
-        if weights is not None:  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
+        if (
+            parametrization is not None
+        ):  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
             of_critic['pooling'] = 'sum'
     generator = architecture.generator(
         shape, latent_dim=settings.latent_dim, width=settings.width, **of_generator, **common
@@ -43,13 +45,13 @@ def build_networks(settings: Settings, channels: int, *, conv_form: str | None =
     return Players(generator, critic)
 
 
-def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None) -> tuple[GAN, Hyperparameters]:
+def build_gan(settings: Settings, channels: int, *, conv_impl: str | None = None) -> tuple[GAN, Hyperparameters]:
     """The GAN that settings describe, and its traced numbers.
 
     Args:
         settings: validated settings.
         channels: of the images.
-        conv_form: 'matmul' or 'native'; None chooses by the default backend.
+        conv_impl: 'matmul' or 'native'; None chooses by the default backend.
 
     Returns:
         (GAN, Hyperparameters).
@@ -59,7 +61,7 @@ def build_gan(settings: Settings, channels: int, *, conv_form: str | None = None
     if settings.label_smoothing:
         objective = label_smoothed(settings.objective, settings.label_smoothing)
     gan = GAN(
-        networks=build_networks(settings, channels, conv_form=conv_form),
+        networks=build_networks(settings, channels, conv_impl=conv_impl),
         objective=objective,
         constraint=CONSTRAINTS[settings.constraint],
         optimizers=Players(optimizer, optimizer),

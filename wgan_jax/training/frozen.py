@@ -15,7 +15,7 @@ from wgan_jax.training.step import critic_update, draw_batches, generator_gradie
 from wgan_jax.types import Array, Players, Variables
 
 
-class Reading(NamedTuple):
+class CriticProbe(NamedTuple):
     """A critic's state at one moment, and the gradients that a generator would get from it.
 
     Attributes:
@@ -24,14 +24,14 @@ class Reading(NamedTuple):
         wasserstein: E f(real) - E f(fake) on that batch.
         gradient_norm: for each objective, mean over the draws of the norm of its gradient with respect to the
             generator's parameters; (objectives,).
-        gradient_deviation: for each objective, the standard deviation over the draws of that norm; (objectives,).
+        gradient_std: for each objective, the standard deviation over the draws of that norm; (objectives,).
     """
 
     loss: Array
     accuracy: Array
     wasserstein: Array
     gradient_norm: Array
-    gradient_deviation: Array
+    gradient_std: Array
 
 
 def restart_critic(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, seed: int) -> TrainState:
@@ -55,33 +55,35 @@ def restart_critic(gan: GAN, hyperparameters: Hyperparameters, state: TrainState
 
 
 def frozen_updates(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: Array, num_updates: Array | int
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: Array, num_updates: Array | int
 ) -> TrainState:
     """``num_updates`` critic updates, a run-time value, against the generator as it is."""
 
     def body(_, state):
-        return critic_update(gan, hyperparameters, state, pixels)[0]
+        return critic_update(gan, hyperparameters, state, data)[0]
 
     return jax.lax.fori_loop(0, num_updates, body, state)
 
 
-def read_critic(gan: GAN, objectives: Sequence[Objective], state: TrainState, pixels: Array, *, draws: int) -> Reading:
+def probe_critic(
+    gan: GAN, objectives: Sequence[Objective], state: TrainState, data: Array, *, draws: int
+) -> CriticProbe:
     """Reads a critic on one fresh batch, and the generator's gradients on several.
 
     Args:
         gan: what was trained.
         objectives: whose generator losses are differentiated, all through the same critic.
         state: both players.
-        pixels: the whole dataset, uint8, (number of images, H, W, C).
-        draws: batches of latents over which norms are averaged; every reading draws others.
+        data: the whole dataset, as ``gan.draw`` takes it.
+        draws: batches of latents over which norms are averaged; every probe draws others.
 
     Returns:
-        A Reading.
+        A CriticProbe.
 
     Source: Arjovsky and Bottou, 2017, https://arxiv.org/abs/1701.04862, figures 2 and 3.
     """
     critic = Variables(state.params.critic, state.network_state.critic)
-    real, fake, _ = draw_batches(gan, state, pixels, state.critic_step)
+    real, fake, _ = draw_batches(gan, state, data, state.critic_step)
     real_scores, fake_scores = (gan.networks.critic.apply(critic, images, train=True)[0] for images in (real, fake))
     right = jnp.concatenate([real_scores > 0, fake_scores < 0])
     counters = jnp.uint32(0x80000000) + jnp.uint32(state.critic_step) * draws + jnp.arange(draws, dtype=jnp.uint32)
@@ -91,10 +93,10 @@ def read_critic(gan: GAN, objectives: Sequence[Objective], state: TrainState, pi
         return jax.lax.map(lambda counter: tree_length(generator_gradient(one, state, counter)[1]), counters)
 
     all_norms = jnp.stack([norms(objective) for objective in objectives])
-    return Reading(
+    return CriticProbe(
         loss=gan.objective.critic_loss(real_scores, fake_scores),
         accuracy=jnp.mean(right),
         wasserstein=wasserstein_estimate(real_scores, fake_scores),
         gradient_norm=all_norms.mean(1),
-        gradient_deviation=all_norms.std(1),
+        gradient_std=all_norms.std(1),
     )

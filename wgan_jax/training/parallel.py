@@ -1,4 +1,4 @@
-"""One compiled call on one device or on many: the only room that knows jit from pmap.
+"""One compiled call on one device or on many: the only module that knows jit from pmap.
 
 Under pmap every device holds the whole state and the whole dataset, works on its share of each batch, and averages
 what it found with the others (data parallelism with replicated parameters).
@@ -42,7 +42,7 @@ class Runner(NamedTuple):
 def make_runner(
     gan: GAN,
     hyperparameters: Hyperparameters,
-    pixels: np.ndarray,
+    data: np.ndarray,
     *,
     mode: str = 'auto',
     devices: Sequence[jax.Device] | None = None,
@@ -52,7 +52,7 @@ def make_runner(
 
     Args:
         gan, hyperparameters: what is trained, and its numbers.
-        pixels: the dataset, uint8, (number of images, H, W, C).
+        data: the dataset, as ``gan.draw`` takes it.
         mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share both players' batches
             evenly.
         devices: which to use; all local ones by default.
@@ -72,35 +72,35 @@ def make_runner(
         shares = math.gcd(*sizes.values())
         devices = devices[: max(n for n in range(1, len(devices) + 1) if shares % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
-        return _on_one(gan, hyperparameters, pixels, devices[0], capacity)
+        return _on_one(gan, hyperparameters, data, devices[0], capacity)
     for name, size in sizes.items():
         if size % len(devices):
             raise ValueError(
                 f'{name}={size} cannot be shared evenly by {len(devices)} devices; '
                 f'{-(-size // len(devices)) * len(devices)} would do'
             )
-    return _on_many(gan, hyperparameters, pixels, devices, capacity)
+    return _on_many(gan, hyperparameters, data, devices, capacity)
 
 
-def _on_one(gan, hyperparameters, pixels, device, capacity):
+def _on_one(gan, hyperparameters, data, device, capacity):
     place = functools.partial(jax.device_put, device=device)
-    hyperparameters, pixels = place((hyperparameters, pixels))
+    hyperparameters, data = place((hyperparameters, data))
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
 
     def run(state, num_steps):
-        return steps(hyperparameters, state, pixels, np.int32(num_steps))
+        return steps(hyperparameters, state, data, np.int32(num_steps))
 
     return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, 1)
 
 
-def _on_many(gan, hyperparameters, pixels, devices, capacity):
+def _on_many(gan, hyperparameters, data, devices, capacity):
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
     def place(tree):
         return jax.device_put(tree, replicated)
 
-    hyperparameters, pixels = place((hyperparameters, pixels))
+    hyperparameters, data = place((hyperparameters, data))
     steps = jax.pmap(
         functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS),
         axis_name=AXIS,
@@ -111,7 +111,7 @@ def _on_many(gan, hyperparameters, pixels, devices, capacity):
     )
 
     def run(state, num_steps):
-        return steps(hyperparameters, state, pixels, np.full(len(devices), num_steps, np.int32))
+        return steps(hyperparameters, state, data, np.full(len(devices), num_steps, np.int32))
 
     # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
     return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, len(devices))

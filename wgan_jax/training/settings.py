@@ -10,7 +10,7 @@ from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, resnet
 from wgan_jax.networks.dcgan import UPSAMPLINGS
-from wgan_jax.networks.weights import check_weights
+from wgan_jax.networks.parametrization import check_parametrization
 from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
 from wgan_jax.training.optimizers import OPTIMIZERS
 
@@ -147,13 +147,13 @@ def validate(settings: Settings) -> None:
         fits = all(side % factor == 0 for side in sides)
         nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
         _require(settings, 'image_size', fits, f'has a side not divisible by {factor}; {nearest} would do')
-    weights = CONSTRAINTS[settings.constraint].weights
-    check_weights(weights, settings.critic_width or settings.width)
-    if weights == 'orthonormal' and settings.arch == 'resnet':
+    parametrization = CONSTRAINTS[settings.constraint].parametrization
+    check_parametrization(parametrization, settings.critic_width or settings.width)
+    if parametrization == 'orthonormal' and settings.arch == 'resnet':
         raise ValueError(
             'constraint=orthonormal does not hold for arch=resnet, whose blocks add two branches: use mlp or dcgan'
         )
-    if weights is not None and settings.critic_norm != 'none':
+    if parametrization is not None and settings.critic_norm != 'none':
         raise ValueError(
             f'constraint={settings.constraint} bounds the layers, and a normalisation between them would stretch what '
             'they bound: use critic_norm=none'

@@ -84,7 +84,7 @@ def _score_pair(gan, params, network_state, real, fake, axis_name):
     intermediate values outgrow the cache.
     """
     real_scores, after_real = _scores(gan, params, network_state, real, axis_name)
-    if gan.networks.critic.mixes_examples:
+    if gan.networks.critic.uses_batch_statistics:
         network_state = after_real  # otherwise spectral layers would divide the two by different norms
     fake_scores, network_state = _scores(gan, params, network_state, fake, axis_name)
     return real_scores, fake_scores, network_state

@@ -47,7 +47,7 @@ TOY_PRESETS: dict[str, Settings] = {
 # This project's recipe for sharp modes: the gradient penalty on data alone lets the critic be as steep between modes as
 # the data are narrow, many small steps at a high rate that decays to zero let both players settle, and the average of
 # the generator rests where they circle.
-TOY_PRESETS['sharp'] = dataclasses.replace(
+TOY_PRESETS['r1_ema'] = dataclasses.replace(
     TOY_PRESETS['r1'], optimizer='adam', beta1=0.5, beta2=0.9, penalty_weight=0.1, width=64, generator_lr=3e-3,
     critic_lr=3e-3, ema_decay=0.999, steps=15_000, decay_steps=15_000,
 )  # fmt: skip
@@ -73,7 +73,7 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
     gan = GAN(
         networks=Players(
             mlp.generator(shape, latent_dim=settings.latent_dim, **common),
-            mlp.critic(shape, weights=CONSTRAINTS[settings.constraint].weights, **common),
+            mlp.critic(shape, parametrization=CONSTRAINTS[settings.constraint].parametrization, **common),
         ),
         objective=objective,
         constraint=CONSTRAINTS[settings.constraint],

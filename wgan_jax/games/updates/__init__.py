@@ -33,4 +33,23 @@ UPDATES: dict[str, Callable[..., UpdateRule]] = {
     'rmsprop': rmsprop,
 }
 
-__all__ = ['UPDATES', 'UpdateRule', 'optax_update']
+__all__ = [
+    'UPDATES',
+    'UpdateRule',
+    'adam',
+    'alternating',
+    'averaging',
+    'competitive',
+    'consensus',
+    'extragradient',
+    'heavy_ball',
+    'implicit_midpoint',
+    'lookahead',
+    'optax_update',
+    'optimistic',
+    'proximal',
+    'rmsprop',
+    'runge_kutta',
+    'simultaneous',
+    'symplectic_adjustment',
+]

@@ -4,10 +4,10 @@ from wgan_jax.games.game import Game, jacobian_product, transposed_product, vect
 from wgan_jax.games.updates.rule import (
     UpdateRule,
     add_scaled,
-    memoryless,
     project,
     require_finite,
     require_step_size,
+    stateless,
 )
 from wgan_jax.types import Array
 
@@ -33,7 +33,7 @@ def consensus(game: Game, step_size: Array | float, *, gamma: Array | float = 1.
         consent = transposed_product(game, w, xi)
         return project(game, add_scaled(w, (-step_size, add_scaled(xi, (gamma, consent)))))
 
-    return memoryless(step)
+    return stateless(step)
 
 
 def symplectic_adjustment(game: Game, step_size: Array | float, *, gamma: Array | float = 1.0) -> UpdateRule:
@@ -58,4 +58,4 @@ def symplectic_adjustment(game: Game, step_size: Array | float, *, gamma: Array 
         half = gamma / 2
         return project(game, add_scaled(w, (-step_size, add_scaled(xi, (half, transposed), (-half, forward)))))
 
-    return memoryless(step)
+    return stateless(step)

@@ -38,7 +38,7 @@ def lookahead(
         step_size: eta > 0 of the inner rule.
         k: inner steps per outer step.
         alpha: the share of the way that is kept, in (0, 1].
-        inner: makes the inner rule, whose memory goes on from one outer step to the next.
+        inner: makes the inner rule, whose state goes on from one outer step to the next.
 
     Raises:
         ValueError: for an option that cannot be used.
@@ -49,9 +49,9 @@ def lookahead(
     require('alpha', alpha, lambda x: (x > 0) & (x <= 1), 'must lie in (0, 1]')
     rule = inner(game, step_size)
 
-    def step(w, memory):
-        ahead, memory = jax.lax.fori_loop(0, k, lambda _, state: rule.step(*state), (w, memory))
-        return add_scaled(w, (alpha, add_scaled(ahead, (-1, w)))), memory
+    def step(w, state):
+        ahead, state = jax.lax.fori_loop(0, k, lambda _, pair: rule.step(*pair), (w, state))
+        return add_scaled(w, (alpha, add_scaled(ahead, (-1, w)))), state
 
     return UpdateRule(rule.init, step)
 
@@ -62,7 +62,7 @@ def averaging(game: Game, step_size: Array | float, *, inner: Inner = simultaneo
     Args:
         game: the game.
         step_size: eta > 0 of the inner rule.
-        inner: makes the rule whose iterates w_t are averaged; they are in the memory, with that rule's own and n.
+        inner: makes the rule whose iterates w_t are averaged; they are in the state, with that rule's own and n.
 
     Raises:
         ValueError: for a step size that is not positive.
@@ -71,10 +71,10 @@ def averaging(game: Game, step_size: Array | float, *, inner: Inner = simultaneo
     """
     rule = inner(game, step_size)
 
-    def step(mean, memory):
-        w, inner_memory, n = memory
+    def step(mean, state):
+        w, inner_state, n = state
         mean = jax.tree.map(lambda m, x: m + (x - m) / (n + 1), mean, w)
-        return mean, (*rule.step(w, inner_memory), n + 1)
+        return mean, (*rule.step(w, inner_state), n + 1)
 
     return UpdateRule(lambda w: (w, rule.init(w), jnp.zeros((), jnp.int32)), step)
 
@@ -97,21 +97,21 @@ def optax_update(
     require_player('first', first)
     require_count('n_critic', n_critic)
 
-    def moved(w, memory, slope, name):
+    def moved(w, state, own_gradient, name):
         own, optimizer = getattr(w, name), getattr(optimizers, name)
-        updates, state = optimizer.update(slope, getattr(memory, name), own)
-        return getattr(game.projections, name)(optax.apply_updates(own, updates)), state
+        updates, own_state = optimizer.update(own_gradient, getattr(state, name), own)
+        return getattr(game.projections, name)(optax.apply_updates(own, updates)), own_state
 
     def move(pair, name):
-        w, memory = pair
-        own, state = moved(w, memory, gradient(game, w, name), name)
-        return w._replace(**{name: own}), memory._replace(**{name: state})
+        w, state = pair
+        own, own_state = moved(w, state, gradient(game, w, name), name)
+        return w._replace(**{name: own}), state._replace(**{name: own_state})
 
-    def step(w, memory):
+    def step(w, state):
         if alternating:
-            return in_turn((w, memory), move, first, n_critic)
-        slopes = vector_field(game, w)
-        pairs = (moved(w, memory, getattr(slopes, name), name) for name in Players._fields)
+            return in_turn((w, state), move, first, n_critic)
+        gradients = vector_field(game, w)
+        pairs = (moved(w, state, getattr(gradients, name), name) for name in Players._fields)
         return tuple(Players(*halves) for halves in zip(*pairs, strict=True))
 
     return UpdateRule(lambda w: Players(*(o.init(own) for o, own in zip(optimizers, w, strict=True))), step)

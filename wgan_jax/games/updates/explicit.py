@@ -5,12 +5,12 @@ from wgan_jax.games.updates.rule import (
     UpdateRule,
     add_scaled,
     in_turn,
-    memoryless,
     project,
     require_count,
     require_finite,
     require_player,
     require_step_size,
+    stateless,
 )
 from wgan_jax.types import Array
 
@@ -26,7 +26,7 @@ def simultaneous(game: Game, step_size: Array | float) -> UpdateRule:
         ValueError: for a step size that is not positive.
     """
     require_step_size(step_size)
-    return memoryless(lambda w: project(game, add_scaled(w, (-step_size, vector_field(game, w)))))
+    return stateless(lambda w: project(game, add_scaled(w, (-step_size, vector_field(game, w)))))
 
 
 def alternating(
@@ -52,7 +52,7 @@ def alternating(
         own = add_scaled(getattr(w, name), (-step_size, gradient(game, w, name)))
         return w._replace(**{name: getattr(game.projections, name)(own)})
 
-    return memoryless(lambda w: in_turn(w, move, first, n_critic))
+    return stateless(lambda w: in_turn(w, move, first, n_critic))
 
 
 def extragradient(game: Game, step_size: Array | float) -> UpdateRule:
@@ -68,13 +68,13 @@ def extragradient(game: Game, step_size: Array | float) -> UpdateRule:
         ahead = project(game, add_scaled(w, (-step_size, vector_field(game, w))))
         return project(game, add_scaled(w, (-step_size, vector_field(game, ahead))))
 
-    return memoryless(step)
+    return stateless(step)
 
 
 def optimistic(game: Game, step_size: Array | float) -> UpdateRule:
     """Extrapolates from the last field: w_{t+1} = w_t - 2 eta xi(w_t) + eta xi(w_{t-1}), with xi(w_{-1}) = xi(w_0).
 
-    So the first step is a plain one. Arguments and errors as for ``simultaneous``. The memory is the last field.
+    So the first step is a plain one. Arguments and errors as for ``simultaneous``. The state is the last field.
 
     Source: Daskalakis et al. 2018, eq. 2.
     """
@@ -104,7 +104,7 @@ def runge_kutta(game: Game, step_size: Array | float) -> UpdateRule:
         sixth = -step_size / 6
         return project(game, add_scaled(w, (sixth, k1), (2 * sixth, k2), (2 * sixth, k3), (sixth, k4)))
 
-    return memoryless(step)
+    return stateless(step)
 
 
 def heavy_ball(

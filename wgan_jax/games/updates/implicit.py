@@ -10,10 +10,10 @@ from wgan_jax.games.game import Game, dense, jacobian_product, mixed_product, ve
 from wgan_jax.games.updates.rule import (
     UpdateRule,
     add_scaled,
-    memoryless,
     project,
     require_count,
     require_step_size,
+    stateless,
 )
 from wgan_jax.types import Array, Players
 
@@ -66,7 +66,7 @@ def proximal(game: Game, step_size: Array | float, *, iterations: Array | int = 
 
         return project(game, jax.lax.fori_loop(0, iterations, newton, w))
 
-    return memoryless(step)
+    return stateless(step)
 
 
 def implicit_midpoint(game: Game, step_size: Array | float, *, iterations: Array | int = 4) -> UpdateRule:
@@ -84,7 +84,7 @@ def implicit_midpoint(game: Game, step_size: Array | float, *, iterations: Array
         midpoint, _ = middle.step(w, ())
         return project(game, add_scaled(w, (2, add_scaled(midpoint, (-1, w)))))
 
-    return memoryless(step)
+    return stateless(step)
 
 
 def competitive(game: Game, step_size: Array | float) -> UpdateRule:
@@ -108,4 +108,4 @@ def competitive(game: Game, step_size: Array | float) -> UpdateRule:
         move = solve(lambda v: add_scaled(v, (step_size, mixed_product(game, w, v))), xi)
         return project(game, add_scaled(w, (-step_size, move)))
 
-    return memoryless(step)
+    return stateless(step)

@@ -16,17 +16,17 @@ class UpdateRule(NamedTuple):
     """A rule by which both players move, as two pure functions.
 
     Attributes:
-        init: ``init(players) -> memory``, what the rule remembers before the first step; ``()`` for most.
-        step: ``step(players, memory) -> (players, memory)``.
+        init: ``init(players) -> state``, what the rule remembers before the first step; ``()`` for most.
+        step: ``step(players, state) -> (players, state)``.
     """
 
     init: Callable[[Players], PyTree]
     step: Callable[[Players, PyTree], tuple[Players, PyTree]]
 
 
-def memoryless(step: Callable[[Players], Players]) -> UpdateRule:
+def stateless(step: Callable[[Players], Players]) -> UpdateRule:
     """The rule of a step that depends on nothing but where the players are."""
-    return UpdateRule(lambda players: (), lambda players, memory: (step(players), memory))
+    return UpdateRule(lambda players: (), lambda players, state: (step(players), state))
 
 
 def add_scaled(x: PyTree, *terms: tuple[Array | float, PyTree]) -> PyTree:

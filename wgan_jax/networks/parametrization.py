@@ -23,15 +23,17 @@ from wgan_jax.lengths import length, magnitude, unit
 from wgan_jax.networks.norms import power_step
 from wgan_jax.types import Array
 
-WEIGHTS = ('spectral', 'spectral_operator', 'orthonormal')
+PARAMETRIZATIONS = ('spectral', 'spectral_operator', 'orthonormal')
 WARM_UP = 100
 
 
-def check_weights(weights: str | None, width: int) -> None:
-    """Raises ValueError for an unknown kind of weights, or for channels that ``max_min`` cannot pair."""
-    if weights is not None and weights not in WEIGHTS:
-        raise ValueError(f'weights must be None or one of {", ".join(WEIGHTS)}, not {weights!r}.')
-    if weights == 'orthonormal' and width % 2:
+def check_parametrization(parametrization: str | None, width: int) -> None:
+    """Raises ValueError for an unknown parametrization, or for channels that ``max_min`` cannot pair."""
+    if parametrization is not None and parametrization not in PARAMETRIZATIONS:
+        raise ValueError(
+            f'parametrization must be None or one of {", ".join(PARAMETRIZATIONS)}, not {parametrization!r}.'
+        )
+    if parametrization == 'orthonormal' and width % 2:
         raise ValueError(f'width={width} is odd, but orthonormal layers sort pairs of channels: use {width + 1}.')
 
 

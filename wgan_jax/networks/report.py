@@ -11,7 +11,7 @@ from wgan_jax.types import Array
 Bound = Callable[[Array | float | None], Array | float]
 
 
-class Tape:
+class LayerReport:
     """Collects reports in the order in which layers act. A network called without one computes nothing for them.
 
     Attributes:
@@ -41,7 +41,7 @@ class Tape:
 
         self.bounds.append(bound)
 
-    def sum(self, *branches: 'Tape') -> None:
+    def sum(self, *branches: 'LayerReport') -> None:
         """Notes a layer that adds up what its branches make of the same input."""
         self.bounds.append(lambda clip: sum(product(branch.bounds, clip) for branch in branches))
 

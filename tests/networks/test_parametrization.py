@@ -9,7 +9,7 @@ import pytest
 
 from wgan_jax.networks import dcgan, mlp
 from wgan_jax.networks.norms import convolution_norm, matrix_norm
-from wgan_jax.networks.weights import max_min, orthonormal, orthonormal_convolution
+from wgan_jax.networks.parametrization import max_min, orthonormal, orthonormal_convolution
 from wgan_jax.types import Variables
 
 RANDOM = np.random.default_rng(0)
@@ -103,41 +103,41 @@ def test_max_min_permutes_and_takes_the_absolute_value():
         max_min(x[:, :5])
 
 
-def _explicit_norms(params, weights):
+def _explicit_norms(params, parametrization):
     """Of the kernels of the DCGAN on 16x16 images, for the given meaning of spectral."""
     for i in range(4):
         kernel = np.asarray(params[f'down_{i}']['kernel'], np.float64)
         matrix = _convolution_matrix(kernel, 16 >> i, 16 >> i, 2)
-        yield matrix, _norm(kernel.reshape(-1, kernel.shape[3]) if weights == 'spectral' else matrix)
+        yield matrix, _norm(kernel.reshape(-1, kernel.shape[3]) if parametrization == 'spectral' else matrix)
     last = np.asarray(params['score']['kernel'], np.float64).T
     yield last, _norm(last)
 
 
-@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator'])
-def test_fresh_critic_is_the_one_of_explicitly_normalised_layers(weights):
+@pytest.mark.parametrize('parametrization', ['spectral', 'spectral_operator'])
+def test_fresh_critic_is_the_one_of_explicitly_normalised_layers(parametrization):
     # Fails without a warm-up (sigma from a random vector is far too small), or if the norm is not the one it claims.
-    network = dcgan.critic((16, 16, 1), width=4, norm='none', weights=weights, conv_form='native')
+    network = dcgan.critic((16, 16, 1), width=4, norm='none', parametrization=parametrization, conv_impl='native')
     variables = network.init(jax.random.key(1))
     x = h = RANDOM.normal(size=(3, 256))
-    for i, (matrix, norm) in enumerate(_explicit_norms(variables.params, weights)):
+    for i, (matrix, norm) in enumerate(_explicit_norms(variables.params, parametrization)):
         h = h @ matrix.T / norm
         h = h if i == 4 else np.maximum(h, 0.2 * h)
     run = jax.jit(lambda x: network.apply(variables, x, train=True)[0])
     np.testing.assert_allclose(run(jnp.asarray(x.reshape(3, 16, 16, 1), jnp.float32)), h[:, 0], rtol=0.02)
 
 
-@pytest.mark.parametrize('weights', ['spectral', 'orthonormal'])
-def test_no_layer_of_a_fresh_mlp_stretches(weights):
-    network = mlp.critic((4, 4, 1), width=32, depth=2, weights=weights)
+@pytest.mark.parametrize('parametrization', ['spectral', 'orthonormal'])
+def test_no_layer_of_a_fresh_mlp_stretches(parametrization):
+    network = mlp.critic((4, 4, 1), width=32, depth=2, parametrization=parametrization)
     variables = network.init(jax.random.key(1))
     bounds = np.asarray(network.bounds(variables))
     assert np.all(bounds > 0.99) and np.all(bounds < 1 + 1e-3), bounds
-    assert bool(variables.state) == (weights == 'spectral')
+    assert bool(variables.state) == (parametrization == 'spectral')
 
 
 def test_one_iteration_in_training_none_in_evaluation():
     # Fails if evaluation advances the vector, or if several iterations (or none) are made per pass.
-    network = mlp.critic((6,), width=8, depth=1, weights='spectral')
+    network = mlp.critic((6,), width=8, depth=1, parametrization='spectral')
     variables = network.init(jax.random.key(0))
     kernel = np.asarray(variables.params['hidden_0']['kernel'])
     start = np.eye(6, dtype=np.float32)[0]
@@ -161,11 +161,11 @@ def _scaled_kernels(variables, factor):
     return Variables(params, variables.state)
 
 
-@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator', 'orthonormal'])
-def test_the_size_of_the_parameters_is_of_no_consequence(weights):
+@pytest.mark.parametrize('parametrization', ['spectral', 'spectral_operator', 'orthonormal'])
+def test_the_size_of_the_parameters_is_of_no_consequence(parametrization):
     # W / ||W|| is that of c W, to the bit for c a power of 2. Fails where squares of small kernels underflow, or where
     # something is added under a root: the vector of the power iteration, and with it sigma, then shrinks in training.
-    network = dcgan.critic((16, 16, 1), width=4, norm='none', weights=weights, conv_form='native')
+    network = dcgan.critic((16, 16, 1), width=4, norm='none', parametrization=parametrization, conv_impl='native')
     variables = network.init(jax.random.key(1))
     x = jnp.asarray(RANDOM.normal(size=(3, 16, 16, 1)), jnp.float32)
 
@@ -192,13 +192,13 @@ def test_the_size_of_the_parameters_is_of_no_consequence(weights):
     np.testing.assert_allclose(run(tiny, True)[0], run(tiny, False)[0], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize('weights', ['spectral', 'spectral_operator', 'orthonormal'])
-def test_kernels_of_zeros_score_zero_and_can_be_left(weights):
+@pytest.mark.parametrize('parametrization', ['spectral', 'spectral_operator', 'orthonormal'])
+def test_kernels_of_zeros_score_zero_and_can_be_left(parametrization):
     # Fails if 0 / 0 is NaN, or if the vector of the power iteration becomes 0 and stays so.
-    if weights == 'spectral_operator':
-        network = dcgan.critic((16, 16, 1), width=4, norm='none', weights=weights, conv_form='native')
+    if parametrization == 'spectral_operator':
+        network = dcgan.critic((16, 16, 1), width=4, norm='none', parametrization=parametrization, conv_impl='native')
     else:
-        network = mlp.critic((16, 16, 1), width=8, depth=2, weights=weights)
+        network = mlp.critic((16, 16, 1), width=8, depth=2, parametrization=parametrization)
     fresh = network.init(jax.random.key(1))
     x = jnp.asarray(RANDOM.normal(size=(3, 16, 16, 1)), jnp.float32)
     zero = _scaled_kernels(fresh, 0.0)
@@ -223,4 +223,4 @@ def test_orthonormal_of_any_size_is_the_polar_factor(size):
 
 def test_unknown_weights_are_named():
     with pytest.raises(ValueError, match="one of spectral, spectral_operator, orthonormal, not 'unit'"):
-        mlp.critic((2,), weights='unit')
+        mlp.critic((2,), parametrization='unit')
