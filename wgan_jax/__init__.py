@@ -1,12 +1,51 @@
-"""Wasserstein GANs in JAX: pure functions, compiled steps, checked numbers."""
+"""Wasserstein GANs in JAX: pure functions, compiled steps, checked numbers.
 
-import os
+import jax, wgan_jax
 
-__version__ = '0.1.0'
+settings = wgan_jax.settings('wgan_gp', width=16, image_size=32, steps=500)
+generator = wgan_jax.train(settings, 'runs/mine', dataset=images)  # uint8 (N, 32, 32, 3)
+generator.sample(jax.random.key(0), 16)  # (16, 32, 32, 3) in [-1, 1]
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = '0.2.0'
+
+if TYPE_CHECKING:
+    from wgan_jax import distances, games, metrics, networks, objectives, penalties, transforms
+    from wgan_jax.training.load import load
+    from wgan_jax.training.presets import PRESETS as presets
+    from wgan_jax.training.presets import settings
+    from wgan_jax.training.run import train
+    from wgan_jax.training.sweep import sweep
+
+# What a notebook needs, imported when it is first used: `import wgan_jax` costs no more than Python's own start.
+_FUNCTIONS = {
+    'load': ('training.load', 'load'),
+    'presets': ('training.presets', 'PRESETS'),
+    'settings': ('training.presets', 'settings'),
+    'sweep': ('training.sweep', 'sweep'),
+    'train': ('training.run', 'train'),
+}
+_MODULES = ('distances', 'games', 'metrics', 'networks', 'objectives', 'penalties', 'transforms')
+
+__all__ = [
+    'distances', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings', 'sweep',
+    'train', 'transforms',
+]  # fmt: skip
 
 
-def load(workdir: str | os.PathLike, step: int | None = None, ema: bool = True):
-    """A trained generator from the folder of a training run; see ``wgan_jax.training.load.load``."""
-    from wgan_jax.training.load import load as load_generator  # keeps `import wgan_jax` quick
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f'wgan_jax.{name}')
+    if name not in _FUNCTIONS:
+        raise AttributeError(f'module wgan_jax has no attribute {name!r}')
+    module, attribute = _FUNCTIONS[name]
+    value = getattr(importlib.import_module(f'wgan_jax.{module}'), attribute)
+    globals()[name] = value
+    return value
 
-    return load_generator(workdir, step, ema)
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import optax
 
 from wgan_jax.penalties import dragan_penalty, gradient_penalty, r1_penalty, r2_penalty
-from wgan_jax.transforms import clip_weights
-from wgan_jax.types import Array, Key
+from wgan_jax.transforms import clip_weights, into_box
+from wgan_jax.types import Array, Key, PyTree
 
 
 class Constraint(NamedTuple):
@@ -21,13 +21,15 @@ class Constraint(NamedTuple):
             axis over which the batch is shared, and the penalty's mean is still that of the local samples.
         transform: ``transform(clip) -> optax.GradientTransformation``, last in the critic's optimizer chain; None for
             none.
+        projection: ``projection(clip, params) -> params``: the nearest weights that the transform allows, where that
+            is what it does; wanted where a GAN is shown as a game.
         parametrization: how the critic's layers make their weights of the parameters, one of
-            ``networks.parametrization.PARAMETRIZATIONS``;
-            None for the parameters themselves.
+            ``networks.parametrization.PARAMETRIZATIONS``; None for the parameters themselves.
     """
 
     penalty: Callable[..., Array] | None = None
     transform: Callable[[Array], optax.GradientTransformation] | None = None
+    projection: Callable[[Array, PyTree], PyTree] | None = None
     parametrization: str | None = None
 
 
@@ -43,7 +45,7 @@ def _of_samples(penalty: Callable[..., Array]) -> Callable[..., Array]:
 
 CONSTRAINTS: dict[str, Constraint] = {
     'none': Constraint(),
-    'clip': Constraint(transform=clip_weights),
+    'clip': Constraint(transform=clip_weights, projection=into_box),
     'gradient_penalty': Constraint(penalty=_of_samples(gradient_penalty)),
     'one_sided_penalty': Constraint(penalty=_of_samples(functools.partial(gradient_penalty, one_sided=True))),
     'dragan': Constraint(penalty=dragan_penalty),

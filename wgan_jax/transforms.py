@@ -68,6 +68,19 @@ def clip_weights(
     return transform if mask is None else optax.masked(transform, mask)
 
 
+def into_box(limit: float | jax.Array, params: PyTree) -> PyTree:
+    """The nearest parameters in the box [-limit, limit]: what ``clip_weights`` makes of them without an update.
+
+    Args:
+        limit: half the side c of the box, > 0.
+        params: a tree of arrays.
+
+    Returns:
+        A tree like it, of clip(p, -limit, limit).
+    """
+    return jax.tree.map(lambda p: jnp.clip(p, -jnp.asarray(limit, p.dtype), jnp.asarray(limit, p.dtype)), params)
+
+
 def _into_box(update, param, limit):
     limit = jnp.asarray(limit, param.dtype)
     # A compiler may contract the multiplication that made the update and the addition here into one rounding, but not

@@ -7,11 +7,9 @@ import contextlib
 import importlib.metadata
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,8 +29,9 @@ _prepare_environment()
 from absl import flags  # noqa: E402
 from absl import logging as absl_logging  # noqa: E402
 
+from wgan_jax.environment import environment  # noqa: E402, F401
 from wgan_jax.files import read_json  # noqa: E402
-from wgan_jax.training.run import locked  # noqa: E402
+from wgan_jax.training.folder import locked  # noqa: E402
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for all results, made when missing (default under runs/).')
 SEED = flags.DEFINE_integer('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.')
@@ -122,23 +121,3 @@ def _flags_text() -> str:
         default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'
         lines.append(f'  --{flag.name}: {flag.help}{default}')
     return '\n'.join(lines)
-
-
-def environment() -> dict[str, Any]:
-    """Versions, devices and the git commit: the part of config.json that says where the numbers come from."""
-    import jax
-
-    packages = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-    return {
-        'versions': {'python': sys.version.split()[0], **{p: importlib.metadata.version(p) for p in packages}},
-        'devices': [str(device) for device in jax.devices()],
-        'git_commit': _git_commit(),
-    }
-
-
-def _git_commit() -> str | None:
-    try:
-        command = ['git', '-C', str(ROOT), 'rev-parse', 'HEAD']
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None  # an installed copy, or no git

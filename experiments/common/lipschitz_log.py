@@ -1,76 +1,68 @@
 """How steep the critic of a run is, while it trains: one line a sample in ``lipschitz.jsonl``."""
 
 import logging
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from experiments.common.train_outputs import Events
 from wgan_jax.data.images import to_float
 from wgan_jax.lipschitz import lower_bounds, upper_bound
+from wgan_jax.training.callbacks import Callback, RunInfo
 from wgan_jax.training.records import MetricsLog
 from wgan_jax.training.state import TrainState
-from wgan_jax.types import Array, Network, Variables
+from wgan_jax.types import Array
 
 NUM_REAL = 64
 
 logger = logging.getLogger('wgan_jax.lipschitz')
 
 
-class LipschitzLog:
-    """Measures a critic and notes it: an upper bound, the largest gradient norm and the largest slope found.
+class LipschitzLog(Callback):
+    """Measures the critic with every grid of samples: an upper bound, the largest gradient norm, the largest slope.
 
     A line has ``step``, ``lipschitz_upper`` (null where none exists, which is said once), ``lipschitz_gradient`` and
     ``lipschitz_slope``, in score units per unit of the images' distance; the latter two on the first real images, the
-    fixed samples, and the points half way between.
+    fixed samples, and the points half way between. Lines past the step that a run continues from are dropped.
 
     Args:
-        workdir: of the run.
-        network: the critic.
-        variables: of the critic, arrays or their shapes.
-        pixels: the dataset, uint8, (N, H, W, C).
-        step: that the run continues from; later lines are dropped.
+        events: where the numbers go, too.
     """
 
-    def __init__(self, workdir: Path, network: Network, variables: Variables, pixels: np.ndarray, step: int):
-        self._log = MetricsLog(workdir / 'lipschitz.jsonl', step)
-        self._real = to_float(pixels[:NUM_REAL])
+    def __init__(self, events: Events | None = None):
+        self._events, self._log = events, None
+
+    def start(self, run: RunInfo) -> None:
+        network = run.gan.networks.critic
+        self._log = MetricsLog(run.workdir / 'lipschitz.jsonl', int(run.state.step))
+        self._real = to_float(run.images.pixels[:NUM_REAL])
         self._upper = jax.jit(lambda variables: upper_bound(network, variables))
         self._lower = jax.jit(
             lambda variables, points: lower_bounds(lambda x: network.apply(variables, x, train=False)[0], points)
         )
         try:
-            jax.eval_shape(self._upper, variables)
+            jax.eval_shape(self._upper, run.state.critic)
         except ValueError as error:
             logger.warning(f'--log_lipschitz: {error}; lipschitz_upper is null')
             self._upper = None
 
-    def append(self, step: int, state: TrainState, samples: Array) -> dict[str, float | int | None]:
-        """Measures the critic of a state; returns the line.
-
-        Args:
-            step: generator updates done.
-            state: of the run.
-            samples: generated images in [-1, 1], (M, H, W, C).
-        """
-        variables = Variables(state.params.critic, state.network_state.critic)
-        num = min(len(self._real), len(samples))
-        between = (self._real[:num] + samples[:num]) / 2
-        lower = self._lower(variables, jnp.concatenate([self._real, samples, between]))
+    def sample(self, step: int, state: TrainState, images: Array) -> None:
+        num = min(len(self._real), len(images))
+        between = (self._real[:num] + images[:num]) / 2
+        lower = self._lower(state.critic, jnp.concatenate([self._real, images, between]))
         row = {
             'step': step,
-            'lipschitz_upper': None if self._upper is None else float(self._upper(variables)),
+            'lipschitz_upper': None if self._upper is None else float(self._upper(state.critic)),
             'lipschitz_gradient': float(lower.gradient),
             'lipschitz_slope': float(lower.slope),
         }
         self._log.append([row])
-        return row
+        if self._events is not None:
+            self._events.scalars(row)
 
-    def sync(self) -> None:
-        """Returns when every line is on the disk."""
+    def checkpoint(self, step: int, state: TrainState) -> None:
         self._log.sync()
 
     def close(self) -> None:
-        """Closes the file."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()

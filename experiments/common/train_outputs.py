@@ -1,121 +1,117 @@
-"""What a training run writes: metrics, events, sample grids, checkpoints, and at the end its figures."""
+"""What the train launcher adds to a run: progress on the terminal, TensorBoard events, figures at the end."""
 
+import logging
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
 from experiments.common import pictures
-from experiments.common.lipschitz_log import LipschitzLog
 from wgan_jax.files import atomic_path
-from wgan_jax.training.checkpoint import CheckpointStore
-from wgan_jax.training.load import Generator, sample_images
-from wgan_jax.training.loop import Block
-from wgan_jax.training.records import MetricsLog, open_tensorboard, read_metrics
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.callbacks import Callback, Record, RunInfo
+from wgan_jax.training.records import open_tensorboard, read_metrics
 from wgan_jax.training.state import TrainState
-from wgan_jax.types import Network
 
-NUM_SAMPLES = 64
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
+logger = logging.getLogger('wgan_jax.train')
 
-class RunOutputs:
-    """Listens to the loop and writes what it hears into the run's folder; shows progress on the terminal.
 
-    Args:
-        workdir: of the run.
-        settings: of the run.
-        network: the generator.
-        store: where checkpoints go.
-        step: that the run continues from.
-        log_every: period of metrics, in steps.
-        lipschitz: what measures the critic with every grid of samples; None for nothing.
+class Progress(Callback):
+    """Says what is trained, then how far it is: a bar on a terminal, else a line now and then.
+
+    Attributes:
+        started: whether training has begun.
     """
 
-    def __init__(
-        self, workdir: Path, settings: Settings, network: Network, store: CheckpointStore, step: int, log_every: int,
-        lipschitz: LipschitzLog | None = None,
-    ):  # fmt: skip
-        self._workdir, self._settings, self._network, self._store = workdir, settings, network, store
-        self._log_every, self._lipschitz = log_every, lipschitz
-        self._wasserstein = settings.objective == 'wasserstein'
-        self._log = MetricsLog(workdir / 'metrics.jsonl', step)
-        self._events = open_tensorboard(workdir / 'tensorboard', step)
+    def __init__(self):
+        self.started = False
+
+    def start(self, run: RunInfo) -> None:
+        self.started = True
+        settings, step = run.settings, int(run.state.step)
+        total = sum(x.size for x in jax.tree.leaves(run.state.params))
+        print(
+            f'{len(run.images.pixels)} images of {settings.image_size}x{run.images.pixels.shape[-1]} '
+            f'({settings.dataset}), {total:,} parameters, {run.num_devices} x {jax.devices()[0].device_kind}: '
+            + (f'step {step} to {settings.steps}' if step else f'{settings.steps} steps'),
+            flush=True,
+        )
+        if 0 < settings.decay_steps < settings.steps:
+            logger.warning(
+                f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'
+            )
+        self._name = 'wasserstein' if settings.objective == 'wasserstein' else 'critic_loss'
+        self._steps, self._spoke, self._compiled = settings.steps, time.monotonic(), False
         self._interactive = sys.stderr.isatty()
-        self._spoke = time.monotonic()
         self._bar = tqdm(
             total=settings.steps, initial=step, unit='step', dynamic_ncols=True, disable=not self._interactive
         )
         self._bar.set_description('compiling')
-        self._compiled = False
 
-    def block(self, block: Block) -> None:
-        """Metrics of some steps: to the progress bar, and every ``log_every``-th to the files."""
-        for record in block.records():
-            if not self._wasserstein:
-                record['wasserstein'] = None
-            if record['step'] % self._log_every == 0:
-                self._log.append([record])
-                for name in record.keys() - {'step', 'seconds'}:
-                    if record[name] is not None:
-                        self._events.add_scalar(name, record[name], record['step'])
-        name = 'wasserstein' if self._wasserstein else 'critic_loss'
+    def metrics(self, records: Sequence[Record]) -> None:
+        last = records[-1]
         self._bar.set_description('training')
-        self._bar.set_postfix_str(f'{name} {record[name]:.3f}', refresh=False)
-        self._bar.update(len(block.rows))
+        self._bar.set_postfix_str(f'{self._name} {last[self._name]:.3f}', refresh=False)
+        self._bar.update(len(records))
         if not self._compiled:  # the time left is reckoned from here: the first step was mostly compilation
             self._compiled, self._bar.initial, self._bar.start_t = True, self._bar.n, time.time()
         if not self._interactive and time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
             self._spoke = time.monotonic()
-            print(f'step {record["step"]} of {self._settings.steps}, {name} {record[name]:.3f}', file=sys.stderr)
-
-    def sample(self, step: int, state: TrainState) -> None:
-        """A grid of the fixed samples, from the generator's moving average."""
-        images = sample_images(
-            Generator(self._network, state.ema, self._settings, step), self._settings.seed, NUM_SAMPLES
-        )
-        picture = pictures.grid(images)
-        folder = self._workdir / 'samples'
-        folder.mkdir(exist_ok=True)
-        pictures.save_png(folder / f'step_{step:08d}.png', picture)
-        self._events.add_image('samples', picture, step, dataformats='HWC')
-        if self._lipschitz is not None:
-            for name, value in self._lipschitz.append(step, state, images).items():
-                if name != 'step' and value is not None:
-                    self._events.add_scalar(name, value, step)
-
-    def checkpoint(self, step: int, state: TrainState) -> None:
-        """A checkpoint, after everything before it is on the disk."""
-        self._log.sync()
-        if self._lipschitz is not None:
-            self._lipschitz.sync()
-        self._events.flush()
-        self._store.wait()  # for the one before, whose failure must not pass unseen
-        if step not in self._store.steps():
-            self._store.save(step, state)
+            print(f'step {last["step"]} of {self._steps}, {self._name} {last[self._name]:.3f}', file=sys.stderr)
 
     def close(self) -> None:
-        """Waits until all is written."""
         self._bar.close()
-        self._store.close()
-        self._log.close()
-        if self._lipschitz is not None:
-            self._lipschitz.close()
-        self._events.close()
 
 
-def write_figures(workdir: Path) -> dict[str, float | int | None]:
-    """The run's curves, their arrays, and the animation of its samples.
+class Events(Callback):
+    """TensorBoard events: the metrics that the run logs, and every grid of samples."""
 
-    Args:
-        workdir: of a run with metrics and samples.
+    def __init__(self, log_every: int):
+        self._log_every, self._writer = log_every, None
 
-    Returns:
-        The metrics, averaged over the last tenth of the lines: the numbers at the end of the curves.
-    """
+    def start(self, run: RunInfo) -> None:
+        self._writer = open_tensorboard(run.workdir / 'tensorboard', int(run.state.step))
+
+    def metrics(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record['step'] % self._log_every == 0:
+                self.scalars(record)
+
+    def scalars(self, record: Mapping[str, Any]) -> None:
+        """The numbers of a dictionary with a 'step'."""
+        for name, value in record.items():
+            if name not in ('step', 'seconds') and value is not None:
+                self._writer.add_scalar(name, value, record['step'])
+
+    def sample(self, step: int, state: TrainState, images: jax.Array) -> None:
+        self._writer.add_image('samples', pictures.grid(images), step, dataformats='HWC')
+
+    def checkpoint(self, step: int, state: TrainState) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Figures(Callback):
+    """At the end: the run's curves, their arrays, and the animation of its samples."""
+
+    def start(self, run: RunInfo) -> None:
+        self._workdir = run.workdir
+
+    def finish(self, results: Mapping[str, Any]) -> None:
+        write_figures(self._workdir)
+
+
+def write_figures(workdir: Path) -> None:
+    """``curves.png``, ``curves.npz`` and ``training.gif`` of a run with metrics and samples."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -144,5 +140,3 @@ def write_figures(workdir: Path) -> dict[str, float | int | None]:
         plt.close(figure)
     frames = sorted((workdir / 'samples').glob('step_*.png'))
     pictures.gif_of_files(workdir / 'training.gif', frames)
-    last = max(1, len(rows) // 10)
-    return {name: float(curves[name][-last:].mean()) for name in names}

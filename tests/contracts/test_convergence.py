@@ -29,7 +29,7 @@ STEPS = 600
 WIDTHS = (0.0, 0.5)  # of the data, which lie about 0: a point, and a Gaussian
 # Both begin at W1 = 1. What is left at the end: nothing of the point; of the Gaussian what two batches of it differ by.
 FLOORS = (0.03, 0.1)
-NUMBERS = Hyperparameters(Players(jnp.float32(0.02), jnp.float32(0.01)), jnp.float32(0.5), jnp.float32(0.05))
+NUMBERS = Hyperparameters(jnp.float32(0.02), jnp.float32(0.01), jnp.float32(0.5), jnp.float32(0.05))
 QUANTILES = norm.ppf((np.arange(400) + 0.5) / 400)
 
 

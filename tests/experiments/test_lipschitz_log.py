@@ -1,16 +1,17 @@
 """The log of a critic's steepness: its numbers are those of the state, and a continued run's lines stand once."""
 
 import jax
+import numpy as np
 import pytest
 
 from experiments.common.lipschitz_log import LipschitzLog
 from tests.experiments.processes import finish, start
-from tests.training.common import small_gan, small_pixels
-from wgan_jax.data.images import to_float
+from tests.training.common import small_gan, small_pixels, small_settings
+from wgan_jax.data.images import collect, to_float
 from wgan_jax.lipschitz import upper_bound
+from wgan_jax.training.callbacks import RunInfo
 from wgan_jax.training.records import read_metrics
 from wgan_jax.training.state import init_state
-from wgan_jax.types import Variables
 
 
 @pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])
@@ -19,16 +20,19 @@ def test_lines_are_of_the_state_and_a_restart_drops_later_ones(preset, tmp_path,
         small_gan(preset, arch='mlp', critic_norm='none') if preset == 'wgan_gp' else small_gan(preset)
     )
     state = init_state(gan, hyperparameters, 0)
-    critic = Variables(state.params.critic, state.network_state.critic)
+    critic = state.critic
     doubled = state._replace(params=state.params._replace(critic=jax.tree.map(lambda p: 2 * p, critic.params)))
     samples = to_float(small_pixels(12)[::-1])
 
     def open_at(step):
-        return LipschitzLog(tmp_path, gan.networks.critic, critic, small_pixels(), step)
+        log = LipschitzLog()
+        begun = state._replace(step=np.int32(step))
+        log.start(RunInfo(tmp_path, small_settings(preset), gan, collect(small_pixels()), begun, 1))
+        return log
 
     log = open_at(0)
     for step, now in ((5, state), (10, doubled)):
-        log.append(step, now, samples)
+        log.sample(step, now, samples)
     log.close()
     first, second = read_metrics(tmp_path / 'lipschitz.jsonl')
     assert first['lipschitz_slope'] > 0 and first['lipschitz_gradient'] > 0

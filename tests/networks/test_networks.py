@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from wgan_jax import networks
 from wgan_jax.networks import ARCHITECTURES, dcgan, mlp
 from wgan_jax.networks.layers import BatchNorm, LayerNorm
 from wgan_jax.types import Players, Variables
@@ -23,7 +24,7 @@ def _count(variables):
 
 
 def _pair(name, image_shape, norm=None, **options):
-    module = ARCHITECTURES[name]
+    module = getattr(networks, name)
     options = SMALL[name] | options
     of_critic = options | ({'norm': norm} if norm else {})
     return Players(module.generator(image_shape, latent_dim=6, **options), module.critic(image_shape, **of_critic))

@@ -44,10 +44,10 @@ class Recorder:
     def __init__(self):
         self.events, self.steps = [], []
 
-    def block(self, block):
-        self.steps += [record['step'] for record in block.records()]
-        np.testing.assert_array_equal(block.rows[:, 0], self.steps[-len(block.rows) :])
-        assert (block.images == 12).all()
+    def metrics(self, chunk):
+        self.steps += [record['step'] for record in chunk.records()]
+        np.testing.assert_array_equal(chunk.rows[:, 0], self.steps[-len(chunk.rows) :])
+        assert (chunk.images == 12).all()
 
     def sample(self, step, state):
         assert state.step == step and self.steps[-1] == step  # everything before has been handed over

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 from wgan_jax.training.build import build_networks
+from wgan_jax.training.folder import differences, settings_of
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.run import differences, settings_of
 from wgan_jax.training.settings import override, parse_image_size
 
 REFUSED = [

@@ -9,9 +9,11 @@ import pytest
 
 from wgan_jax.data import synthetic
 from wgan_jax.training.draws import draw_from
+from wgan_jax.training.gan import Hyperparameters
+from wgan_jax.training.presets import settings
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import train_steps
-from wgan_jax.training.sweep import combinations, default_group, group_size, make_sweep, map_runs
+from wgan_jax.training.sweep import combinations, default_group, group_size, make_sweep, map_runs, sweep
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 SMALL = {'width': 8, 'batch_size': 8, 'n_critic': 2}
@@ -24,14 +26,20 @@ def gan():
     return build_toy(settings, synthetic.ring(), depth=1)[0]
 
 
-RUNS = combinations([3, 4], generator_lr=[1e-2], critic_lr=[1e-2, 3e-2], clip=[0.1, 0.5])
+BASE = Hyperparameters(generator_lr=1e-2, critic_lr=7.0, clip=7.0, penalty_weight=3.0)
+RUNS = combinations([3, 4], BASE, critic_lr=[1e-2, 3e-2], clip=[0.1, 0.5])
 
 
 def test_combinations_take_every_value_with_every_other_seeds_fastest():
     assert RUNS.seed.tolist() == [3, 4] * 4
-    np.testing.assert_allclose(RUNS.hyperparameters.learning_rate.critic, [0.01] * 4 + [0.03] * 4)
+    np.testing.assert_allclose(RUNS.hyperparameters.critic_lr, [0.01] * 4 + [0.03] * 4)
     np.testing.assert_allclose(RUNS.hyperparameters.clip, [0.1, 0.1, 0.5, 0.5] * 2)
-    np.testing.assert_allclose(RUNS.hyperparameters.learning_rate.generator, [0.01] * 8)
+    np.testing.assert_allclose(RUNS.hyperparameters.generator_lr, [0.01] * 8)
+    np.testing.assert_array_equal(RUNS.hyperparameters.penalty_weight, [3] * 8)
+    with pytest.raises(ValueError, match='beta1 cannot be swept; there are: generator_lr, critic_lr'):
+        combinations([0], BASE, beta1=[0.5])
+    with pytest.raises(ValueError, match='clip has no values'):
+        combinations([0], BASE, clip=[])
 
 
 def test_a_sweep_compiles_once_and_each_run_is_what_it_is_alone(gan):
@@ -90,3 +98,34 @@ def test_groups_are_made_of_neighbours_whatever_their_size():
     for group in (1, 2, 3, 6):
         np.testing.assert_array_equal(jax.jit(map_runs(lambda a, b: a * b, group))(x, y), expected)
     assert default_group('cpu') < default_group('gpu')
+
+
+def test_one_call_trains_every_combination_as_each_would_train_alone():
+    small = dataclasses.replace(TOY_PRESETS['wgan'], **SMALL)
+    result = sweep(small, dataset='ring', seeds=[3, 4], clip=[0.1, 0.5], steps=5)
+    assert result.metrics.wasserstein.shape == (4, 5) and result.runs.seed.tolist() == [3, 4] * 2
+    assert result.sample(jax.random.key(0), 6).shape == (4, 6, 2)
+    gan, hyperparameters = build_toy(dataclasses.replace(small, clip=0.5), synthetic.ring())
+    alone = jax.jit(functools.partial(train_steps, gan, capacity=5))
+    state, rows = alone(hyperparameters, init_state(gan, hyperparameters, 4), None, 5)
+    np.testing.assert_allclose(np.stack(result.metrics, -1)[3], rows, rtol=2e-4, atol=1e-6)
+    for a, b in zip(jax.tree.leaves(result.states), jax.tree.leaves(state), strict=True):
+        np.testing.assert_allclose(a[3], b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_sweep_of_images_and_what_is_refused():
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 1), np.uint8)
+    tiny = settings('wgan_gp', arch='mlp', width=4, latent_dim=2, batch_size=4, n_critic=1, image_size=4)
+    result = sweep(tiny, dataset=pixels, penalty_weight=[1.0, 10.0], steps=2)
+    assert result.metrics.penalty.shape == (2, 2) and result.sample(jax.random.key(0), 3).shape == (2, 3, 4, 4, 1)
+    for options, message in (
+        ({'clip': [0.1]}, 'clip has no effect with constraint=gradient_penalty'),
+        ({'critic_lr': [-1.0]}, 'critic_lr=-1.0 must be a positive number'),
+        ({'n_critic': [1, 2]}, 'n_critic cannot be swept; there are: generator_lr'),
+        ({'steps': 0}, 'steps=0 must be at least 1'),
+        ({'seeds': []}, 'seeds has no values'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep(tiny, dataset=pixels, **options)
+    with pytest.raises(ValueError, match='preset=flags is unknown for a density; there are: wgan, wgan_gp'):
+        sweep('flags', dataset='ring')

@@ -28,7 +28,7 @@ def test_networks_map_latents_to_points_and_points_to_scores(constraint):
     assert points.shape == (3, 1) and scores.shape == (3,)
     kernels = [leaf.shape for leaf in jax.tree.leaves(made[0].params) if leaf.ndim == 2]
     assert sorted(kernels) == [(5, 6), (6, 1), (6, 6)]
-    assert float(hyperparameters.learning_rate.critic) == pytest.approx(5e-5)
+    assert float(hyperparameters.critic_lr) == pytest.approx(5e-5)
 
 
 def test_weights_start_as_he_et_al_draw_them():

@@ -6,6 +6,7 @@ Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form rele
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.architecture import Architecture, require_multiple
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
 from wgan_jax.networks.network import from_linen
@@ -142,3 +143,28 @@ class _Critic(nn.Module):
         x = x.reshape(x.shape[0], -1)
         score = Dense(1, use_bias=False, parametrization=self.parametrization, name='score')
         return score(x, train=train, report=report)[:, 0]  # in float32: rounded scores would round the loss
+
+
+def _build(settings, image_shape, parametrization, conv_impl):
+    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl}
+    width = settings.critic_width or settings.width
+    return (
+        generator(
+            image_shape,
+            latent_dim=settings.latent_dim,
+            width=settings.width,
+            upsampling=settings.upsampling,
+            **common,
+        ),
+        critic(image_shape, width=width, norm=settings.critic_norm, parametrization=parametrization, **common),
+    )
+
+
+def _check(settings, parametrization):
+    if settings.upsampling not in UPSAMPLINGS:
+        raise ValueError(f'upsampling={settings.upsampling} is unknown; there are: {", ".join(UPSAMPLINGS)}')
+    require_multiple(settings, 16)
+    check_parametrization(parametrization, settings.critic_width or settings.width)
+
+
+ARCHITECTURE = Architecture(_build, _check, reads=('upsampling',))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.parametrization import check_parametrization, max_min
@@ -133,3 +134,21 @@ class _Critic(nn.Module):
             x = x if report is None else report.activation(x)
         # in float32: rounded scores round the loss
         return Dense(1, name='score', **options)(x, train=train, report=report)[:, 0]
+
+
+def _build(settings, image_shape, parametrization, conv_impl):
+    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl}
+    width = settings.critic_width or settings.width
+    return (
+        generator(image_shape, latent_dim=settings.latent_dim, width=settings.width, **common),
+        critic(image_shape, width=width, norm=settings.critic_norm, parametrization=parametrization, **common),
+    )
+
+
+def _check(settings, parametrization):
+    check_parametrization(parametrization, settings.critic_width or settings.width)
+    if settings.critic_norm != 'none':
+        raise ValueError(f'critic_norm={settings.critic_norm} is not built for arch=mlp; use none')
+
+
+ARCHITECTURE = Architecture(_build, _check)

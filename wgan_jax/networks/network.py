@@ -1,5 +1,6 @@
 """Adapter from Linen modules to ``Network``, the pair of pure functions that the other packages see."""
 
+import inspect
 from collections.abc import Sequence
 
 import jax
@@ -11,24 +12,35 @@ from wgan_jax.types import Array, Key, Network, PyTree, Variables
 
 
 def from_linen(
-    module: nn.Module, input_shape: tuple[int, ...], *, uses_batch_statistics: bool = False, reports: bool = False
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    uses_batch_statistics: bool | None = None,
+    reports: bool = False,
 ) -> Network:
-    """Makes a ``Network`` of a module called as ``module(x, train=..., axis_name=...)``.
+    """Makes a ``Network`` of a Linen module.
 
     Args:
-        module: its collection 'params' becomes ``Variables.params``, all others ``Variables.state``.
+        module: called as ``module(x, train=..., axis_name=...)``, or without those of the two that its ``__call__``
+            does not take. Its collection 'params' becomes ``Variables.params``, all others ``Variables.state``.
         input_shape: shape of one example, without the batch axis.
-        uses_batch_statistics: whether it normalises over the batch.
+        uses_batch_statistics: whether it normalises over the batch; by default, whether it has a collection
+            'batch_stats', as Flax's BatchNorm makes one.
         reports: whether it takes another argument, ``report``, to which its layers report.
 
     Returns:
         The network. Its ``apply`` raises ValueError for an input of another shape, or if labels are given.
     """
+    taken = inspect.signature(type(module).__call__).parameters
+    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+
+    def options(**given):
+        return {name: value for name, value in given.items() if any_name or name in taken}
 
     @jax.jit  # the forward pass that Linen runs to find the shapes is then dead code
     def init(key: Key) -> Variables:
-        state = dict(module.init(key, jnp.zeros((1, *input_shape)), train=False))
-        return Variables(state.pop('params'), state)
+        state = dict(module.init(key, jnp.zeros((1, *input_shape)), **options(train=False)))
+        return Variables(state.pop('params', {}), state)
 
     def apply(
         variables: Variables,
@@ -43,10 +55,13 @@ def from_linen(
         if x.shape[1:] != tuple(input_shape):
             raise ValueError(f'{type(module).__name__} takes (N, {str(tuple(input_shape))[1:-1]}), not {x.shape}.')
         params, state = variables
+        chosen = options(train=train, axis_name=axis_name)
         if not (train and state):
-            return module.apply({'params': params, **state}, x, train=train, axis_name=axis_name), state
-        return module.apply({'params': params, **state}, x, train=True, axis_name=axis_name, mutable=list(state))
+            return module.apply({'params': params, **state}, x, **chosen), state
+        return module.apply({'params': params, **state}, x, mutable=list(state), **chosen)
 
+    if uses_batch_statistics is None:
+        uses_batch_statistics = 'batch_stats' in jax.eval_shape(init, jax.random.key(0)).state
     if not reports:
         return Network(init, apply, uses_batch_statistics)
 

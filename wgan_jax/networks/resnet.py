@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.architecture import Architecture, require_multiple
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
@@ -285,3 +286,40 @@ class _Critic(nn.Module):
             1, kernel_init=_glorot, parametrization=self.parametrization, name='score'
         )  # in float32, as everywhere
         return score(x.reshape(x.shape[0], -1), train=train, report=report)[:, 0]
+
+
+def _build(settings, image_shape, parametrization, conv_impl):
+    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, **_resolve(settings, 'variant')}
+    # The sum over pixels goes with spectral norm (Miyato et al. 2018); without it the mean is published.
+    pooling = 'mean' if parametrization is None else 'sum'
+    return (
+        generator(image_shape, latent_dim=settings.latent_dim, width=settings.width, **common),
+        critic(
+            image_shape,
+            width=settings.critic_width or settings.width,
+            norm=settings.critic_norm,
+            parametrization=parametrization,
+            pooling=pooling,
+            **common,
+        ),
+    )
+
+
+def _check(settings, parametrization):
+    known = ('auto', *VARIANTS)
+    if settings.resnet_variant not in known:
+        raise ValueError(f'resnet_variant={settings.resnet_variant} is unknown; there are: {", ".join(known)}')
+    require_multiple(settings, 8 if _resolve(settings)['resnet_variant'] == 'cifar' else 16)
+    check_parametrization(parametrization, settings.critic_width or settings.width)
+    if parametrization == 'orthonormal':
+        raise ValueError(
+            'constraint=orthonormal does not hold for arch=resnet, whose blocks add two branches: use mlp or dcgan'
+        )
+
+
+def _resolve(settings, name='resnet_variant'):
+    chosen = settings.resnet_variant
+    return {name: variant_for(settings.height_width) if chosen == 'auto' else chosen}
+
+
+ARCHITECTURE = Architecture(_build, _check, reads=('resnet_variant',), resolve=_resolve)

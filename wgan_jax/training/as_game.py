@@ -1,6 +1,7 @@
 """A GAN in training shown as a two-player game, so that everything in ``wgan_jax.games`` applies to it."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -8,15 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax import data
+from wgan_jax.data.images import Images
 from wgan_jax.games.game import Game
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.dataset import with_images
+from wgan_jax.training.folder import read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.training.run import read_run, settings_of
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import draw_batches, generated_batch
-from wgan_jax.types import Players, PyTree, Variables
+from wgan_jax.types import Players, PyTree
 
 
 def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree) -> Game:
@@ -27,7 +29,7 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
     batch) and the penalty are those of training; the optimizers are no part of a game.
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
+        gan, hyperparameters: what is trained, and its hyperparameters.
         state: a moment of the training; ``state.params`` is the point where the game stands.
         data: the whole dataset, as ``gan.draw`` takes it.
 
@@ -40,7 +42,7 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
         return generated_batch(gan, state, params, state.critic_step)
 
     def score(params, images):
-        return gan.networks.critic.apply(Variables(params, state.network_state.critic), images, train=True)[0]
+        return gan.networks.critic.apply(state.critic._replace(params=params), images, train=True)[0]
 
     def generator_loss(players):
         return gan.objective.generator_loss(score(players.critic, generate(players.generator)))
@@ -56,18 +58,18 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
     game = Game(Players(generator_loss, critic_loss))
     if gan.constraint.transform is None:
         return game
-    transform = gan.constraint.transform(hyperparameters.clip)
-
-    def project(params):
-        still = jax.tree.map(jnp.zeros_like, params)
-        updates, _ = transform.update(still, transform.init(params), params)
-        return jax.tree.map(jnp.add, params, updates)
-
+    if gan.constraint.projection is None:
+        raise ValueError('this constraint moves the weights by a transform and has no projection: a game needs one')
+    project = functools.partial(gan.constraint.projection, hyperparameters.clip)
     return game._replace(projections=game.projections._replace(critic=project))
 
 
 def load_game(
-    workdir: str | os.PathLike, step: int | None = None, *, batch_size: int | None = None
+    workdir: str | os.PathLike,
+    step: int | None = None,
+    *,
+    batch_size: int | None = None,
+    images: Images | None = None,
 ) -> tuple[Game, Players, int]:
     """The game that a checkpoint of a training run stands in.
 
@@ -75,6 +77,7 @@ def load_game(
         workdir: of a run of the train launcher.
         step: of the checkpoint; the newest sound one by default.
         batch_size: examples that make the losses; the run's own by default.
+        images: the dataset, where the run was given it as an array.
 
     Returns:
         (game, players, step): the game on the run's data, the checkpoint's parameters, its generator updates.
@@ -89,17 +92,9 @@ def load_game(
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1')
         settings = dataclasses.replace(settings, batch_size=batch_size)
-    store = CheckpointStore(Path(workdir) / 'checkpoints')
-    if step is None:
-        found = store.read_newest()
-        if found is None:
-            raise ValueError(f'{workdir} has no checkpoint yet: let the run reach its first one')
-        step, arrays = found
-    elif step not in store.steps():
-        raise ValueError(f'{workdir} has no checkpoint at step {step}; there are: {store.steps()}')
-    else:
-        arrays = store.read(step)
-    images = data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
+    step, arrays = CheckpointStore(Path(workdir) / 'checkpoints').choose(step)
+    if images is None:
+        _, images = with_images(settings)
     if images.fingerprint != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])

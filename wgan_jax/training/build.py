@@ -1,19 +1,24 @@
 """From settings to the GAN they describe."""
 
+import jax
 import jax.numpy as jnp
 
-from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.latents import LATENTS
-from wgan_jax.networks import ARCHITECTURES
-from wgan_jax.objectives import OBJECTIVES, label_smoothed
+from wgan_jax.objectives import label_smoothed
+from wgan_jax.training.draws import Draw, draw_images
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.optimizers import OPTIMIZERS
+from wgan_jax.training.parts import find_part
 from wgan_jax.training.settings import Settings
-from wgan_jax.types import Players
+from wgan_jax.types import Network, Players
+
+# Fields that GAN and Settings share.
+_AS_THEY_ARE = (
+    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'decay_steps', 'instance_noise', 'ema_decay',
+)  # fmt: skip
 
 
-def build_networks(settings: Settings, channels: int, *, conv_impl: str | None = None) -> Players:
+def build_networks(settings: Settings, channels: int, *, conv_impl: str | None = None) -> Players[Network]:
     """The networks that settings describe.
 
     Args:
@@ -23,30 +28,73 @@ def build_networks(settings: Settings, channels: int, *, conv_impl: str | None =
 
     Returns:
         Players of Network; the generator maps (N, latent_dim) to (N, H, W, channels), the critic images to scores (N,).
+
+    Raises:
+        ValueError: for networks of one's own with other shapes.
     """
     shape = (*settings.height_width, channels)
-    dtype = jnp.dtype(settings.precision)
-    architecture = ARCHITECTURES[settings.arch]
-    common = {'dtype': dtype, 'conv_impl': conv_impl}
-    parametrization = CONSTRAINTS[settings.constraint].parametrization
-    of_generator, of_critic = {}, {'norm': settings.critic_norm, 'parametrization': parametrization}
-    if settings.arch == 'dcgan':
-        of_generator['upsampling'] = settings.upsampling
-    if settings.arch == 'resnet':
-        common['variant'] = None if settings.resnet_variant == 'auto' else settings.resnet_variant
-        if (
-            parametrization is not None
-        ):  # as Miyato et al. 2018 have it with spectral norm; without it the mean is published
-            of_critic['pooling'] = 'sum'
-    generator = architecture.generator(
-        shape, latent_dim=settings.latent_dim, width=settings.width, **of_generator, **common
+    architecture = find_part('arch', settings.arch)
+    if isinstance(architecture, Players):
+        return _fitting(architecture, settings.latent_dim, shape)
+    parametrization = find_part('constraint', settings.constraint).parametrization
+    return Players(*architecture.build(settings, shape, parametrization, conv_impl))
+
+
+def _fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...]) -> Players[Network]:
+    """The networks, if they map latents to images and images to scores."""
+    batch = 2
+
+    def out(network, size):
+        inputs = jax.ShapeDtypeStruct((batch, *size), jnp.float32)
+        variables = jax.eval_shape(network.init, jax.random.key(0))
+        return jax.eval_shape(lambda v, x: network.apply(v, x, train=True)[0], variables, inputs).shape
+
+    for name, network, size, wanted in (
+        ('generator', networks.generator, (latent_dim,), shape),
+        ('critic', networks.critic, shape, ()),
+    ):
+        found = out(network, size)
+        if found != (batch, *wanted):
+            shown = ', '.join(map(str, ('N', *wanted)))
+            raise ValueError(
+                f'arch: the {name} makes {found} of {(batch, *size)}; for this dataset and latent_dim={latent_dim} it '
+                f'must make ({shown}{"," if not wanted else ""})'
+            )
+    return networks
+
+
+def make_gan(
+    settings: Settings, networks: Players[Network], *, draw: Draw = draw_images
+) -> tuple[GAN, Hyperparameters]:
+    """A GAN of given networks and examples, everything else as settings say.
+
+    Args:
+        settings: validated settings.
+        networks: of both players.
+        draw: the real examples of a critic update.
+
+    Returns:
+        (GAN, Hyperparameters).
+    """
+    optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
+    objective = find_part('objective', settings.objective)
+    if settings.label_smoothing:
+        objective = label_smoothed(settings.objective, settings.label_smoothing)
+    gan = GAN(
+        networks=networks,
+        objective=objective,
+        constraint=find_part('constraint', settings.constraint),
+        optimizers=Players(optimizer, optimizer),
+        augmentation=find_part('augment', settings.augment),
+        latent=LATENTS[settings.latent](settings.latent_dim),
+        draw=draw,
+        **{name: getattr(settings, name) for name in _AS_THEY_ARE},
     )
-    critic = architecture.critic(shape, width=settings.critic_width or settings.width, **of_critic, **common)
-    return Players(generator, critic)
+    return gan, Hyperparameters(*(jnp.float32(getattr(settings, name)) for name in Hyperparameters._fields))
 
 
 def build_gan(settings: Settings, channels: int, *, conv_impl: str | None = None) -> tuple[GAN, Hyperparameters]:
-    """The GAN that settings describe, and its traced numbers.
+    """The GAN on images that settings describe, and its traced hyperparameters.
 
     Args:
         settings: validated settings.
@@ -54,30 +102,9 @@ def build_gan(settings: Settings, channels: int, *, conv_impl: str | None = None
         conv_impl: 'matmul' or 'native'; None chooses by the default backend.
 
     Returns:
-        (GAN, Hyperparameters).
+        (GAN, Hyperparameters); its steps take images, uint8 (number of images, H, W, C), as data.
+
+    Raises:
+        ValueError: for networks of one's own that do not fit.
     """
-    optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
-    objective = OBJECTIVES[settings.objective]
-    if settings.label_smoothing:
-        objective = label_smoothed(settings.objective, settings.label_smoothing)
-    gan = GAN(
-        networks=build_networks(settings, channels, conv_impl=conv_impl),
-        objective=objective,
-        constraint=CONSTRAINTS[settings.constraint],
-        optimizers=Players(optimizer, optimizer),
-        augmentation=AUGMENTATIONS[settings.augment],
-        latent=LATENTS[settings.latent](settings.latent_dim),
-        batch_size=settings.batch_size,
-        n_critic=settings.n_critic,
-        critic_warmup=settings.critic_warmup,
-        generator_batch_size=settings.generator_batch_size,
-        decay_steps=settings.decay_steps,
-        instance_noise=settings.instance_noise,
-        ema_decay=settings.ema_decay,
-    )
-    hyperparameters = Hyperparameters(
-        learning_rate=Players(jnp.float32(settings.generator_lr), jnp.float32(settings.critic_lr)),
-        clip=jnp.float32(settings.clip),
-        penalty_weight=jnp.float32(settings.penalty_weight),
-    )
-    return gan, hyperparameters
+    return make_gan(settings, build_networks(settings, channels, conv_impl=conv_impl))

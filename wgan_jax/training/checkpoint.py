@@ -174,6 +174,21 @@ class CheckpointStore:
             raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')
         return None
 
+    def choose(self, step: int | None = None) -> tuple[int, dict[str, np.ndarray]]:
+        """The checkpoint of a step, or the newest sound one, as (step, arrays).
+
+        Raises:
+            ValueError: when there is none, none at that step, or it is damaged.
+        """
+        if step is None:
+            found = self.read_newest()
+            if found is None:
+                raise ValueError(f'{self._folder.parent} has no checkpoint yet: let the run reach its first one')
+            return found
+        if step not in self.steps():
+            raise ValueError(f'{self._folder.parent} has no checkpoint at step {step}; there are: {self.steps()}')
+        return step, self.read(step)
+
     def _set_aside(self, step: int) -> str:
         if self._read_only:
             return ''

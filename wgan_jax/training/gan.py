@@ -1,4 +1,4 @@
-"""What is trained: the parts of a GAN that are fixed before compilation, and the numbers that are not."""
+"""What is trained: the parts of a GAN that are fixed before compilation, and the hyperparameters that are not."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,15 +20,18 @@ WARMUP_INTERVAL = 500
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers that a sweep varies: traced, so that one compiled program serves all their values.
+    """What a sweep varies: traced scalars, so that one compiled program serves all their values.
+
+    The fields have the names of the settings that they come from.
 
     Attributes:
-        learning_rate: Players of scalars.
+        generator_lr, critic_lr: learning rates.
         clip: half the side of the critic's weight box.
         penalty_weight: factor of the penalty in the critic's loss.
     """
 
-    learning_rate: Players
+    generator_lr: Array | float
+    critic_lr: Array | float
     clip: Array | float
     penalty_weight: Array | float
 
@@ -84,16 +87,15 @@ class GAN:
         """Both players' optax transforms at one generator step.
 
         Args:
-            hyperparameters: the traced numbers.
+            hyperparameters: the traced scalars.
             step: generator updates done.
 
         Returns:
             Players of ``optax.GradientTransformation``; their states have the same structure at every step.
         """
         remaining = self.remaining(step)
-        generator, critic = (
-            make(rate * remaining) for make, rate in zip(self.optimizers, hyperparameters.learning_rate, strict=True)
-        )
+        generator = self.optimizers.generator(hyperparameters.generator_lr * remaining)
+        critic = self.optimizers.critic(hyperparameters.critic_lr * remaining)
         if self.constraint.transform is not None:
             critic = optax.chain(critic, self.constraint.transform(hyperparameters.clip))
         return Players(generator, critic)

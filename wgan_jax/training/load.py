@@ -10,20 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.latents import LATENTS
+from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
 from wgan_jax.training.draws import Role, example_keys
-from wgan_jax.training.run import read_run, settings_of
+from wgan_jax.training.folder import read_run, settings_of
 from wgan_jax.training.settings import Settings
-from wgan_jax.types import Array, Key, Network, Variables
+from wgan_jax.types import Array, Key, Network, Players, Variables
 
 CHUNK = 64  # images of one call; few enough that one image costs little, many enough to keep a device busy
 
-# Settings that leave the networks as they are. One that is missing here costs a compilation, nothing worse.
+# Settings that leave the generator's network as it is. One that is missing here costs a compilation, nothing worse.
 _OF_TRAINING = (
-    'dataset', 'data_dir', 'objective', 'label_smoothing', 'clip', 'penalty_weight', 'instance_noise', 'optimizer',
-    'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps', 'n_critic', 'critic_warmup', 'steps', 'batch_size',
-    'generator_batch_size', 'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
+    'dataset', 'data_dir', 'critic_width', 'objective', 'label_smoothing', 'constraint', 'clip',
+    'penalty_weight', 'instance_noise', 'optimizer', 'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps',
+    'n_critic', 'critic_warmup', 'steps', 'batch_size', 'generator_batch_size', 'augment', 'ema_decay', 'init_from',
+    'deterministic', 'seed',
 )  # fmt: skip
 
 
@@ -111,7 +113,10 @@ def _architecture(settings: Settings, channels: int) -> tuple[Network, Variables
 @functools.lru_cache(maxsize=16)
 def _built(settings, channels):
     # A compiled program is kept for the network it was compiled of, and networks are compared by identity.
-    network = build_networks(settings, channels).generator
+    return _with_shapes(build_networks(settings, channels).generator)
+
+
+def _with_shapes(network: Network) -> tuple[Network, Variables]:
     return network, jax.eval_shape(network.init, jax.random.key(0))
 
 
@@ -122,33 +127,37 @@ def sample_images(generator: Generator, seed: int, n: int) -> Array:
     return generator.generate(jax.vmap(latent)(keys))
 
 
-def load(workdir: str | os.PathLike, step: int | None = None, ema: bool = True) -> Generator:
+def load(
+    workdir: str | os.PathLike,
+    step: int | None = None,
+    ema: bool = True,
+    *,
+    networks: Players[Network] | None = None,
+) -> Generator:
     """A trained generator from a run's folder.
 
     Args:
-        workdir: of a run of the train launcher.
+        workdir: of a run of ``train``.
         step: of the checkpoint; the newest sound one by default.
         ema: the moving average of the generator, or else the generator itself.
+        networks: those that the run was trained with, where they are not the package's.
 
     Returns:
         A Generator; ``.sample(key, n)`` gives images (n, H, W, C) in [-1, 1].
 
     Raises:
-        ValueError: when the folder holds no training run, or no such checkpoint, or a damaged one.
+        ValueError: when the folder holds no training run, or no such checkpoint, or a damaged one, or networks that
+            must be given.
     """
     config = read_run(workdir)
-    store = CheckpointStore(Path(workdir) / 'checkpoints')
-    if step is None:
-        found = store.read_newest()
-        if found is None:
-            raise ValueError(f'{workdir} has no checkpoint yet: let the run reach its first one')
-        step, arrays = found
-    elif step not in store.steps():
-        raise ValueError(f'{workdir} has no checkpoint at step {step}; there are: {store.steps()}')
-    else:
-        arrays = store.read(step)
     settings = settings_of(config)
-    network, shapes = _architecture(settings, config['dataset']['shape'][-1])
+    if networks is not None:
+        network, shapes = _with_shapes(networks.generator)
+    elif settings.arch not in ARCHITECTURES:
+        raise ValueError(f'{workdir} was trained with networks of its own, {settings.arch}: load(..., networks=...)')
+    else:
+        network, shapes = _architecture(settings, config['dataset']['shape'][-1])
+    step, arrays = CheckpointStore(Path(workdir) / 'checkpoints').choose(step)
     if ema:
         variables = unflatten({'ema': shapes}, arrays, str(workdir))['ema']
     else:

@@ -7,7 +7,6 @@ barriers the metrics of one call are fetched only after the next has been dispat
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
@@ -17,11 +16,10 @@ import numpy as np
 
 from wgan_jax.training.checkpoint import flatten
 from wgan_jax.training.gan import GAN
+from wgan_jax.training.pace import Pace
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.step import Metrics
-
-SECONDS_PER_CALL = 2.0
 
 
 class NotFinite(ArithmeticError):
@@ -47,8 +45,12 @@ class Schedule:
         periods = [period for period in (self.sample_every, self.checkpoint_every) if period]
         return min([self.steps, *(step - step % period + period for period in periods)])
 
+    def due(self, period: int, step: int) -> bool:
+        """Whether what has this period is due at a step."""
+        return step == self.steps or (period > 0 and step % period == 0)
 
-class Block(NamedTuple):
+
+class MetricsChunk(NamedTuple):
     """The metrics of one call.
 
     Attributes:
@@ -76,17 +78,25 @@ class Block(NamedTuple):
             }
 
 
-class Listener(Protocol):
+class LoopCallback(Protocol):
     """Who is told what happens; called in order, with the state fetched as NumPy arrays."""
 
-    def block(self, block: Block) -> None:
+    def metrics(self, chunk: MetricsChunk) -> None:
         """Metrics of the steps of one call, all finite."""
 
     def sample(self, step: int, state: TrainState) -> None:
         """A sample is due."""
 
     def checkpoint(self, step: int, state: TrainState) -> None:
-        """A checkpoint is due; every block up to ``step`` has been handed over."""
+        """A checkpoint is due; all metrics up to ``step`` have been handed over."""
+
+
+class _Call(NamedTuple):
+    """A call whose metrics have not been fetched."""
+
+    first: int
+    count: int
+    rows: jax.Array
 
 
 def train(
@@ -94,10 +104,10 @@ def train(
     runner: Runner,
     state: TrainState,
     schedule: Schedule,
-    listener: Listener,
+    callback: LoopCallback,
     *,
     should_stop: Callable[[], bool] = lambda: False,
-    tracer: Callable[[], object] | None = None,
+    tracer: Callable[[], contextlib.AbstractContextManager] | None = None,
 ) -> bool:
     """Trains from ``state`` to ``schedule.steps``, or until asked to stop.
 
@@ -106,7 +116,7 @@ def train(
         runner: of this GAN.
         state: where to begin, arrays of any kind.
         schedule: when samples and checkpoints are due.
-        listener: is told of metrics, samples and checkpoints.
+        callback: is told of metrics, samples and checkpoints.
         should_stop: asked between calls.
         tracer: makes a context manager in which the first call after compilation runs (a profiler).
 
@@ -118,63 +128,70 @@ def train(
     """
     begin = step = int(state.step)
     state = runner.place(state)
-    started = previous = time.monotonic()
-    pending, size = None, 1
-
-    def fetch(first, count, rows):
-        nonlocal previous, size
-        rows = runner.fetch(rows)[:count]
-        now = time.monotonic()
-        updates = gan.critic_updates(np.arange(first - 1, first - 1 + count))
-        images = np.broadcast_to(gan.batch_size * updates, count)
-        block = Block(first, rows, images, previous - started, now - started)
-        if first > begin + 1:  # the very first call is mostly compilation
-            size = max(1, min(math.ceil(SECONDS_PER_CALL * count / (now - previous)), 2 * count))
-        previous = now
-        bad = np.argwhere(~np.isfinite(block.rows))
-        if not len(bad):
-            listener.block(block)
-            return
-        row, column = bad[0]
-        if row:  # how it came to this is worth keeping
-            listener.block(block._replace(rows=block.rows[:row], images=block.images[:row]))
-        raise NotFinite(
-            f'{Metrics._fields[column]} became {block.rows[row, column]} at step {first + row}; '
-            'a lower learning rate may help'
-        )
-
+    reports = _Reports(gan, runner, callback)
+    pending = None
     while step < schedule.steps and not should_stop():
         barrier = schedule.next_barrier(step)
-        count = min(size, barrier - step, runner.capacity)
-        with tracer() if tracer is not None and step > begin else contextlib.nullcontext() as tracing:
+        count = reports.pace.next(barrier - step)
+        trace = tracer if step > begin else None
+        with trace() if trace else contextlib.nullcontext():
             state, rows = runner.run(state, count)
-            if tracing is not None:
+            if trace:
                 jax.block_until_ready(rows)
                 tracer = None
         if pending is not None:
-            fetch(*pending)
-        pending = (step + 1, count, rows)
+            reports.hand_over(pending)
+        pending = _Call(step + 1, count, rows)
         step += count
         if step == barrier or step == begin + count:
-            fetch(*pending)
+            reports.hand_over(pending)
             pending = None
         if step == barrier:
-            _at_barrier(step, runner, state, schedule, listener)
-            previous = time.monotonic()  # what the listener took is not training time
+            arrays = _checked(runner.fetch(state))
+            if schedule.due(schedule.sample_every, step):
+                callback.sample(step, arrays)
+            if schedule.due(schedule.checkpoint_every, step):
+                callback.checkpoint(step, arrays)
+            reports.resume()
     if pending is not None:
-        fetch(*pending)
+        reports.hand_over(pending)
     if begin < step < schedule.steps:
-        listener.checkpoint(step, _checked(runner.fetch(state)))
+        callback.checkpoint(step, _checked(runner.fetch(state)))
     return step >= schedule.steps
 
 
-def _at_barrier(step, runner, state, schedule, listener):
-    done = step == schedule.steps
-    fetched = _checked(runner.fetch(state))
-    if done or (schedule.sample_every and step % schedule.sample_every == 0):
-        listener.sample(step, fetched)
-    if done or (schedule.checkpoint_every and step % schedule.checkpoint_every == 0):
-        listener.checkpoint(step, fetched)
+class _Reports:
+    """Fetches the metrics of calls, times and checks them, and hands them over."""
+
+    def __init__(self, gan: GAN, runner: Runner, callback: LoopCallback):
+        self.pace = Pace(runner.capacity)
+        self._gan, self._runner, self._callback = gan, runner, callback
+        self._started = self._previous = time.monotonic()
+
+    def resume(self) -> None:
+        """What the callback took since the last call is not training time."""
+        self._previous = time.monotonic()
+
+    def hand_over(self, call: _Call) -> None:
+        """Tells the callback of a call's metrics. Raises NotFinite after those before the first bad one."""
+        rows = self._runner.fetch(call.rows)[: call.count]
+        now = time.monotonic()
+        self.pace.took(call.count, now - self._previous)
+        updates = self._gan.critic_updates(np.arange(call.first - 1, call.first - 1 + call.count))
+        images = np.broadcast_to(self._gan.batch_size * updates, call.count)
+        chunk = MetricsChunk(call.first, rows, images, self._previous - self._started, now - self._started)
+        self._previous = now
+        bad = np.argwhere(~np.isfinite(rows))
+        if not len(bad):
+            self._callback.metrics(chunk)
+            return
+        row, column = bad[0]
+        if row:  # how it came to this is worth keeping
+            self._callback.metrics(chunk._replace(rows=rows[:row], images=images[:row]))
+        raise NotFinite(
+            f'{Metrics._fields[column]} became {rows[row, column]} at step {call.first + row}; '
+            'a lower learning rate may help'
+        )
 
 
 def _checked(state: TrainState) -> TrainState:

@@ -51,7 +51,7 @@ def make_runner(
     """A Runner for a GAN on a dataset that is held on the device.
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
+        gan, hyperparameters: what is trained, and its hyperparameters.
         data: the dataset, as ``gan.draw`` takes it.
         mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share both players' batches
             evenly.

@@ -6,8 +6,9 @@ release has and these settings do not is in the README, under Presets.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.settings import Settings, override
 
 # Sized for minutes on two cores: upsampling without checkerboard, and many small steps at a high rate that decays to
 # zero; see the table of trials in the README.
@@ -180,3 +181,23 @@ PRESETS: dict[str, Settings] = {
         steps=1_000_000,  # 21
     ),
 }
+
+
+def settings(preset: str = 'flags', **changes: Any) -> Settings:
+    """A preset's settings, with changes.
+
+    Args:
+        preset: its name, a key of ``PRESETS``.
+        changes: fields of ``Settings``. ``image_size`` may be a side, such as 64, or 'HEIGHTxWIDTH'. ``arch``,
+            ``objective``, ``constraint`` and ``augment`` may be values of one's own.
+
+    Returns:
+        Settings, validated.
+
+    Raises:
+        ValueError: in one line, for an unknown preset or setting, a value that cannot be used, or a change that would
+            have no effect.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f'preset={preset} is unknown; there are: {", ".join(PRESETS)}')
+    return override(PRESETS[preset], changes)

@@ -1,83 +1,189 @@
-"""A run's folder: its lock, its configuration, and which command may continue it."""
+"""A whole training run in a folder: begun, continued or found done by one call."""
 
 import contextlib
-import dataclasses
-import fcntl
+import functools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import read_json
-from wgan_jax.training.settings import Settings, resolve
+import jax
+import numpy as np
 
-# Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
-# counts is its content, whose fingerprint is compared.
-MAY_CHANGE = ('steps', 'dataset', 'data_dir')
-
-
-@contextlib.contextmanager
-def locked(workdir: str | os.PathLike) -> Iterator[Path]:
-    """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
-
-    Raises:
-        ValueError: when it cannot be made or written, or another process holds it.
-    """
-    workdir = Path(workdir)
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f'workdir {workdir} is a file: choose another folder')
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / '.lock', 'a')
-    except OSError as error:
-        raise ValueError(f'workdir {workdir} cannot be written ({error.strerror}): choose another folder') from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f'workdir {workdir} is in use by another process: wait for it, stop it, or choose another folder'
-            ) from None
-        yield workdir
+from wgan_jax.data.images import Images
+from wgan_jax.environment import environment
+from wgan_jax.files import read_json, write_json
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
+from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.dataset import with_images
+from wgan_jax.training.files import RunFiles, final_metrics
+from wgan_jax.training.folder import differences, locked, read_run
+from wgan_jax.training.load import Generator
+from wgan_jax.training.loop import Schedule
+from wgan_jax.training.loop import train as train_loop
+from wgan_jax.training.parallel import make_runner
+from wgan_jax.training.settings import Settings, record
+from wgan_jax.training.signals import Interrupted, stop_signals
+from wgan_jax.training.state import TrainState, init_state
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What keeps a command from continuing a run.
+def train(
+    settings: str | Settings,
+    workdir: str | os.PathLike,
+    *,
+    dataset: str | np.ndarray | Images | None = None,
+    callbacks: Sequence[Callback | Callable[[Record], Any]] = (),
+    checkpoint_every: int = 500,
+    keep_checkpoints: int = 3,
+    sample_every: int = 100,
+    log_every: int = 10,
+    parallel: str = 'auto',
+    num_devices: int | None = None,
+    profile: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Generator:
+    """Trains a GAN in a folder: begins a run, continues one that was stopped, or finds it done.
+
+    The folder gets ``config.json``, ``metrics.jsonl``, ``samples/``, ``checkpoints/`` and, once all steps are done,
+    ``results.json``. A run that is stopped anywhere, by kill -9 too, and called again with the same arguments ends in
+    the same bits on the same devices. Ctrl-C and SIGTERM are waited for: the call in progress ends, a checkpoint is
+    saved, then ``Interrupted`` is raised.
 
     Args:
-        before, now: configurations of a run as ``read_run`` gives them.
+        settings: a preset's name, or settings such as ``wgan_jax.settings`` makes.
+        workdir: made when missing; a relative one is meant from the current folder.
+        dataset: uint8 images (N, H, W, C), C 1 or 3, whose size is then that of the run; or what ``--dataset`` names,
+            as 'flags', 'folder:PATH' or a TFDS name; None for what the settings name.
+        callbacks: ``Callback``s, or functions that get the metrics of every step as a dictionary.
+        checkpoint_every, sample_every, log_every: generator updates between checkpoints, grids of samples, and lines
+            of metrics.
+        keep_checkpoints: how many of the newest are kept.
+        parallel: 'jit' for one device, 'pmap' for all, 'auto' for as many as share the batches evenly.
+        num_devices: how many must be found to share them; None for whatever there is.
+        profile: write a profile of a few steps to ``WORKDIR/profile``.
+        should_stop: asked between calls, about every two seconds; True saves and returns.
 
     Returns:
-        'name: before -> now' for each setting that differs though it may not.
+        The trained generator, as ``load(workdir)`` gives it: ``.sample(key, n)``.
+
+    Raises:
+        ValueError: in one line that says what would do, before anything is changed: for what cannot be used, a folder
+            in use, a run with other settings, no sound checkpoint.
+        NotFinite: when a metric or parameter becomes infinite or NaN; the last good checkpoint stays.
+        Interrupted: see above.
     """
-    lines = []
-    if before['dataset']['fingerprint'] != now['dataset']['fingerprint']:
-        shown = [f'{c["settings"]["dataset"]} ({c["dataset"]["fingerprint"][:8]})' for c in (before, now)]
-        lines.append(f'dataset: {shown[0]} -> {shown[1]}')
-    old, new = before['settings'], now['settings']
-    lines += [
-        f'{name}: {old[name]} -> {new[name]}' for name in new if name not in MAY_CHANGE and old[name] != new[name]
-    ]
-    return lines
-
-
-def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The configuration of a run. Raises ValueError when the folder holds no training run."""
-    path = Path(workdir) / 'config.json'
-    if not path.is_file():
-        raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json')
-    config = read_json(path)
-    launcher = config.get('launcher') if isinstance(config, dict) else None
-    if launcher != 'train':
-        raise ValueError(
-            f'{workdir} holds the results of {launcher or "something else"}, not of train: choose another folder'
+    for name, value in (
+        ('checkpoint_every', checkpoint_every),
+        ('keep_checkpoints', keep_checkpoints),
+        ('sample_every', sample_every),
+        ('log_every', log_every),
+    ):
+        if value < 1:
+            raise ValueError(f'{name}={value} must be at least 1')
+    listeners = [as_callback(callback) for callback in callbacks]
+    settings, images = with_images(settings, dataset)
+    _check_deterministic(settings)
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
+    runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
+    if num_devices is not None and runner.num_devices < num_devices:
+        own = settings.generator_batch_size
+        sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
+        raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
+    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
+    shapes = jax.eval_shape(fresh)
+    source = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
+    with contextlib.ExitStack() as held:
+        workdir = held.enter_context(locked(workdir))
+        received = held.enter_context(stop_signals())
+        config = {
+            'launcher': 'train',
+            'settings': record(settings),
+            'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
+            'run': {
+                'parallel': parallel, 'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
+                'sample_every': sample_every, 'log_every': log_every,
+            },
+            **environment(),
+        }  # fmt: skip
+        _check_continuation(workdir, config)
+        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
+        found = store.read_newest()
+        state = unflatten(shapes, found[1], f'checkpoint {found[0]}') if found else fresh()._replace(**source)
+        step, results = int(state.step), workdir / 'results.json'
+        if step >= settings.steps and results.exists() and read_json(results)['steps'] == step:
+            store.close()
+            return Generator(gan.networks.generator, _on_device(state.ema), settings, step)
+        write_json(workdir / 'config.json', config)
+        results.unlink(missing_ok=True)  # of a shorter run
+        files = RunFiles(workdir, settings, gan.networks.generator, store, step, log_every, listeners)
+        held.callback(files.close)
+        for listener in listeners:
+            listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
+        schedule = Schedule(settings.steps, sample_every, checkpoint_every)
+        tracer = functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None
+        began = time.monotonic()
+        last = _Last(files, state)
+        done = train_loop(
+            gan, runner, state, schedule, last, should_stop=lambda: bool(received) or should_stop(), tracer=tracer
         )
-    try:
-        return {**config, 'settings': dataclasses.asdict(settings_of(config))}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'{path} is not the configuration of a training run ({error})') from None
+        store.wait()
+        if received and not done:
+            raise Interrupted(received[0])
+        if done:
+            final = {
+                'steps': max(step, settings.steps),
+                'seconds_of_last_process': round(time.monotonic() - began, 1),
+                'final': final_metrics(workdir),
+            }
+            for listener in listeners:
+                listener.finish(final)
+            write_json(results, final)
+        return Generator(gan.networks.generator, _on_device(last.state.ema), settings, int(last.state.step))
 
 
-def settings_of(config: dict[str, Any]) -> Settings:
-    """The settings in a run's configuration; one that is missing, being newer than the run, has its default."""
-    return resolve(Settings(**config['settings']))
+class _Last:
+    """Passes everything on and keeps the newest state that was fetched."""
+
+    def __init__(self, files: RunFiles, state: TrainState):
+        self.metrics, self.sample, self._files, self.state = files.metrics, files.sample, files, state
+
+    def checkpoint(self, step: int, state: TrainState) -> None:
+        self._files.checkpoint(step, state)
+        self.state = state
+
+
+def _check_deterministic(settings: Settings) -> None:
+    if not settings.deterministic:
+        return
+    backend = jax.default_backend()
+    if backend != 'gpu':
+        raise ValueError(f'deterministic has no effect on {backend}, which repeats itself anyway')
+    if 'xla_gpu_deterministic_ops=true' not in os.environ.get('XLA_FLAGS', ''):
+        raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
+
+
+def _check_continuation(workdir: Path, config: dict[str, Any]) -> None:
+    if not (workdir / 'config.json').exists():
+        return
+    changed = differences(read_run(workdir), config)
+    if changed:
+        raise ValueError(
+            f'{workdir} holds a run with other settings ({"; ".join(changed)}): '
+            'choose another folder, or give the same settings to continue it'
+        )
+
+
+def _networks_of(workdir: str, shapes: TrainState) -> dict[str, Any]:
+    """The networks of another run, as the fields of a state."""
+    read_run(workdir)
+    found = CheckpointStore(Path(workdir) / 'checkpoints').read_newest()
+    if found is None:
+        raise ValueError(f'init_from={workdir} has no checkpoint to begin from')
+    taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
+    return unflatten(taken, found[1], f'init_from={workdir}')
+
+
+def _on_device(variables):
+    return jax.tree.map(jax.numpy.asarray, variables)

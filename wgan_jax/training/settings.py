@@ -1,22 +1,25 @@
-"""The settings of a training run: plain values, validated once, from which everything else is built."""
+"""The settings of a training run: plain values, and parts of one's own, from which everything else is built."""
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from wgan_jax.constraints import CONSTRAINTS
+import numpy as np
+
+from wgan_jax.constraints import Constraint
 from wgan_jax.data import DATASETS
-from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.latents import LATENTS
-from wgan_jax.networks import ARCHITECTURES, resnet
-from wgan_jax.networks.dcgan import UPSAMPLINGS
-from wgan_jax.networks.parametrization import check_parametrization
-from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
+from wgan_jax.networks import ARCHITECTURES, Architecture
+from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
 from wgan_jax.training.optimizers import OPTIMIZERS
+from wgan_jax.training.parts import KINDS, find_part, record_part
+from wgan_jax.types import Network, Players
 
 CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
-RESNET_VARIANTS = ('auto', *resnet.VARIANTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +30,15 @@ class Settings:
     (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``,
     ``generator_batch_size`` 0 for ``batch_size``, ``resnet_variant`` 'auto' for what ``resolve`` makes of it. A field
     that the others leave without effect keeps its default.
+
+    ``arch``, ``objective``, ``constraint`` and ``augment`` are registered names or values of one's own: an
+    ``Architecture`` or ``Players`` of two ``Network``, an ``Objective``, a ``Constraint``, an ``Augmentation``.
     """
 
     dataset: str = 'flags'
     data_dir: str | None = None
     image_size: str = '64x64'
-    arch: str = 'dcgan'
+    arch: 'str | Architecture | Players[Network]' = 'dcgan'
     resnet_variant: str = 'auto'
     width: int = 64
     critic_width: int = 0
@@ -40,9 +46,9 @@ class Settings:
     latent_dim: int = 100
     latent: str = 'normal'
     critic_norm: str = 'batch'
-    objective: str = 'wasserstein'
+    objective: str | Objective = 'wasserstein'
     label_smoothing: float = 0.0
-    constraint: str = 'none'
+    constraint: str | Constraint = 'none'
     clip: float = 0.01
     penalty_weight: float = 10.0
     instance_noise: float = 0.0
@@ -58,7 +64,7 @@ class Settings:
     batch_size: int = 64
     generator_batch_size: int = 0
     precision: str = 'float32'
-    augment: str = 'none'
+    augment: str | Augmentation = 'none'
     ema_decay: float = 0.0
     init_from: str | None = None
     deterministic: bool = False
@@ -95,6 +101,12 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
         ValueError: one line that names the setting, what is wrong with it and what would do; also for a given field
             that has no effect under the resulting settings.
     """
+    known = [field.name for field in dataclasses.fields(Settings)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean {near[0]}?' if near else f'there are: {", ".join(known)}'
+            raise ValueError(f'{name} is no setting; {hint}')
     given = dict(given)
     if 'image_size' in given:
         given['image_size'] = parse_image_size(str(given['image_size']))
@@ -103,24 +115,64 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
     for name, reason in _without_effect(settings).items():
         if name in given:
             raise ValueError(f'{name} has no effect {reason}: leave it out')
-    return resolve(settings)
+    return resolve(_in_python_s_types(settings))
+
+
+def _in_python_s_types(settings: Settings) -> Settings:
+    """NumPy's numbers, which JSON does not take, as Python's."""
+    plain = {f.name: f.type(getattr(settings, f.name)) for f in dataclasses.fields(Settings) if f.type in (int, float)}
+    return dataclasses.replace(settings, **plain)
 
 
 def resolve(settings: Settings) -> Settings:
-    """The settings with the residual network named that 'auto' stands for, so that a run's record says which it is."""
-    if settings.arch != 'resnet':
-        return dataclasses.replace(settings, resnet_variant='auto')
-    if settings.resnet_variant == 'auto':
-        return dataclasses.replace(settings, resnet_variant=resnet.variant_for(settings.height_width))
-    return settings
+    """The settings with every 'auto' replaced by what it stands for, so that a run's record says which it is."""
+    architecture = architecture_of(settings)
+    if architecture is None:
+        return settings
+    default = Settings()
+    unread = {name: getattr(default, name) for name in _OF_SOME if name not in architecture.reads}
+    return dataclasses.replace(settings, **unread, **architecture.resolve(settings))
+
+
+def architecture_of(settings: Settings) -> Architecture | None:
+    """The architecture of a run; None where its networks are somebody's own or only a record of such."""
+    value = ARCHITECTURES.get(settings.arch) if isinstance(settings.arch, str) else settings.arch
+    return value if isinstance(value, Architecture) else None
+
+
+class _Wanted(NamedTuple):
+    name: str
+    types: tuple[type, ...]
+
+
+_TYPES = {
+    int: _Wanted('a whole number', (int, np.integer)),
+    float: _Wanted('a number', (int, float, np.integer, np.floating)),
+    bool: _Wanted('True or False', (bool,)),
+    str: _Wanted('a string', (str,)),
+}
+
+_OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for name in architecture.reads}))
+
+
+def record(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON has them: a part of one's own by its name, file and digest."""
+    return {
+        field.name: record_part(value) if field.name in KINDS else value
+        for field, value in ((field, getattr(settings, field.name)) for field in dataclasses.fields(settings))
+    }
 
 
 def validate(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that cannot be used."""
+    for field in dataclasses.fields(Settings):
+        if field.type in _TYPES:
+            wanted, value = _TYPES[field.type], getattr(settings, field.name)
+            right = isinstance(value, wanted.types) and (field.type is bool or not isinstance(value, bool))
+            _require(settings, field.name, right, f'must be {wanted.name}')
+    parts = {name: find_part(name, getattr(settings, name)) for name in KINDS}
     choices = {
-        'arch': ARCHITECTURES, 'resnet_variant': RESNET_VARIANTS, 'upsampling': UPSAMPLINGS, 'latent': LATENTS,
-        'critic_norm': CRITIC_NORMS, 'objective': OBJECTIVES, 'constraint': CONSTRAINTS, 'optimizer': OPTIMIZERS,
-        'precision': PRECISIONS, 'augment': AUGMENTATIONS,
+        'latent': LATENTS, 'critic_norm': CRITIC_NORMS, 'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
     }  # fmt: skip
     for name, known in choices.items():
         if getattr(settings, name) not in known:
@@ -138,52 +190,64 @@ def validate(settings: Settings) -> None:
     _require(settings, 'critic_width', settings.critic_width >= 0, 'must be >= 0 (0: the same as width)')
     own = settings.generator_batch_size
     _require(settings, 'generator_batch_size', own >= 0, 'must be >= 0 (0: the same as batch_size)')
-    if settings.arch == 'mlp':
-        _require(settings, 'critic_norm', settings.critic_norm == 'none', 'is not built for arch=mlp; use none')
+    constraint = parts['constraint']
+    if isinstance(parts['arch'], Architecture):
+        parts['arch'].check(settings, constraint.parametrization)
+        uses_batch_statistics = settings.critic_norm == 'batch'
     else:
-        sides, factor = settings.height_width, 16
-        if settings.arch == 'resnet' and resolve(settings).resnet_variant == 'cifar':
-            factor = 8
-        fits = all(side % factor == 0 for side in sides)
-        nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
-        _require(settings, 'image_size', fits, f'has a side not divisible by {factor}; {nearest} would do')
-    parametrization = CONSTRAINTS[settings.constraint].parametrization
-    check_parametrization(parametrization, settings.critic_width or settings.width)
-    if parametrization == 'orthonormal' and settings.arch == 'resnet':
+        _check_own_networks(parts['arch'], settings, constraint)
+        uses_batch_statistics = parts['arch'].critic.uses_batch_statistics
+    shown = record_part(settings.constraint)
+    if constraint.parametrization is not None and settings.critic_norm != 'none':
         raise ValueError(
-            'constraint=orthonormal does not hold for arch=resnet, whose blocks add two branches: use mlp or dcgan'
+            f'constraint={shown} bounds the layers, and a normalisation between them would stretch what they bound: '
+            'use critic_norm=none'
         )
-    if parametrization is not None and settings.critic_norm != 'none':
+    if constraint.penalty is not None and uses_batch_statistics:
         raise ValueError(
-            f'constraint={settings.constraint} bounds the layers, and a normalisation between them would stretch what '
-            'they bound: use critic_norm=none'
-        )
-    if CONSTRAINTS[settings.constraint].penalty is not None and settings.critic_norm == 'batch':
-        raise ValueError(
-            f'constraint={settings.constraint} needs the gradient of each sample by itself, and batch normalisation '
-            'mixes the samples: use critic_norm=none or critic_norm=layer'
+            f'constraint={shown} needs the gradient of each sample by itself, and batch normalisation mixes the '
+            'samples: use critic_norm=none or critic_norm=layer'
         )
 
 
-def _require(settings, name, holds, what):
+def _check_own_networks(networks: Players, settings: Settings, constraint: Constraint) -> None:
+    for name, network in zip(networks._fields, networks, strict=True):
+        if not isinstance(network, Network):
+            raise ValueError(
+                f'arch={type(networks).__name__} holds {type(network).__name__} as its {name}: a Network is needed, '
+                'such as from_linen(module, input_shape) makes'
+            )
+    if constraint.parametrization is not None:
+        raise ValueError(
+            f"constraint={record_part(settings.constraint)} lies in the layers: with networks of one's own use "
+            'constraint=none and the layers of wgan_jax.networks.layers, parametrization='
+            f"'{constraint.parametrization}'"
+        )
+
+
+def _require(settings: Settings, name: str, holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f'{name}={getattr(settings, name)} {what}')
 
 
 def _without_effect(settings: Settings) -> dict[str, str]:
     """Settings that nothing reads, given the others, each with the reason."""
-    constraint = CONSTRAINTS[settings.constraint]
+    constraint = find_part('constraint', settings.constraint)
+    architecture = architecture_of(settings)
     unused = {}
     if constraint.transform is None:
-        unused['clip'] = f'with constraint={settings.constraint}'
+        unused['clip'] = f'with constraint={record_part(settings.constraint)}'
     if constraint.penalty is None:
-        unused['penalty_weight'] = f'with constraint={settings.constraint}'
+        unused['penalty_weight'] = f'with constraint={record_part(settings.constraint)}'
     if settings.objective not in LOGIT_OBJECTIVES:
-        unused['label_smoothing'] = f'with objective={settings.objective}, whose scores are no logits'
-    if settings.arch != 'dcgan':
-        unused['upsampling'] = f'with arch={settings.arch}'
-    if settings.arch != 'resnet':
-        unused['resnet_variant'] = f'with arch={settings.arch}'
+        unused['label_smoothing'] = f'with objective={record_part(settings.objective)}, whose scores are no logits'
+    if architecture is None:
+        for name in (*_OF_SOME, 'width', 'critic_width', 'critic_norm', 'precision'):
+            unused[name] = "with networks of one's own"
+    else:
+        for name in _OF_SOME:
+            if name not in architecture.reads:
+                unused[name] = f'with arch={record_part(settings.arch)}'
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     if settings.dataset.partition(':')[0] in DATASETS:

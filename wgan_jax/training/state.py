@@ -33,6 +33,16 @@ class TrainState(NamedTuple):
     optimizer_state: Players
     ema: Variables
 
+    @property
+    def generator(self) -> Variables:
+        """The generator as it trains, not its average."""
+        return Variables(self.params.generator, self.network_state.generator)
+
+    @property
+    def critic(self) -> Variables:
+        """The critic."""
+        return Variables(self.params.critic, self.network_state.critic)
+
 
 def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) -> TrainState:
     """The state before the first update, a pure function of the seed.

@@ -1,8 +1,8 @@
 """The train step: n_critic critic updates, one generator update; and many steps inside one compiled call.
 
-All functions are pure and run under jit, vmap (over seeds and hyperparameters) and pmap. Under pmap, ``axis_name``
-names the mapped axis: each device then works on its share of the batch, and losses, gradients and batch statistics
-are averaged over the axis.
+All functions are pure and run under jit, vmap (over seeds and
+hyperparameters) and pmap. Under pmap, ``axis_name`` names the mapped axis: each device then works on its share of the
+batch, and losses, gradients and batch statistics are averaged over the axis.
 """
 
 from typing import NamedTuple
@@ -38,99 +38,42 @@ class Metrics(NamedTuple):
     generator_grad_norm: Array
 
 
-def _local_examples(batch_size: int, axis_name: str | None) -> Array:
-    """Global indices of this device's examples in a batch of so many over all devices."""
-    if axis_name is None:
-        return jnp.arange(batch_size)
-    local = batch_size // jax.lax.axis_size(axis_name)
-    return jax.lax.axis_index(axis_name) * local + jnp.arange(local)
+def train_step(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, *, axis_name: str | None = None
+) -> tuple[TrainState, Metrics]:
+    """One step: ``gan.critic_updates(step)`` critic updates, then one generator update.
 
+        for each critic update:                                          (Arjovsky et al. 2017, algorithm 1)
+            x ~ data, fake = g_theta(z), z ~ latent
+            w <- w - critic_lr * direction(grad_w [loss(f_w(x), f_w(fake)) + weight * penalty(f_w, x, fake)])
+            w <- clip(w), if the constraint clips
+        z ~ latent
+        theta <- theta - generator_lr * direction(grad_theta loss(f_w(g_theta(z))))
+        average <- decay * average + (1 - decay) * theta
 
-def _average(tree: PyTree, axis_name: str | None) -> PyTree:
-    """The one place where a player's loss, metrics and gradients meet those of the other devices."""
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
-
-
-def _generate(gan, state, params, keys, axis_name):
-    variables = Variables(params, state.network_state.generator)
-    fake, network_state = gan.networks.generator.apply(
-        variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name
-    )
-    return fake.astype(jnp.promote_types(fake.dtype, jnp.float32)), network_state
-
-
-def _augment(augment, keys, images):
-    return images if augment is None else augment(keys, images)
-
-
-def _with_noise(gan, state, role, counter, examples, batch):
-    """The batch as the critic sees it, with instance noise, one key per example."""
-    if not gan.instance_noise:
-        return batch
-    (keys,) = example_keys(state.seed, (role,), counter, examples)
-    noise = jax.vmap(lambda key: jax.random.normal(key, batch.shape[1:]))(keys)
-    return batch + gan.instance_noise * gan.remaining(state.step) * noise
-
-
-def _scores(gan, params, network_state, images, axis_name):
-    variables = Variables(params, network_state)
-    return gan.networks.critic.apply(variables, images, train=True, axis_name=axis_name)
-
-
-def _score_pair(gan, params, network_state, real, fake, axis_name):
-    """Scores of both batches by one critic. Batch statistics are taken of each alone, the real one first.
-
-    Two passes also where no example knows of another: on a CPU they are 5 % faster than one over both, whose
-    intermediate values outgrow the cache.
-    """
-    real_scores, after_real = _scores(gan, params, network_state, real, axis_name)
-    if gan.networks.critic.uses_batch_statistics:
-        network_state = after_real  # otherwise spectral layers would divide the two by different norms
-    fake_scores, network_state = _scores(gan, params, network_state, fake, axis_name)
-    return real_scores, fake_scores, network_state
-
-
-def generated_batch(
-    gan: GAN, state: TrainState, params: PyTree, counter: Array | int, *, axis_name: str | None = None
-) -> Array:
-    """The fake batch (N, ...) of critic update ``counter``, augmented and noisy, of a generator with these parameters.
+    f_w is the critic, g_theta the generator, ``direction`` the optimizer's (RMSProp, Adam).
 
     Args:
-        gan: what is trained.
-        state: gives the seed, the generator's network state and what is left of the noise.
-        params: of the generator.
-        counter: critic updates done before.
-        axis_name: of the mapped axis, if any.
-    """
-    examples = _local_examples(gan.batch_sizes.critic, axis_name)
-    latent_keys, augment_keys = example_keys(state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_FAKE), counter, examples)
-    fake, _ = _generate(gan, state, params, latent_keys, axis_name)
-    fake = _augment(gan.augmentation.fake, augment_keys, fake)
-    return _with_noise(gan, state, Role.NOISE_FAKE, counter, examples, fake)
-
-
-def draw_batches(
-    gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
-) -> tuple[Array, Array, Array]:
-    """What critic update ``counter`` sees: a real and a generated batch (N, H, W, C), augmented and noisy, and keys.
-
-    Args:
-        gan: what is trained.
-        state: its generator makes the fake batch.
+        gan, hyperparameters: what is trained, and its hyperparameters.
+        state: before the step.
         data: the whole dataset, as ``gan.draw`` takes it.
-        counter: critic updates done before.
         axis_name: of the mapped axis, if any.
 
     Returns:
-        (real, fake, keys for the penalty), N examples each.
+        The state after the step and its Metrics.
     """
-    examples = _local_examples(gan.batch_sizes.critic, axis_name)
-    real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
-    real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
-    real = _augment(gan.augmentation.real, real_keys, real)
-    real = _with_noise(gan, state, Role.NOISE_REAL, counter, examples, real)
-    fake = generated_batch(gan, state, state.params.generator, counter, axis_name=axis_name)
-    return real, fake, penalty_keys
+    num_updates = gan.critic_updates(state.step)
+
+    def body(_, carry):
+        state, sums = carry
+        state, reported = critic_update(gan, hyperparameters, state, data, axis_name=axis_name)
+        return state, jax.tree.map(jnp.add, sums, reported)
+
+    zeros = (jnp.zeros(()),) * 4
+    state, sums = jax.lax.fori_loop(0, num_updates, body, (state, zeros))
+    critic_loss, penalty, estimate, critic_grad_norm = (total / num_updates for total in sums)
+    state, (generator_loss, generator_grad_norm) = generator_update(gan, hyperparameters, state, axis_name=axis_name)
+    return state, Metrics(critic_loss, penalty, generator_loss, estimate, critic_grad_norm, generator_grad_norm)
 
 
 def critic_update(
@@ -141,7 +84,7 @@ def critic_update(
     loss(w) = objective(f_w(real), f_w(fake)) + penalty_weight * penalty(f_w, real, fake)
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
+        gan, hyperparameters: what is trained, and its hyperparameters.
         state: before the update.
         data: the whole dataset, as ``gan.draw`` takes it.
         axis_name: of the mapped axis, if any.
@@ -186,6 +129,39 @@ def critic_update(
     return state, (loss, penalty, estimate, tree_length(gradients))
 
 
+def generator_update(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, *, axis_name: str | None = None
+) -> tuple[TrainState, tuple[Array, Array]]:
+    """One generator update against a fixed critic, and of the generator's moving average.
+
+    loss(theta) = objective(f(g_theta(z))); average <- d * average + (1 - d) * theta with d = min(decay, (1+t)/(10+t)),
+    which lets a short run's average forget its initial values.
+
+    Args:
+        gan, hyperparameters: what is trained, and its hyperparameters.
+        state: before the update.
+        axis_name: of the mapped axis, if any.
+
+    Returns:
+        The state after the update, and (loss, gradient norm).
+
+    Source: Arjovsky et al. 2017, algorithm 1, lines 9-11.
+    """
+    (loss, network_state), gradients = generator_gradient(gan, state, state.step, axis_name=axis_name)
+    transform = gan.transforms(hyperparameters, state.step).generator
+    updates, optimizer_state = transform.update(gradients, state.optimizer_state.generator, state.params.generator)
+    params = optax.apply_updates(state.params.generator, updates)
+    decay = jnp.minimum(gan.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    state = state._replace(
+        step=state.step + 1,
+        params=state.params._replace(generator=params),
+        network_state=state.network_state._replace(generator=network_state),
+        optimizer_state=state.optimizer_state._replace(generator=optimizer_state),
+        ema=jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, Variables(params, network_state)),
+    )
+    return state, (loss, tree_length(gradients))
+
+
 def generator_gradient(
     gan: GAN, state: TrainState, counter: Array | int, *, axis_name: str | None = None
 ) -> tuple[tuple[Array, PyTree], PyTree]:
@@ -219,65 +195,99 @@ def generator_gradient(
     return (loss, network_state), gradients
 
 
-def generator_update(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, *, axis_name: str | None = None
-) -> tuple[TrainState, tuple[Array, Array]]:
-    """One generator update against a fixed critic, and of the generator's moving average.
-
-    loss(theta) = objective(f(g_theta(z))); average <- d * average + (1 - d) * theta with d = min(decay, (1+t)/(10+t)),
-    which lets a short run's average forget its initial values.
+def draw_batches(
+    gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
+) -> tuple[Array, Array, Array]:
+    """What critic update ``counter`` sees: a real and a generated batch (N, H, W, C), augmented and noisy, and keys.
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
-        state: before the update.
-        axis_name: of the mapped axis, if any.
-
-    Returns:
-        The state after the update, and (loss, gradient norm).
-
-    Source: Arjovsky et al. 2017, algorithm 1, lines 9-11.
-    """
-    (loss, network_state), gradients = generator_gradient(gan, state, state.step, axis_name=axis_name)
-    transform = gan.transforms(hyperparameters, state.step).generator
-    updates, optimizer_state = transform.update(gradients, state.optimizer_state.generator, state.params.generator)
-    params = optax.apply_updates(state.params.generator, updates)
-    decay = jnp.minimum(gan.ema_decay, (1.0 + state.step) / (10.0 + state.step))
-    state = state._replace(
-        step=state.step + 1,
-        params=state.params._replace(generator=params),
-        network_state=state.network_state._replace(generator=network_state),
-        optimizer_state=state.optimizer_state._replace(generator=optimizer_state),
-        ema=jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, Variables(params, network_state)),
-    )
-    return state, (loss, tree_length(gradients))
-
-
-def train_step(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, *, axis_name: str | None = None
-) -> tuple[TrainState, Metrics]:
-    """One step: ``gan.critic_updates(step)`` critic updates, then one generator update.
-
-    Args:
-        gan, hyperparameters: what is trained, and its numbers.
-        state: before the step.
+        gan: what is trained.
+        state: its generator makes the fake batch.
         data: the whole dataset, as ``gan.draw`` takes it.
+        counter: critic updates done before.
         axis_name: of the mapped axis, if any.
 
     Returns:
-        The state after the step and its Metrics.
+        (real, fake, keys for the penalty), N examples each.
     """
-    num_updates = gan.critic_updates(state.step)
+    examples = _local_examples(gan.batch_sizes.critic, axis_name)
+    real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
+    real = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
+    real = _augment(gan.augmentation.real, real_keys, real)
+    real = _with_noise(gan, state, Role.NOISE_REAL, counter, examples, real)
+    fake = generated_batch(gan, state, state.params.generator, counter, axis_name=axis_name)
+    return real, fake, penalty_keys
 
-    def body(_, carry):
-        state, sums = carry
-        state, reported = critic_update(gan, hyperparameters, state, data, axis_name=axis_name)
-        return state, jax.tree.map(jnp.add, sums, reported)
 
-    zeros = (jnp.zeros(()),) * 4
-    state, sums = jax.lax.fori_loop(0, num_updates, body, (state, zeros))
-    critic_loss, penalty, estimate, critic_grad_norm = (total / num_updates for total in sums)
-    state, (generator_loss, generator_grad_norm) = generator_update(gan, hyperparameters, state, axis_name=axis_name)
-    return state, Metrics(critic_loss, penalty, generator_loss, estimate, critic_grad_norm, generator_grad_norm)
+def generated_batch(
+    gan: GAN, state: TrainState, params: PyTree, counter: Array | int, *, axis_name: str | None = None
+) -> Array:
+    """The fake batch (N, ...) of critic update ``counter``, augmented and noisy, of a generator with these parameters.
+
+    Args:
+        gan: what is trained.
+        state: gives the seed, the generator's network state and what is left of the noise.
+        params: of the generator.
+        counter: critic updates done before.
+        axis_name: of the mapped axis, if any.
+    """
+    examples = _local_examples(gan.batch_sizes.critic, axis_name)
+    latent_keys, augment_keys = example_keys(state.seed, (Role.CRITIC_LATENT, Role.AUGMENT_FAKE), counter, examples)
+    fake, _ = _generate(gan, state, params, latent_keys, axis_name)
+    fake = _augment(gan.augmentation.fake, augment_keys, fake)
+    return _with_noise(gan, state, Role.NOISE_FAKE, counter, examples, fake)
+
+
+def _generate(gan, state, params, keys, axis_name):
+    variables = Variables(params, state.network_state.generator)
+    fake, network_state = gan.networks.generator.apply(
+        variables, jax.vmap(gan.latent)(keys), train=True, axis_name=axis_name
+    )
+    return fake.astype(jnp.promote_types(fake.dtype, jnp.float32)), network_state
+
+
+def _scores(gan, params, network_state, images, axis_name):
+    variables = Variables(params, network_state)
+    return gan.networks.critic.apply(variables, images, train=True, axis_name=axis_name)
+
+
+def _score_pair(gan, params, network_state, real, fake, axis_name):
+    """Scores of both batches by one critic. Batch statistics are taken of each alone, the real one first.
+
+    Two passes also where no example knows of another: on a CPU they are 5 % faster than one over both, whose
+    intermediate values outgrow the cache.
+    """
+    real_scores, after_real = _scores(gan, params, network_state, real, axis_name)
+    if gan.networks.critic.uses_batch_statistics:
+        network_state = after_real  # otherwise spectral layers would divide the two by different norms
+    fake_scores, network_state = _scores(gan, params, network_state, fake, axis_name)
+    return real_scores, fake_scores, network_state
+
+
+def _augment(augment, keys, images):
+    return images if augment is None else augment(keys, images)
+
+
+def _with_noise(gan, state, role, counter, examples, batch):
+    """The batch as the critic sees it, with instance noise, one key per example."""
+    if not gan.instance_noise:
+        return batch
+    (keys,) = example_keys(state.seed, (role,), counter, examples)
+    noise = jax.vmap(lambda key: jax.random.normal(key, batch.shape[1:]))(keys)
+    return batch + gan.instance_noise * gan.remaining(state.step) * noise
+
+
+def _local_examples(batch_size: int, axis_name: str | None) -> Array:
+    """Global indices of this device's examples in a batch of so many over all devices."""
+    if axis_name is None:
+        return jnp.arange(batch_size)
+    local = batch_size // jax.lax.axis_size(axis_name)
+    return jax.lax.axis_index(axis_name) * local + jnp.arange(local)
+
+
+def _average(tree: PyTree, axis_name: str | None) -> PyTree:
+    """The one place where a player's loss, metrics and gradients meet those of the other devices."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
 def train_steps(
@@ -293,7 +303,7 @@ def train_steps(
     """Many steps in one call, whose number is a run-time value: any number up to ``capacity`` is one program.
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
+        gan, hyperparameters: what is trained, and its hyperparameters.
         state: before the steps.
         data: the whole dataset, as ``gan.draw`` takes it.
         num_steps: how many steps, at most ``capacity``.

@@ -6,16 +6,25 @@ fits its caches loses: runs therefore go through in groups, mapped one group aft
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from wgan_jax.data.images import Images
+from wgan_jax.data.synthetic import DENSITIES, Density
+from wgan_jax.data.synthetic import load as load_density
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.dataset import with_images
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.pace import Pace
+from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import train_steps
-from wgan_jax.types import Array, Players, PyTree
+from wgan_jax.training.step import Metrics, train_steps
+from wgan_jax.training.toy import TOY_PRESETS, build_toy
+from wgan_jax.types import Array, Key, PyTree
 
 
 class Runs(NamedTuple):
@@ -32,27 +41,28 @@ class Runs(NamedTuple):
     data: PyTree = None
 
 
-def combinations(
-    seeds: Sequence[int],
-    *,
-    generator_lr: Sequence[float],
-    critic_lr: Sequence[float],
-    clip: Sequence[float] = (0.01,),
-    penalty_weight: Sequence[float] = (10.0,),
-) -> Runs:
+def combinations(seeds: Sequence[int], base: Hyperparameters, **values: Sequence[float]) -> Runs:
     """Every combination of the values given, the seeds fastest: run r has seed ``seeds[r % len(seeds)]``.
 
     Args:
         seeds: 0 <= seed < 2**32.
-        generator_lr, critic_lr, clip, penalty_weight: values of the hyperparameters.
+        base: what the hyperparameters are of which no values are given.
+        values: of hyperparameters, by their names.
 
     Returns:
-        Runs, R the product of the numbers of values.
+        Runs, R the product of the numbers of values; a name that comes first in ``Hyperparameters`` varies slowest.
+
+    Raises:
+        ValueError: for a name that is no hyperparameter, or no values or seeds at all.
     """
-    rows = list(itertools.product(generator_lr, critic_lr, clip, penalty_weight, seeds))
-    *numbers, seed = zip(*rows, strict=True)
-    generator_lr, critic_lr, clip, penalty_weight = (np.array(column, np.float32) for column in numbers)
-    return Runs(np.array(seed, np.uint32), Hyperparameters(Players(generator_lr, critic_lr), clip, penalty_weight))
+    for name, given in {**values, 'seeds': seeds}.items():
+        if name not in (*Hyperparameters._fields, 'seeds'):
+            raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
+        if not len(given):
+            raise ValueError(f'{name} has no values')
+    columns = [values.get(name, [getattr(base, name)]) for name in Hyperparameters._fields]
+    *swept, seed = zip(*itertools.product(*columns, seeds), strict=True)
+    return Runs(np.array(seed, np.uint32), Hyperparameters(*(np.array(column, np.float32) for column in swept)))
 
 
 class Sweep(NamedTuple):
@@ -142,3 +152,122 @@ def make_sweep(gan: GAN, runs: Runs, data: PyTree = None, *, capacity: int = 512
         group=group,
         capacity=capacity,
     )
+
+
+def train_in_chunks(
+    sweep: Sweep,
+    when: Sequence[int],
+    *,
+    start: TrainState | None = None,
+    on_chunk: Callable[[int, float], object] = lambda count, seconds: None,
+) -> Iterator[tuple[int, TrainState, np.ndarray | None]]:
+    """Trains all runs of a sweep, in calls of about two seconds.
+
+    Args:
+        sweep: what to train.
+        when: generator updates at which to yield, ascending.
+        start: stacked states to begin from, which are used up; initial ones by default.
+        on_chunk: told of every call, ``(steps, seconds)``; the first one's seconds are mostly compilation.
+
+    Yields:
+        (step, states, metrics since the last, (R, steps, metrics), None for no steps); the states only last until the
+        next is asked for.
+    """
+    states, done, pace = sweep.init() if start is None else start, 0, Pace(sweep.capacity)
+    for step in when:
+        rows = []
+        while done < step:
+            count = pace.next(step - done)
+            began = time.perf_counter()
+            states, part = sweep.run(states, count)
+            rows.append(np.asarray(part[:, :count]))
+            seconds = time.perf_counter() - began
+            pace.took(count, seconds)
+            done += count
+            on_chunk(count, seconds)
+        yield step, states, np.concatenate(rows, axis=1) if rows else None
+
+
+class SweepResult(NamedTuple):
+    """What a sweep has trained.
+
+    Attributes:
+        runs: how the R runs differ.
+        gan: what was trained.
+        states: at the end, leaves (R, ...); run r is ``jax.tree.map(lambda leaf: leaf[r], states)``.
+        metrics: of every step: leaves (R, steps).
+    """
+
+    runs: Runs
+    gan: GAN
+    states: TrainState
+    metrics: Metrics
+
+    def sample(self, key: Key, n: int) -> Array:
+        """``n`` samples of each run's averaged generator, from the same latents: (R, n, ...)."""
+        latents = jax.vmap(self.gan.latent)(jax.random.split(key, n))
+        return _sample(self.gan, self.states.ema, latents)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sample(gan, variables, latents):
+    return jax.lax.map(lambda one: gan.networks.generator.apply(one, latents, train=False)[0], variables)
+
+
+def sweep(
+    settings: str | Settings,
+    *,
+    seeds: Sequence[int] = (0,),
+    dataset: str | np.ndarray | Images | Density | None = None,
+    steps: int | None = None,
+    group: int | None = None,
+    on_chunk: Callable[[int, float], object] = lambda count, seconds: None,
+    **values: Sequence[float],
+) -> SweepResult:
+    """Trains many runs of one GAN in one compiled program: every seed with every combination of hyperparameters.
+
+    Args:
+        settings: a preset's name, or settings such as ``wgan_jax.settings`` makes; their seed is not looked at. A name
+            with a density as the dataset stands for the toy preset of that name.
+        seeds: 0 <= seed < 2**32.
+        dataset: a density, or its name ('ring', 'grid', 'swiss_roll', ...), for a toy GAN of multilayer perceptrons;
+            images, as for ``train``; None for what the settings name.
+        steps: generator updates; those of the settings by default.
+        group: runs that are batched together; by default what suits the backend.
+        on_chunk: told of every compiled call, ``(steps, seconds)``.
+        values: of hyperparameters, by their names: ``clip=(0.01, 0.1)``, ``critic_lr=...``.
+
+    Returns:
+        A SweepResult, runs in the order of ``combinations``.
+
+    Raises:
+        ValueError: for what cannot be used, and a hyperparameter that has no effect.
+    """
+    gan, hyperparameters, data, settings = _build(settings, dataset)
+    for name, given in values.items():
+        for value in given:
+            override(settings, {name: value})
+    runs = combinations(seeds, hyperparameters, **values)
+    program = make_sweep(gan, runs, data, group=group)
+    num_steps = settings.steps if steps is None else steps
+    if num_steps < 1:
+        raise ValueError(f'steps={num_steps} must be at least 1')
+    ((_, states, rows),) = train_in_chunks(program, [num_steps], on_chunk=on_chunk)
+    return SweepResult(runs, gan, states, Metrics(*np.moveaxis(rows, 2, 0)))
+
+
+def _build(
+    settings: str | Settings, dataset: str | np.ndarray | Images | Density | None
+) -> tuple[GAN, Hyperparameters, PyTree, Settings]:
+    """The GAN, its hyperparameters, its data, and the settings."""
+    named = dataset if dataset is not None or isinstance(settings, str) else settings.dataset
+    if isinstance(named, str) and (named in DENSITIES or named.endswith('.npz')):
+        named = load_density(named)
+    if isinstance(named, Density):
+        if isinstance(settings, str):
+            if settings not in TOY_PRESETS:
+                raise ValueError(f'preset={settings} is unknown for a density; there are: {", ".join(TOY_PRESETS)}')
+            settings = TOY_PRESETS[settings]
+        return *build_toy(settings, named), None, settings
+    settings, images = with_images(settings, dataset)
+    return *build_gan(settings, images.pixels.shape[-1]), images.pixels, settings

@@ -4,15 +4,12 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.data.synthetic import Density
-from wgan_jax.latents import LATENTS
 from wgan_jax.networks import mlp
-from wgan_jax.objectives import OBJECTIVES, label_smoothed
+from wgan_jax.training.build import make_gan
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.training.optimizers import OPTIMIZERS
+from wgan_jax.training.parts import find_part
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Players
@@ -21,7 +18,7 @@ from wgan_jax.types import Players
 _TOY = {
     'dataset': 'ring', 'arch': 'mlp', 'resnet_variant': 'auto', 'upsampling': 'transposed', 'critic_norm': 'none',
     'width': 128, 'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'generator_batch_size': 0,
-    'critic_warmup': False, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0,
+    'critic_warmup': False, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0, 'augment': 'none',
 }  # fmt: skip
 
 # Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.
@@ -57,41 +54,18 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
     """The GAN that settings describe on a density: d from its samples, both networks with weights as He et al. draw.
 
     Args:
-        settings: validated settings with arch 'mlp'; dataset, image size and augmentation are not looked at.
+        settings: validated settings with arch 'mlp' and no augmentation; dataset and image size are not looked at.
         density: where real examples come from, anew for every batch.
         depth: hidden layers of either network.
 
     Returns:
         (GAN, Hyperparameters); its steps take ``None`` as data.
     """
-    optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
-    objective = OBJECTIVES[settings.objective]
-    if settings.label_smoothing:
-        objective = label_smoothed(settings.objective, settings.label_smoothing)
     shape = (density.dim,)
     common = {'width': settings.width, 'depth': depth, 'init': 'he', 'dtype': jnp.dtype(settings.precision)}
-    gan = GAN(
-        networks=Players(
-            mlp.generator(shape, latent_dim=settings.latent_dim, **common),
-            mlp.critic(shape, parametrization=CONSTRAINTS[settings.constraint].parametrization, **common),
-        ),
-        objective=objective,
-        constraint=CONSTRAINTS[settings.constraint],
-        optimizers=Players(optimizer, optimizer),
-        augmentation=AUGMENTATIONS['none'],
-        latent=LATENTS[settings.latent](settings.latent_dim),
-        batch_size=settings.batch_size,
-        n_critic=settings.n_critic,
-        critic_warmup=settings.critic_warmup,
-        generator_batch_size=settings.generator_batch_size,
-        decay_steps=settings.decay_steps,
-        instance_noise=settings.instance_noise,
-        ema_decay=settings.ema_decay,
-        draw=draw_from(lambda data, key: density.sample(key)),
+    parametrization = find_part('constraint', settings.constraint).parametrization
+    networks = Players(
+        mlp.generator(shape, latent_dim=settings.latent_dim, **common),
+        mlp.critic(shape, parametrization=parametrization, **common),
     )
-    hyperparameters = Hyperparameters(
-        learning_rate=Players(jnp.float32(settings.generator_lr), jnp.float32(settings.critic_lr)),
-        clip=jnp.float32(settings.clip),
-        penalty_weight=jnp.float32(settings.penalty_weight),
-    )
-    return gan, hyperparameters
+    return make_gan(settings, networks, draw=draw_from(lambda data, key: density.sample(key)))

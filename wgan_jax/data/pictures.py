@@ -1,0 +1,53 @@
+"""Images as pictures to look at: side by side, enlarged, and as PNG files."""
+
+import os
+
+import numpy as np
+
+from wgan_jax.data.images import to_uint8
+from wgan_jax.files import atomic_path
+
+GAP = 2  # pixels between two images, after enlargement
+SMALLEST_SIDE = 64  # an image is enlarged by a whole factor until its smaller side has this many pixels
+
+
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images side by side on white.
+
+    Args:
+        images: (N, H, W, C) in [-1, 1], C 1 or 3.
+        columns: images in a row; by default what makes the picture about square.
+
+    Returns:
+        The picture, uint8, (height, width, 3).
+    """
+    images = enlarge(np.asarray(to_uint8(np.asarray(images))))
+    n, height, width, channels = images.shape
+    images = np.broadcast_to(images, (n, height, width, 3)) if channels == 1 else images[..., :3]
+    columns = min(n, columns or _even_columns(n, (n * height / width) ** 0.5))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        y, x = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
+        sheet[y : y + height, x : x + width] = image
+    return sheet
+
+
+def _even_columns(n: int, wanted: float) -> int:
+    """The number of columns that fills every row, if one lies near the number wanted, else the latter."""
+    divisors = [d for d in range(1, n + 1) if n % d == 0 and wanted / 1.5 <= d <= wanted * 1.5]
+    return min(divisors, key=lambda d: abs(d - wanted), default=max(1, round(wanted)))
+
+
+def enlarge(images: np.ndarray) -> np.ndarray:
+    """Every pixel of (N, H, W, C) repeated by a whole factor, so that small images can be looked at."""
+    factor = max(1, SMALLEST_SIDE // min(images.shape[1:3]))
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Writes a uint8 picture (height, width, 3) or (height, width, 1) as a PNG, atomically."""
+    from PIL import Image  # slow to import
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(temporary, optimize=True)

@@ -1,0 +1,40 @@
+"""What a run's settings need to know of a kind of network: a new one is a module that fills this in."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from wgan_jax.types import Network
+
+
+def _nothing(settings: Any) -> Mapping[str, object]:
+    del settings
+    return {}
+
+
+class Architecture(NamedTuple):
+    """A generator and a critic as settings describe them.
+
+    ``settings`` is a ``wgan_jax.training.settings.Settings``; ``parametrization`` how the critic's layers make their
+    weights, None for free ones, see ``networks.parametrization``.
+
+    Attributes:
+        build: ``build(settings, image_shape, parametrization, conv_impl) -> (generator, critic)``, two ``Network``, for
+            images (H, W, C).
+        check: ``check(settings, parametrization)`` raises ValueError, in one line that names a setting, for what it
+            cannot build.
+        reads: the settings that not all architectures read and this one does.
+        resolve: ``resolve(settings) -> {name: value}`` for settings that stand for others, such as 'auto'.
+    """
+
+    build: Callable[..., tuple[Network, Network]]
+    check: Callable[..., None]
+    reads: tuple[str, ...] = ()
+    resolve: Callable[[Any], Mapping[str, object]] = _nothing
+
+
+def require_multiple(settings: Any, factor: int) -> None:
+    """Raises ValueError, with the nearest size that would do, unless both sides are multiples of ``factor``."""
+    sides = settings.height_width
+    if any(side % factor for side in sides):
+        nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
+        raise ValueError(f'image_size={settings.image_size} has a side not divisible by {factor}; {nearest} would do')
