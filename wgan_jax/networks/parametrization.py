@@ -14,6 +14,7 @@ pass over the scores leaves behind is kept: one iteration per critic update. A g
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,9 @@ def check_parametrization(parametrization: str | None, width: int) -> None:
         raise ValueError(f'width={width} is odd, but orthonormal layers sort pairs of channels: use {width + 1}.')
 
 
-def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *, train: bool) -> Array:
+def spectral(
+    module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *, train: bool, name: str = 'vector'
+) -> Array:
     """kernel / ||L_kernel||, the norm estimated by power iteration; declares its vector in the module's state.
 
     Args:
@@ -46,6 +49,7 @@ def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *
         kernel: the parameters.
         shape: of v.
         train: whether the vector advances by one iteration before it is used.
+        name: of the vector in the module's state.
 
     Returns:
         An array like kernel, the same for kernel and c kernel at any c > 0, and 0 for 0. Gradients flow through
@@ -63,7 +67,7 @@ def spectral(module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *
         v = unit(jax.random.normal(module.make_rng('params'), (math.prod(shape),)).reshape(shape))
         return jax.lax.fori_loop(0, WARM_UP, lambda _, v: step(v), v)
 
-    vector = module.variable('spectral', 'vector', warm)
+    vector = module.variable('spectral', name, warm)
     v = unit(vector.value)
     if train and not module.is_initializing():
         v = vector.value = jax.lax.stop_gradient(step(v))
@@ -100,14 +104,75 @@ def orthonormal(matrix: Array, *, iterations: int = 15) -> Array:
 def orthonormal_convolution(kernel: Array, stride: int) -> Array:
     """A kernel (kh, kw, C, D) of which the convolution is 1-Lipschitz, though no isometry.
 
-    The kernel as a matrix (kh kw C, D) is orthonormalised. It acts on patches, in which each pixel stands at most
-    kh kw / stride^2 times: together the patches are at most sqrt(kh kw) / stride times as long as the image, by which
-    is divided.
+    The kernel as a matrix (kh kw C, D) is orthonormalised. It acts on patches, and each pixel stands in at most
+    n = ceil(kh / stride) ceil(kw / stride) of them: together the patches are at most sqrt(n) times as long as the
+    image, by which is divided.
 
     Source: Serrurier et al. 2021, section 3.3, https://arxiv.org/abs/2006.06520.
     """
     kh, kw, _, d = kernel.shape
-    return orthonormal(kernel.reshape(-1, d)).reshape(kernel.shape) * (stride / (kh * kw) ** 0.5)
+    patches = math.ceil(kh / stride) * math.ceil(kw / stride)
+    return orthonormal(kernel.reshape(-1, d)).reshape(kernel.shape) / patches**0.5
+
+
+class Parametrized(nn.Module):
+    """Any Linen layer, with its kernels parametrized: ``Parametrized(nn.Dense(64), 'spectral')(x, train=train)``.
+
+    Every parameter of two or more axes counts as a kernel whose last axis is the outputs', and is replaced by
+    W / sigma(W) ('spectral') or by the nearest orthonormal matrix ('orthonormal', of ``nn.Dense`` and two-dimensional
+    ``nn.Conv``, divided as in ``orthonormal_convolution``); biases are left alone. Only the layers of
+    ``networks.layers`` know their norm as maps of images, 'spectral_operator', and report Lipschitz bounds.
+
+    Attributes:
+        layer: the layer.
+        parametrization: 'spectral' or 'orthonormal'.
+
+    Raises:
+        ValueError: for another parametrization, or a layer of which orthonormality would mean something else.
+    """
+
+    layer: nn.Module
+    parametrization: str = 'spectral'
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        """What the layer makes of x; ``train`` advances the power iteration."""
+        if self.parametrization not in ('spectral', 'orthonormal'):
+            raise ValueError(f'parametrization must be spectral or orthonormal, not {self.parametrization!r}.')
+        if self.parametrization == 'orthonormal':
+            _check_orthonormal(self.layer)
+
+        def kernels(variables):
+            return jax.tree_util.tree_map_with_path(
+                lambda path, leaf: self._kernel(path, leaf, train) if leaf.ndim > 1 else leaf, variables
+            )
+
+        apply = nn.map_variables(
+            lambda layer: layer(x), 'params', trans_in_fn=kernels, init=self.is_initializing(), mutable=True
+        )
+        return apply(self.layer)
+
+    def _kernel(self, path, kernel: Array, train: bool) -> Array:
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        if self.parametrization == 'spectral':
+            name = '_'.join(str(entry.key) for entry in path)
+            matrix = spectral(self, lambda w, v: v @ w, matrix, matrix.shape[:1], train=train, name=name)
+            return matrix.reshape(kernel.shape)
+        if kernel.ndim == 2:
+            return orthonormal(kernel)
+        strides = self.layer.strides or 1
+        return orthonormal_convolution(kernel, min(strides) if isinstance(strides, Sequence) else strides)
+
+
+def _check_orthonormal(layer: nn.Module) -> None:
+    plain = isinstance(layer, nn.Dense)
+    if isinstance(layer, nn.Conv):
+        plain = isinstance(layer.kernel_size, Sequence) and len(layer.kernel_size) == 2
+        plain = plain and layer.feature_group_count == 1 and layer.kernel_dilation in (1, None, (1, 1))
+    if not plain:
+        raise ValueError(
+            f'orthonormal {type(layer).__name__} layers are not built; nn.Dense and plain two-dimensional nn.Conv are'
+        )
 
 
 def orthonormal_start(draw: nn.initializers.Initializer) -> nn.initializers.Initializer:
