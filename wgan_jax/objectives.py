@@ -3,6 +3,16 @@
 A score is one real number per image, high where the critic believes the image to be real; for the objectives of the
 standard GAN it is the logit of D(x), so that no probability is ever saturated:
 log D = -softplus(-score) and log(1 - D) = -softplus(score).
+
+``OBJECTIVES`` has them by name; ``help(OBJECTIVES['hinge'].critic_loss)`` shows the equation of a loss.
+
+>>> import jax.numpy as jnp
+>>> real, fake = jnp.array([3.0, 5.0]), jnp.array([1.0, 2.0])
+>>> float(OBJECTIVES['wasserstein'].critic_loss(real, fake))
+-2.5
+>>> undecided = jnp.zeros(3)  # D = 1/2 everywhere, at the cost of log 4
+>>> [round(float(OBJECTIVES[name].critic_loss(undecided, undecided)), 4) for name in ('minimax', 'hinge')]
+[1.3863, 2.0]
 """
 
 from collections.abc import Callable
@@ -17,6 +27,8 @@ from wgan_jax.types import Array
 class Objective(NamedTuple):
     """A pair of losses on scores of shape (N,), both to be minimised, both means over the batch.
 
+    The equation of each stands in its own docstring.
+
     Attributes:
         critic_loss: ``critic_loss(real_scores, fake_scores) -> scalar``.
         generator_loss: ``generator_loss(fake_scores) -> scalar``.
@@ -27,61 +39,155 @@ class Objective(NamedTuple):
 
 
 def wasserstein_estimate(real_scores: Array, fake_scores: Array) -> Array:
-    """E f(real) - E f(fake): the Wasserstein-1 distance when f is the best 1-Lipschitz critic, K times it at most
-    when f is K-Lipschitz (Arjovsky et al. 2017, eq. 2).
+    """The critic's estimate of the Wasserstein-1 distance: E f(real) - E f(fake).
+
+    It is the distance when f is the best 1-Lipschitz critic, and K times it at most when f is K-Lipschitz.
 
     Args:
-        real_scores, fake_scores: scores, shape (N,).
+        real_scores, fake_scores: f of either batch, (N,).
 
     Returns:
-        A scalar.
+        A scalar, in score units.
+
+    Source: Arjovsky et al. 2017, eq. 2, https://arxiv.org/abs/1701.07875.
     """
     return jnp.mean(real_scores) - jnp.mean(fake_scores)
 
 
-def _wasserstein_critic(real_scores, fake_scores):
+def wasserstein_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
+    """The loss of a WGAN's critic, minus its estimate of the distance.
+
+    L = E f(fake) - E f(real)
+
+    Args:
+        real_scores, fake_scores: f of either batch, (N,).
+
+    Returns:
+        A scalar.
+
+    Source: Arjovsky et al. 2017, algorithm 1, https://arxiv.org/abs/1701.07875.
+    """
     return -wasserstein_estimate(real_scores, fake_scores)
 
 
-def _raise_scores(fake_scores):
+def negative_mean_score(fake_scores: Array) -> Array:
+    """The loss of a generator that raises the scores of its samples, in a WGAN and under the hinge loss.
+
+    L = -E f(fake)
+
+    Args:
+        fake_scores: f of the generated batch, (N,).
+
+    Returns:
+        A scalar.
+
+    Source: Arjovsky et al. 2017, algorithm 1, https://arxiv.org/abs/1701.07875; Miyato et al. 2018, eq. 17.
+    """
     return -jnp.mean(fake_scores)
 
 
-def _cross_entropy(real_scores, fake_scores):
+def cross_entropy_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
+    """The loss of the standard GAN's discriminator D = sigmoid(f), whatever its generator minimises.
+
+    L = -E log D(real) - E log(1 - D(fake)) = E softplus(-f(real)) + E softplus(f(fake)), log 4 where D = 1/2.
+
+    Args:
+        real_scores, fake_scores: f, the logits of D, of either batch, (N,).
+
+    Returns:
+        A scalar, in nats.
+
+    Source: Goodfellow et al. 2014, eq. 1, https://arxiv.org/abs/1406.2661.
+    """
     return jnp.mean(jax.nn.softplus(-real_scores)) + jnp.mean(jax.nn.softplus(fake_scores))
 
 
-def _log_one_minus_d(fake_scores):
+def minimax_generator_loss(fake_scores: Array) -> Array:
+    """The loss of the standard GAN's generator that minimises what the discriminator D = sigmoid(f) maximises.
+
+    L = E log(1 - D(fake)) = -E softplus(f(fake)); its slope sigmoid(f) vanishes where D is sure of a fake.
+
+    Args:
+        fake_scores: f, the logits of D, of the generated batch, (N,).
+
+    Returns:
+        A scalar, in nats.
+
+    Source: Goodfellow et al. 2014, eq. 1, https://arxiv.org/abs/1406.2661.
+    """
     return -jnp.mean(jax.nn.softplus(fake_scores))
 
 
-def _minus_log_d(fake_scores):
+def non_saturating_generator_loss(fake_scores: Array) -> Array:
+    """The loss of the standard GAN's generator whose slope does not vanish where D = sigmoid(f) is sure of a fake.
+
+    L = -E log D(fake) = E softplus(-f(fake))
+
+    Args:
+        fake_scores: f, the logits of D, of the generated batch, (N,).
+
+    Returns:
+        A scalar, in nats.
+
+    Source: Goodfellow et al. 2014, section 3, https://arxiv.org/abs/1406.2661.
+    """
     return jnp.mean(jax.nn.softplus(-fake_scores))
 
 
-def _hinge_critic(real_scores, fake_scores):
+def hinge_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
+    """The hinge loss: only real samples scored below 1 and fake ones above -1 count.
+
+    L = E max(0, 1 - f(real)) + E max(0, 1 + f(fake))
+
+    Args:
+        real_scores, fake_scores: f of either batch, (N,).
+
+    Returns:
+        A scalar.
+
+    Source: Lim and Ye 2017, https://arxiv.org/abs/1705.02894; Miyato et al. 2018, eq. 16.
+    """
     return jnp.mean(jax.nn.relu(1 - real_scores)) + jnp.mean(jax.nn.relu(1 + fake_scores))
 
 
-def _least_squares_critic(real_scores, fake_scores):
+def least_squares_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
+    """The least squares of scores to their targets, 1 for real samples and 0 for fake ones.
+
+    L = E (f(real) - 1)^2 / 2 + E f(fake)^2 / 2
+
+    Args:
+        real_scores, fake_scores: f of either batch, (N,).
+
+    Returns:
+        A scalar.
+
+    Source: Mao et al. 2017, eq. 9, https://arxiv.org/abs/1611.04076.
+    """
     return 0.5 * jnp.mean((real_scores - 1) ** 2) + 0.5 * jnp.mean(fake_scores**2)
 
 
-def _least_squares_generator(fake_scores):
+def least_squares_generator_loss(fake_scores: Array) -> Array:
+    """The least squares of the scores of generated samples to the target of real ones, 1.
+
+    L = E (f(fake) - 1)^2 / 2
+
+    Args:
+        fake_scores: f of the generated batch, (N,).
+
+    Returns:
+        A scalar.
+
+    Source: Mao et al. 2017, eq. 9, https://arxiv.org/abs/1611.04076.
+    """
     return 0.5 * jnp.mean((fake_scores - 1) ** 2)
 
 
 OBJECTIVES: dict[str, Objective] = {
-    # Arjovsky et al. 2017, algorithm 1: max_f E f(real) - E f(fake); the generator raises E f(fake).
-    'wasserstein': Objective(_wasserstein_critic, _raise_scores),
-    # Goodfellow et al. 2014, eq. 1: max_D E log D(real) + E log(1 - D(fake)), minimised over G.
-    'minimax': Objective(_cross_entropy, _log_one_minus_d),
-    # The same discriminator; the generator minimises -E log D(fake) (section 3 of the same paper).
-    'non_saturating': Objective(_cross_entropy, _minus_log_d),
-    # Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17.
-    'hinge': Objective(_hinge_critic, _raise_scores),
-    # Mao et al. 2017, eq. 9: targets 0 for fake, 1 for real, 1 for the generator.
-    'least_squares': Objective(_least_squares_critic, _least_squares_generator),
+    'wasserstein': Objective(wasserstein_critic_loss, negative_mean_score),
+    'minimax': Objective(cross_entropy_critic_loss, minimax_generator_loss),
+    'non_saturating': Objective(cross_entropy_critic_loss, non_saturating_generator_loss),
+    'hinge': Objective(hinge_critic_loss, negative_mean_score),
+    'least_squares': Objective(least_squares_critic_loss, least_squares_generator_loss),
 }
 
 # Objectives in which a score is the logit of a probability, so that its target can be smoothed.
@@ -112,7 +218,7 @@ def label_smoothed(name: str, smoothing: float) -> Objective:
         raise ValueError(f'label_smoothing={smoothing} must lie in [0, 1)')
     plain = OBJECTIVES[name]
 
-    def critic_loss(real_scores, fake_scores):
+    def critic_loss(real_scores: Array, fake_scores: Array) -> Array:
         return plain.critic_loss(real_scores, fake_scores) + smoothing * jnp.mean(real_scores)
 
     return plain._replace(critic_loss=critic_loss)
