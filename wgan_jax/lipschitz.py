@@ -37,7 +37,7 @@ def upper_bound(network: Network, variables: Variables, *, clip: Array | float |
     """
     if network.bounds is None:
         raise ValueError('this network does not report bounds of its layers')
-    return math.prod(network.bounds(variables, clip))
+    return jnp.asarray(math.prod(network.bounds(variables, clip)))
 
 
 class LowerBounds(NamedTuple):
@@ -95,9 +95,10 @@ def layer_gradients(
 
     Source: the quantity of Gulrajani et al. 2017, figure 1 (b).
     """
-    if network.activations is None:
+    activations = network.activations
+    if activations is None:
         raise ValueError('this network does not report activations')
-    _, shapes = jax.eval_shape(lambda: network.activations(variables, x))
+    _, shapes = jax.eval_shape(lambda: activations(variables, x))
     zeros = tuple(jnp.zeros(shape.shape, shape.dtype) for shape in shapes)
-    gradients = jax.grad(lambda shifts: loss(network.activations(variables, x, shifts=shifts)[0]))(zeros)
+    gradients = jax.grad(lambda shifts: loss(activations(variables, x, shifts=shifts)[0]))(zeros)
     return jnp.stack([length(gradient.astype(jnp.float32)) for gradient in gradients])

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 
 Array = jax.Array
+ArrayLike = jax.typing.ArrayLike  # a NumPy array or a number, too; no list
 Key = jax.Array  # a typed PRNG key, or an array of them
 PyTree = Any
 T = TypeVar('T')

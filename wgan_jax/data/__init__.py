@@ -3,6 +3,7 @@
 ``load(name, height, width)`` gives ``Images``. A new dataset is a file with a ``load`` and a line in ``DATASETS``.
 """
 
+import os
 from collections.abc import Callable
 
 from wgan_jax.data.images import Images
@@ -10,7 +11,7 @@ from wgan_jax.data.images import Images
 # The loaders import Pillow and TFDS themselves, and are themselves imported when they are called.
 
 
-def _flags(argument: str, height: int, width: int, data_dir) -> Images:
+def _flags(argument: str, height: int, width: int, data_dir: str | os.PathLike | None) -> Images:
     del data_dir  # they come with the package
     if argument:
         raise ValueError(f"dataset 'flags' takes nothing after a colon, got {argument!r}")
@@ -19,7 +20,7 @@ def _flags(argument: str, height: int, width: int, data_dir) -> Images:
     return flags.load(height, width)
 
 
-def _folder(argument: str, height: int, width: int, data_dir) -> Images:
+def _folder(argument: str, height: int, width: int, data_dir: str | os.PathLike | None) -> Images:
     del data_dir  # the path says where
     if not argument:
         raise ValueError("dataset 'folder' needs a path: folder:PATH")
@@ -31,7 +32,7 @@ def _folder(argument: str, height: int, width: int, data_dir) -> Images:
 DATASETS: dict[str, Callable[..., Images]] = {'flags': _flags, 'folder': _folder}
 
 
-def load(name: str, height: int, width: int, *, data_dir=None) -> Images:
+def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | None = None) -> Images:
     """A dataset by name, in memory at one size.
 
     Args:

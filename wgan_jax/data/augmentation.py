@@ -34,7 +34,7 @@ class Augmentation(NamedTuple):
     fake: Callable[[Key, Array], Array] | None
 
 
-def rotate_and_zoom(image: Array, angle, zoom) -> Array:
+def rotate_and_zoom(image: Array, angle: Array | float, zoom: Array | float) -> Array:
     """Turns a picture about its centre and enlarges it, bilinearly; beyond the border the border pixel is repeated.
 
         out(p) = image(c + R(angle) (p - c) / zoom),    p = (row, column), c the centre.
@@ -59,12 +59,12 @@ def rotate_and_zoom(image: Array, angle, zoom) -> Array:
     return jax.vmap(resample, in_axes=-1, out_axes=-1)(image)
 
 
-def adjust_brightness(image: Array, offset) -> Array:
+def adjust_brightness(image: Array, offset: Array | float) -> Array:
     """``x + offset``."""
     return image + offset
 
 
-def adjust_saturation(image: Array, factor) -> Array:
+def adjust_saturation(image: Array, factor: Array | float) -> Array:
     """``m + factor (x - m)`` with m each pixel's mean over channels: 0 is grey, 1 changes nothing."""
     # A sum of slices: XLA:CPU reduces over a last axis this short some fifteen times more slowly.
     channels = image.shape[-1]
@@ -72,13 +72,13 @@ def adjust_saturation(image: Array, factor) -> Array:
     return grey + factor * (image - grey)
 
 
-def adjust_contrast(image: Array, factor) -> Array:
+def adjust_contrast(image: Array, factor: Array | float) -> Array:
     """``m + factor (x - m)`` with m the picture's mean over everything."""
     mean = jnp.mean(image)
     return mean + factor * (image - mean)
 
 
-def translate(image: Array, down, right) -> Array:
+def translate(image: Array, down: Array | int, right: Array | int) -> Array:
     """Moves a picture by whole pixels; what comes in is 0.
 
     Written as products with shifted identity matrices, ``out = S_down image S_right^T``, not as a slice at a run-time
@@ -99,13 +99,13 @@ def translate(image: Array, down, right) -> Array:
     return jnp.einsum('kj,hjc->hkc', columns, moved.reshape(height, width, channels), precision=exact)
 
 
-def _shift_matrix(size: int, shift, dtype) -> Array:
+def _shift_matrix(size: int, shift: Array | int, dtype: jnp.dtype) -> Array:
     """``S[i, j] = 1`` where ``i = j + shift``."""
     place = jnp.arange(size)
     return (place[:, None] == place[None, :] + shift).astype(dtype)
 
 
-def cut_out(image: Array, row, column) -> Array:
+def cut_out(image: Array, row: Array | int, column: Array | int) -> Array:
     """Sets a block of half the height and half the width, centred at (row, column), to 0; it may overhang the border.
 
     Args:

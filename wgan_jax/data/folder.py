@@ -1,5 +1,6 @@
 """Images from a folder: ``folder:PATH``."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from wgan_jax.data.images import Images, collect, eight_bit, fit
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
 
 
-def files(folder) -> list[Path]:
+def files(folder: str | os.PathLike) -> list[Path]:
     """Every image file below ``folder``, hidden ones left out, sorted by relative path.
 
     Raises:
@@ -30,7 +31,7 @@ def files(folder) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def read(path, height: int, width: int, channels: int = 3) -> np.ndarray:
+def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) -> np.ndarray:
     """One file as uint8 (height, width, channels), turned as its EXIF orientation says; of a GIF the first frame.
 
     Raises:
@@ -48,7 +49,9 @@ def read(path, height: int, width: int, channels: int = 3) -> np.ndarray:
     return fit(upright, height, width, channels)
 
 
-def load(folder, height: int, width: int, channels: int = 3, *, max_gigabytes: float = 8.0) -> Images:
+def load(
+    folder: str | os.PathLike, height: int, width: int, channels: int = 3, *, max_gigabytes: float = 8.0
+) -> Images:
     """All images below a folder at one size: each centre-cropped to the aspect ratio, then resized.
 
     Args:

@@ -1,12 +1,16 @@
 """Images held in memory: uint8 on the way in and at rest, float32 in [-1, 1] where a network sees them."""
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture  # Pillow is imported where it is used
 
 WHITE = 255
 
@@ -25,7 +29,7 @@ class Images(NamedTuple):
     fingerprint: str
 
 
-def collect(pixels, names=()) -> Images:
+def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:
     """``Images`` of an array, checked and fingerprinted.
 
     Args:
@@ -46,18 +50,18 @@ def collect(pixels, names=()) -> Images:
     return Images(pixels, names, digest.hexdigest())
 
 
-def to_float(pixels) -> Array:
+def to_float(pixels: ArrayLike) -> Array:
     """float32 in [-1, 1] of uint8 pixels: ``x / 127.5 - 1``; any shape, NumPy or JAX, result in JAX."""
     # Subtracted first: a compiler that multiplies by 1 / 127.5 would else make 255 a little more than 1.
     return (jnp.asarray(pixels).astype(jnp.float32) - 127.5) / 127.5
 
 
-def to_uint8(images) -> Array:
+def to_uint8(images: ArrayLike) -> Array:
     """uint8 of floats in [-1, 1]: the nearest level, beyond the range the end of it; inverts ``to_float`` exactly."""
     return jnp.clip(jnp.round((jnp.asarray(images) + 1.0) * 127.5), 0, 255).astype(jnp.uint8)
 
 
-def gather(pixels, indices) -> Array:
+def gather(pixels: ArrayLike, indices: ArrayLike) -> Array:
     """A batch of floats from a dataset that lies on the device as uint8.
 
     A quarter of the memory of float32, and only the batch is converted.
@@ -72,7 +76,7 @@ def gather(pixels, indices) -> Array:
     return to_float(jnp.take(jnp.asarray(pixels), indices, axis=0, mode='clip'))
 
 
-def eight_bit(image):
+def eight_bit(image: 'Picture') -> 'Picture':
     """A picture of any mode with 8 bits a channel, its alpha composited over white.
 
     Deeper greys are scaled by the number of bits that the file declares, 16 where it is silent, so that a dark picture
@@ -105,7 +109,7 @@ def eight_bit(image):
     return Image.alpha_composite(paper, image).convert('RGB')
 
 
-def _eight_bit_grey(image):
+def _eight_bit_grey(image: 'Picture') -> 'Picture':
     """Mode L of one channel of more than 8 bits; Pillow's own conversion cuts off at 255."""
     from PIL import Image
 
@@ -124,14 +128,14 @@ def _eight_bit_grey(image):
     return Image.fromarray(np.clip(np.round(values * WHITE), 0, WHITE).astype(np.uint8))
 
 
-def _channels(image, channels: int):
+def _channels(image: 'Picture', channels: int) -> 'Picture':
     """Mode L for one channel, RGB for three."""
     if channels not in (1, 3):
         raise ValueError(f'channels must be 1 (grey) or 3 (RGB), got {channels}')
     return image.convert('L' if channels == 1 else 'RGB')
 
 
-def stretch(image, height: int, width: int, channels: int = 3) -> np.ndarray:
+def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:
     """Any picture as uint8 (height, width, channels), its aspect ratio given up; alpha over white.
 
     Area averaging (``BOX``) when it shrinks, so that edges stay as sharp as the pixels allow, with no ringing beside
@@ -147,7 +151,7 @@ def stretch(image, height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 
 
-def fit(image, height: int, width: int, channels: int = 3) -> np.ndarray:
+def fit(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:
     """Any picture as uint8 (height, width, channels): centre-cropped to the aspect ratio, then resized; alpha on white.
 
     Args:

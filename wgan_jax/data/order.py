@@ -5,25 +5,28 @@ saved to continue a run and every device computes just its own share. Data held 
 ordered by the same function.
 """
 
+from types import ModuleType
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.types import Array
+Words = Any  # an array of the given ``xp``, ``jax.Array`` or ``numpy.ndarray``, mostly of uint32
 
 _ROUNDS = 16  # with 8, pairs of positions in domains of 8 elements are visibly uneven
 _GOLDEN = 0x9E3779B9  # 2**32 / golden ratio, odd: keeps the round keys apart
 _WORD = 0xFFFFFFFF
 
 
-def _word(xp, value):
+def _word(xp: ModuleType, value: Words | int) -> Words:
     """``value`` modulo 2**32 as uint32; Python integers of any size are reduced before an array type can refuse."""
     if isinstance(value, int | np.integer):
         return xp.uint32(int(value) & _WORD)
     return xp.asarray(value).astype(xp.uint32)
 
 
-def _hash(xp, x):
+def _hash(xp: ModuleType, x: Words) -> Words:
     """A bijection of uint32 in which every input bit moves every output bit with probability about one half.
 
     Constants: C. Wellons, "Prospecting for hash functions" (lowbias32).
@@ -33,7 +36,7 @@ def _hash(xp, x):
     return x ^ (x >> xp.uint32(16))
 
 
-def _feistel(xp, x, key, bits: int):
+def _feistel(xp: ModuleType, x: Words, key: Words, bits: int) -> Words:
     """A keyed bijection of {0..2**bits - 1}: ``high ^= F(low)`` and ``low ^= F(high)`` in turn, undone in reverse."""
     low_bits = bits // 2
     low_mask, high_mask = xp.uint32((1 << low_bits) - 1), xp.uint32((1 << (bits - low_bits)) - 1)
@@ -55,7 +58,7 @@ def _feistel(xp, x, key, bits: int):
     return (high << xp.uint32(low_bits)) | low
 
 
-def permute(positions, key, size: int, *, xp=jnp):
+def permute(positions: Words, key: Words, size: int, *, xp: ModuleType = jnp) -> Words:
     """The image of each position under a keyed permutation of {0..size-1}.
 
     A Feistel network permutes the next power of two; whoever lands outside {0..size-1} walks on along its cycle until
@@ -92,14 +95,22 @@ def permute(positions, key, size: int, *, xp=jnp):
     return x
 
 
-def epoch_key(seed, epoch, *, xp=jnp):
+def epoch_key(seed: Words | int, epoch: Words | int, *, xp: ModuleType = jnp) -> Words:
     """Which permutation an epoch has: uint32 (1,), or the shape of ``epoch``; both arguments count modulo 2**32."""
     # One axis, not scalars: NumPy wraps arrays silently but warns for scalars.
     seed, epoch = xp.atleast_1d(_word(xp, seed)), xp.atleast_1d(_word(xp, epoch))
     return _hash(xp, _hash(xp, seed ^ xp.uint32(_GOLDEN)) + epoch)
 
 
-def batch_indices(seed, update, slots, *, batch_size: int, size: int, xp=jnp) -> Array:
+def batch_indices(
+    seed: Words | int,
+    update: Words | int,
+    slots: Words,
+    *,
+    batch_size: int,
+    size: int,
+    xp: ModuleType = jnp,
+) -> Words:
     """The dataset indices of some examples of the real batch of one critic update.
 
     With the position ``p = update * batch_size + slot`` in the endless sequence of examples,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.types import Array, Key
+from wgan_jax.types import Array, ArrayLike, Key
 
 
 class Density(NamedTuple):
@@ -42,17 +42,30 @@ class Mixture(NamedTuple):
         std: of every mode, in every direction.
     """
 
-    modes: Array
-    num: Array
-    std: Array
+    modes: ArrayLike
+    num: ArrayLike
+    std: ArrayLike
 
 
 def stack_mixtures(densities: Sequence[Density]) -> Mixture:
-    """Densities with modes, of one dimension d, as one Mixture with a leading axis; shorter ones are padded."""
-    most = max(len(density.modes) for density in densities)
-    modes = [np.pad(density.modes, ((0, most - len(density.modes)), (0, 0))) for density in densities]
+    """Densities with modes, of one dimension d, as one Mixture with a leading axis; shorter ones are padded.
+
+    Args:
+        densities: K of them, with modes.
+
+    Returns:
+        A Mixture of modes (K, M, d) with M those of the longest, num (K,) and std (K,).
+
+    Raises:
+        ValueError: for a density without modes.
+    """
+    centres = [density.modes for density in densities if density.modes is not None]
+    if len(centres) != len(densities):
+        raise ValueError(f'{len(densities) - len(centres)} of {len(densities)} densities have no modes')
+    most = max(len(modes) for modes in centres)
+    padded = np.stack([np.pad(modes, ((0, most - len(modes)), (0, 0))) for modes in centres])
     stds = np.array([density.std for density in densities], np.float32)
-    return Mixture(np.stack(modes), np.array([len(density.modes) for density in densities], np.int32), stds)
+    return Mixture(padded, np.array([len(modes) for modes in centres], np.int32), stds)
 
 
 def sample_mixture(mixture: Mixture, key: Key) -> Array:

@@ -1,6 +1,8 @@
 """Any TFDS dataset with an image feature, read into memory without TensorFlow."""
 
 import io
+import os
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ class UnknownDataset(ValueError):
     """No dataset of that name, as far as can be told."""
 
 
-def _tfds(name: str):
+def _tfds(name: str) -> Any:
     """The library, imported late: machines that train on the flags need not have it."""
     try:
         import tensorflow_datasets
@@ -24,7 +26,7 @@ def _tfds(name: str):
     return tensorflow_datasets
 
 
-def _builder(tfds, name: str, data_dir):
+def _builder(tfds: Any, name: str, data_dir: str | os.PathLike | None) -> Any:
     """The dataset's builder; nothing is downloaded."""
     if name.split('/')[0].split(':')[0] == 'national_flags':
         from wgan_jax.data.flags import builder as _  # noqa: F401  registers the dataset
@@ -36,7 +38,7 @@ def _builder(tfds, name: str, data_dir):
         raise ValueError(f'cannot use TFDS dataset {name!r}: {str(error).splitlines()[0]}') from error
 
 
-def _image_feature(tfds, builder):
+def _image_feature(tfds: Any, builder: Any) -> tuple[str, Any]:
     """(name, feature) of the image: the one called 'image', else the first; there must be one."""
     features = builder.info.features
     found = {}
@@ -49,7 +51,13 @@ def _image_feature(tfds, builder):
 
 
 def load(
-    name: str, height: int, width: int, *, data_dir=None, split: str = 'train', max_gigabytes: float = 8.0
+    name: str,
+    height: int,
+    width: int,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    split: str = 'train',
+    max_gigabytes: float = 8.0,
 ) -> Images:
     """A split of a TFDS dataset at one size, on the original's colours: grey stays one channel.
 

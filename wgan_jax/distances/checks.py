@@ -22,12 +22,12 @@ def is_traced(*arrays: Any) -> bool:
 
 def as_floats(*arrays: Any) -> list[Array]:
     """The arrays as JAX arrays of one floating-point type, float32 or wider."""
-    arrays = [np.asarray(array) if isinstance(array, (list, tuple)) else array for array in arrays]
-    dtype = jnp.result_type(*arrays)
+    given = [np.asarray(array) if isinstance(array, (list, tuple)) else array for array in arrays]
+    dtype = jnp.result_type(*given)
     if not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.result_type(float)
     dtype = jnp.promote_types(dtype, jnp.float32)
-    return [jnp.asarray(array, dtype) for array in arrays]
+    return [jnp.asarray(array, dtype) for array in given]
 
 
 def check_finite(name: str, values: Any) -> None:
@@ -74,7 +74,7 @@ def check_totals(p_name: str, p: Any, q_name: str, q: Any) -> None:
         )
 
 
-def check_bins(p: Array, q: Array) -> None:
+def check_bins(p: Array | np.ndarray, q: Array | np.ndarray) -> None:
     """Raises ValueError unless p and q have the same number of bins, at least one, and leading axes that broadcast."""
     if p.ndim == 0 or q.ndim == 0 or p.shape[-1] != q.shape[-1] or p.shape[-1] == 0:
         raise ValueError(f'p {p.shape} and q {q.shape} need the same number of bins, at least one, on their last axis')
@@ -105,7 +105,8 @@ def check_clouds(x: Any, y: Any, x_weights: Any, y_weights: Any) -> None:
 
 def check_order(p: Any) -> float:
     """The order p of a Wasserstein distance as a float. Raises ValueError unless it is a finite number >= 1."""
-    if is_traced(p) or not np.isscalar(p) or not 1 <= p < np.inf:
+    is_number = not is_traced(p) and bool(np.isscalar(p))
+    if not is_number or not 1 <= p < np.inf:
         raise ValueError(f'p={p} must be a finite Python number >= 1, not a traced one')
     return float(p)
 

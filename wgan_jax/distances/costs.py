@@ -1,5 +1,7 @@
 """Euclidean distances between two clouds, each to its own relative precision, from 1e-300 to 1e300."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -56,7 +58,7 @@ def _by_products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.sqrt(squares, out=squares)
 
 
-def _pieces(rows: np.ndarray, columns: np.ndarray, dimension: int):
+def _pieces(rows: np.ndarray, columns: np.ndarray, dimension: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The pairs, so few at a time that their differences fit into memory."""
     step = max(1, AT_ONCE // dimension)
     for first in range(0, len(rows), step):

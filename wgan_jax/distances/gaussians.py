@@ -16,7 +16,7 @@ from jax.scipy.special import erf, log_ndtr, logsumexp, ndtr
 
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import absolute, log_ratio
-from wgan_jax.distances.quadrature import PARAMETRIZATIONS, POINTS, Pair, crossings, log_densities, nodes, standardise
+from wgan_jax.distances.quadrature import POINTS, WEIGHTS, Pair, crossings, log_densities, nodes, standardise
 from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
 from wgan_jax.lengths import length
 from wgan_jax.types import Array
@@ -133,7 +133,7 @@ def _tv_jvp(primals, tangents):
 def _within_range(pair: Pair) -> tuple[Array, Array, Array]:
     """m, s and t, where they overflow a size at which the distance is at its limit."""
     most = float(jnp.finfo(pair.s.dtype).max) ** 0.9
-    return tuple(jnp.minimum(array, most) for array in (pair.m, pair.s, pair.t))
+    return jnp.minimum(pair.m, most), jnp.minimum(pair.s, most), jnp.minimum(pair.t, most)
 
 
 def _mass_between(z: Array, width: Array) -> Array:
@@ -158,7 +158,7 @@ def _log_mass_between(z: Array, width: Array) -> Array:
 def _inside(z: Array, width: Array) -> tuple[Array, Array]:
     """Nodes in [z, z + width], and their weights for integrals of the unit Gaussian's exp(-z^2 / 2)."""
     width = width[..., None]
-    half = ((POINTS + 1) / 2).astype(z.dtype), (PARAMETRIZATIONS / 2 / np.sqrt(2 * np.pi)).astype(z.dtype)
+    half = ((POINTS + 1) / 2).astype(z.dtype), (WEIGHTS / 2 / np.sqrt(2 * np.pi)).astype(z.dtype)
     return z[..., None] + width * half[0], width * half[1]
 
 

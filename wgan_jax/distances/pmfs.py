@@ -15,7 +15,7 @@ import numpy as np
 
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import absolute, log, log_ratio
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 
 def _check_masses(p: Any, q: Any) -> None:
@@ -170,7 +170,7 @@ class EarthMoves(NamedTuple):
     moves: list[Move]
 
 
-def earth_moves(p: Array, q: Array) -> EarthMoves:
+def earth_moves(p: ArrayLike, q: ArrayLike) -> EarthMoves:
     """The moves of a best plan between masses over ordered bins, with the running surplus.
 
     What stays (min(p_i, q_i)) stays; the rest goes in order, the first excess to the first need. That is optimal, for

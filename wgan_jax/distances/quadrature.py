@@ -15,7 +15,7 @@ from wgan_jax.distances.kinks import absolute, root
 from wgan_jax.types import Array
 
 REACH = 13  # standard deviations; exp(-13^2 / 2) = 2e-37
-POINTS, PARAMETRIZATIONS = np.polynomial.legendre.leggauss(12)  # of one panel
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(12)  # of one panel
 
 
 class Pair(NamedTuple):
@@ -89,13 +89,13 @@ def nodes(m: Array, s: Array, t: Array) -> tuple[Array, Array]:
     steps = np.arange(-REACH, REACH + 1.0)
     powers = np.concatenate([-(2.0 ** np.arange(8)), [0], 2.0 ** np.arange(8)])
     around = powers / jnp.maximum(slope, 1)
-    points = [steps + 0 * m, m + s * steps]
+    breaks: list[Array] = [0 * m + steps, m + s * steps]
     for crossing in (lower, upper):
-        points += [crossing + steps, crossing + around]
-    points = jnp.sort(jnp.concatenate(points, axis=-1), axis=-1)
+        breaks += [crossing + steps, crossing + around]
+    points = jnp.sort(jnp.concatenate(breaks, axis=-1), axis=-1)
     middles, halves = (points[..., 1:] + points[..., :-1]) / 2, (points[..., 1:] - points[..., :-1]) / 2
     z = middles[..., None] + halves[..., None] * POINTS.astype(points.dtype)
-    weights = halves[..., None] * PARAMETRIZATIONS.astype(points.dtype)
+    weights = halves[..., None] * WEIGHTS.astype(points.dtype)
     shape = (*points.shape[:-1], -1)
     return z.reshape(shape), weights.reshape(shape)
 

@@ -88,7 +88,7 @@ def _search(distances: np.ndarray, p: float, masses: Masses, single: bool) -> So
     if p > STEEP:
         easier = _search(distances, p / 4, masses, False)
         unit, cap = _next(distances, p, easier.unit, easier.flow)
-    best = None
+    best: Solution | None = None
     for _ in range(ATTEMPTS):
         cost = _powers(distances, unit, p)
         solution = _at_scale(cost, cap, unit, masses, single)
@@ -103,6 +103,7 @@ def _search(distances: np.ndarray, p: float, masses: Masses, single: bool) -> So
             break
         else:
             cap *= WIDER
+    assert best is not None  # it is after the first attempt
     return best
 
 

@@ -139,14 +139,14 @@ def _serve_light_masses(cost: np.ndarray, a: np.ndarray, b: np.ndarray, found: F
         mass = mass * np.minimum(side / np.maximum(np.bincount(at, mass, len(side)), side), 1)[at]
     found = found._replace(mass=mass)
     left_a, left_b = a - np.bincount(found.rows, mass, len(a)), b - np.bincount(found.columns, mass, len(b))
-    light_a, light_b = left_a > LIGHT * a, left_b > LIGHT * b
-    light_a[a == a.max()] = light_b[b == b.max()] = False
-    if not (light_a.any() or light_b.any()):
+    is_light_a, is_light_b = left_a > LIGHT * a, left_b > LIGHT * b
+    is_light_a[a == a.max()] = is_light_b[b == b.max()] = False
+    if not (is_light_a.any() or is_light_b.any()):
         return found
     reduced = np.maximum(cost - found.u[:, None] - found.v, 0)
-    lost = max(left_a[light_a].sum(), left_b[light_b].sum())
+    lost = max(left_a[is_light_a].sum(), left_b[is_light_b].sum())
     heavy_a, heavy_b = (np.flatnonzero(side >= min(lost / LIGHT, side.max())) for side in (a, b))
-    light_a, light_b = np.flatnonzero(light_a), np.flatnonzero(light_b)
+    light_a, light_b = np.flatnonzero(is_light_a), np.flatnonzero(is_light_b)
     to_heavy, from_heavy = reduced[np.ix_(light_a, heavy_b)], reduced[np.ix_(heavy_a, light_b)]
     small = np.zeros((len(light_a) + 1, len(light_b) + 1))  # the heavy points come last
     small[:-1, :-1] = reduced[np.ix_(light_a, light_b)]
@@ -162,5 +162,10 @@ def _serve_light_masses(cost: np.ndarray, a: np.ndarray, b: np.ndarray, found: F
     u, v = found.u.copy(), found.v.copy()
     u[light_a] += inner.u[:-1] + inner.v[-1]
     v[light_b] += inner.v[:-1] + inner.u[-1]
-    arcs = zip(found[:3], (new_rows, new_columns, inner.mass[light] * unit), strict=True)
-    return Flow(*(np.append(old, new) for old, new in arcs), u, v)
+    return Flow(
+        np.append(found.rows, new_rows),
+        np.append(found.columns, new_columns),
+        np.append(found.mass, inner.mass[light] * unit),
+        u,
+        v,
+    )

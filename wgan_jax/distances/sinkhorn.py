@@ -127,7 +127,9 @@ def sinkhorn_divergence(
 
 
 @functools.partial(jax.jit, static_argnames='p')
-def _sinkhorn(x, y, a, b, epsilon, p, tolerance, max_iterations) -> Sinkhorn:
+def _sinkhorn(
+    x: Array, y: Array, a: Array, b: Array, epsilon: Array, p: int, tolerance: float, max_iterations: int
+) -> Sinkhorn:
     cost, log_a, log_b = _costs(x, y, p), _log(a), _log(b)
     fixed = lax.stop_gradient((cost, log_a, log_b, epsilon))
     f, g, error, iterations = _potentials(*fixed, tolerance, max_iterations)

@@ -155,12 +155,12 @@ def common_masses(a: np.ndarray, b: np.ndarray) -> Masses:
     Returns:
         ``Masses``.
     """
-    whole = _as_integers(a), _as_integers(b)
-    if all(side is not None for side in whole):
-        totals = [int(side.sum()) for side in whole]
-        common = math.gcd(*totals)
-        if totals[0] // common * totals[1] <= MOST:
-            return Masses(whole[0] * float(totals[1] // common), whole[1] * float(totals[0] // common), True)
+    whole_a, whole_b = _as_integers(a), _as_integers(b)
+    if whole_a is not None and whole_b is not None:
+        total_a, total_b = int(whole_a.sum()), int(whole_b.sum())
+        common = math.gcd(total_a, total_b)
+        if total_a // common * total_b <= MOST:
+            return Masses(whole_a * float(total_b // common), whole_b * float(total_a // common), True)
     totals = [math.fsum(side) for side in (a, b)]
     if totals[0] == totals[1]:  # a power of two divides without rounding
         totals = [2.0 ** np.frexp(totals[0])[1]] * 2

@@ -24,11 +24,11 @@ class Game(NamedTuple):
             rules apply them after each of a player's moves. By default the players may go everywhere.
     """
 
-    losses: Players
-    projections: Players = Players(_everywhere, _everywhere)
+    losses: Players[Callable[[Players[PyTree]], Array]]
+    projections: Players[Callable[[PyTree], PyTree]] = Players(_everywhere, _everywhere)
 
 
-def gradient(game: Game, players: Players, name: str) -> PyTree:
+def gradient(game: Game, players: Players[PyTree], name: str) -> PyTree:
     """The gradient of one player's loss in its own parameters.
 
     Args:
@@ -43,7 +43,7 @@ def gradient(game: Game, players: Players, name: str) -> PyTree:
     return jax.grad(lambda own: loss(players._replace(**{name: own})))(getattr(players, name))
 
 
-def vector_field(game: Game, players: Players) -> Players:
+def vector_field(game: Game, players: Players[PyTree]) -> Players[PyTree]:
     """xi(w) = (grad_g L_g, grad_d L_d): each player's gradient; w' = -xi(w) is simultaneous gradient descent's flow.
 
     Args:
@@ -58,7 +58,7 @@ def vector_field(game: Game, players: Players) -> Players:
     return Players(*(gradient(game, players, name) for name in Players._fields))
 
 
-def jacobian_product(game: Game, players: Players, tangent: Players) -> Players:
+def jacobian_product(game: Game, players: Players[PyTree], tangent: Players[PyTree]) -> Players[PyTree]:
     """J(w) v, the derivative of the field along v, at the cost of a few gradients.
 
     Args:
@@ -72,12 +72,12 @@ def jacobian_product(game: Game, players: Players, tangent: Players) -> Players:
     return jax.jvp(lambda w: vector_field(game, w), (players,), (tangent,))[1]
 
 
-def transposed_product(game: Game, players: Players, cotangent: Players) -> Players:
+def transposed_product(game: Game, players: Players[PyTree], cotangent: Players[PyTree]) -> Players[PyTree]:
     """J(w)^T v; with v = xi(w) it is the gradient of |xi|^2 / 2. Arguments and result as in ``jacobian_product``."""
     return jax.vjp(lambda w: vector_field(game, w), players)[1](cotangent)[0]
 
 
-def mixed_product(game: Game, players: Players, tangent: Players) -> Players:
+def mixed_product(game: Game, players: Players[PyTree], tangent: Players[PyTree]) -> Players[PyTree]:
     """(D_gd L_g v_d, D_dg L_d v_g): J(w) v without the blocks in which a player answers to itself.
 
     Arguments and result as in ``jacobian_product``.
@@ -90,7 +90,7 @@ def mixed_product(game: Game, players: Players, tangent: Players) -> Players:
     return Players(*answers)
 
 
-def jacobian(game: Game, players: Players) -> Array:
+def jacobian(game: Game, players: Players[PyTree]) -> Array:
     """The dense Jacobian J(w) of the field.
 
     Args:
@@ -110,7 +110,7 @@ def dense(product: Callable[[PyTree], PyTree], like: PyTree) -> Array:
     return columns.T
 
 
-def potential_hamiltonian_split(game: Game, players: Players) -> tuple[Array, Array]:
+def potential_hamiltonian_split(game: Game, players: Players[PyTree]) -> tuple[Array, Array]:
     """J = S + A with S = (J + J^T) / 2 (potential: descends a function) and A = (J - J^T) / 2 (Hamiltonian: rotates).
 
     Args:

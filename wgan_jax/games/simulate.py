@@ -11,28 +11,28 @@ import jax
 import jax.numpy as jnp
 
 from wgan_jax.games.updates.rule import UpdateRule, require_count
-from wgan_jax.types import Array, Players
+from wgan_jax.types import Array, Players, PyTree
 
 
-def _as_arrays(players: Players) -> Players:
+def _as_arrays(players: Players[PyTree]) -> Players[PyTree]:
     """Numbers as floating-point arrays whose type does not depend on what they meet."""
     if not isinstance(players, tuple) or len(players) != len(Players._fields):
         raise ValueError(f'start must be Players(generator, critic), got {type(players).__name__}')
     return Players(*jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, float)), tuple(players)))
 
 
-def _hold_infinities(before: Players, after: Players) -> Players:
+def _hold_infinities(before: Players[PyTree], after: Players[PyTree]) -> Players[PyTree]:
     """Infinity with the sign of the number before in place of NaN, which inf - inf and 0 * inf make."""
     return jax.tree.map(lambda x, y: jnp.where(jnp.isnan(y), jnp.copysign(jnp.inf, x), y), before, after)
 
 
-def guarded_step(update: UpdateRule, pair: tuple[Players, Any]) -> tuple[Players, Any]:
+def guarded_step(update: UpdateRule, pair: tuple[Players[PyTree], Any]) -> tuple[Players[PyTree], Any]:
     """One step of (players, state) after which no player's number is NaN."""
     players, state = update.step(*pair)
     return _hold_infinities(pair[0], players), state
 
 
-def simulate(update: UpdateRule, start: Players, num_steps: int) -> Players:
+def simulate(update: UpdateRule, start: Players[PyTree], num_steps: int) -> Players[PyTree]:
     """The path of both players.
 
     A path that leaves the range of its floating-point type goes on as inf or -inf and never as NaN: a number that an
@@ -60,7 +60,9 @@ def simulate(update: UpdateRule, start: Players, num_steps: int) -> Players:
     return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), players, path)
 
 
-def final_state(update: UpdateRule, start: Players, num_steps: Array | int, *, unroll: int = 4) -> Players:
+def final_state(
+    update: UpdateRule, start: Players[PyTree], num_steps: Array | int, *, unroll: int = 4
+) -> Players[PyTree]:
     """Both players after the last step; no path is kept, so the memory does not grow with the number of steps.
 
     Args:

@@ -4,14 +4,15 @@ ARPACK's implicitly restarted Arnoldi and Lanczos iterations (through scipy) ask
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from numpy.typing import DTypeLike
 
 from wgan_jax.games.game import Game, jacobian, jacobian_product, transposed_product
-from wgan_jax.types import Players
+from wgan_jax.types import Players, PyTree
 
 
 class Spectrum(NamedTuple):
@@ -40,7 +41,7 @@ def leading_eigenvalues(
     *,
     count: int = 8,
     symmetric: bool = False,
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     max_restarts: int = 60,
     seed: int = 0,
 ) -> np.ndarray:
@@ -63,7 +64,7 @@ def leading_eigenvalues(
 
     dtype = np.dtype(dtype)
     operator = linalg.LinearOperator((size, size), matvec=product, dtype=dtype)
-    options = {
+    options: dict[str, Any] = {
         'k': count,
         'ncv': min(size, max(2 * count + 1, 24)),
         'v0': np.random.default_rng(seed).normal(size=size).astype(dtype),
@@ -82,7 +83,7 @@ def leading_eigenvalues(
 
 def leading_spectrum(
     game: Game,
-    players: Players,
+    players: Players[PyTree],
     *,
     count: int = 8,
     seed: int = 0,
@@ -123,7 +124,7 @@ def leading_spectrum(
         on_product()
         return result
 
-    options = {'count': count, 'dtype': flat.dtype, 'seed': seed}
+    options: dict[str, Any] = {'count': count, 'dtype': flat.dtype, 'seed': seed}
     whole = leading_eigenvalues(lambda v: call(forward, v), flat.size, **options)
     potential = leading_eigenvalues(
         lambda v: (call(forward, v) + call(transposed, v)) / 2, flat.size, symmetric=True, **options

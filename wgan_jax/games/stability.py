@@ -9,10 +9,10 @@ from jax.flatten_util import ravel_pytree
 
 from wgan_jax.games.game import Game, jacobian
 from wgan_jax.games.updates.rule import UpdateRule, require, require_count
-from wgan_jax.types import Array, Players
+from wgan_jax.types import Array, Players, PyTree
 
 
-def flow_eigenvalues(game: Game, players: Players) -> Array:
+def flow_eigenvalues(game: Game, players: Players[PyTree]) -> Array:
     """Eigenvalues of the continuous descent w' = -xi(w) at a point: those of -J. Negative real parts are stable.
 
     Args:
@@ -27,7 +27,7 @@ def flow_eigenvalues(game: Game, players: Players) -> Array:
     return jnp.linalg.eigvals(-jacobian(game, players))
 
 
-def update_jacobian(update: UpdateRule, players: Players) -> Array:
+def update_jacobian(update: UpdateRule, players: Players[PyTree]) -> Array:
     """The Jacobian of one step in everything that the step changes: the players, and what the rule remembers.
 
     Args:
@@ -51,7 +51,7 @@ def update_jacobian(update: UpdateRule, players: Players) -> Array:
     return jax.jacfwd(step)(flat)
 
 
-def update_eigenvalues(update: UpdateRule, players: Players) -> Array:
+def update_eigenvalues(update: UpdateRule, players: Players[PyTree]) -> Array:
     """Eigenvalues of one step at a point, momentum and whatever else the rule keeps included; complex, in no order.
 
     Arguments as for ``update_jacobian``, whose eigenvalues they are.
@@ -59,7 +59,7 @@ def update_eigenvalues(update: UpdateRule, players: Players) -> Array:
     return jnp.linalg.eigvals(update_jacobian(update, players))
 
 
-def spectral_radius(update: UpdateRule, players: Players) -> Array:
+def spectral_radius(update: UpdateRule, players: Players[PyTree]) -> Array:
     """The largest modulus of ``update_eigenvalues``: the factor by which the distance to a fixed point changes in the
     long run, each step. Below 1 the rule converges there from nearby."""
     return jnp.max(jnp.abs(update_eigenvalues(update, players)))
@@ -87,7 +87,7 @@ def fitted_rate(distances: Array, *, skip: float = 0.5) -> Array:
 
 def largest_stable_step(
     rule: Callable[[Array], UpdateRule],
-    players: Players,
+    players: Players[PyTree],
     *,
     upper: Array | float = 4.0,
     slack: float = 0.0,

@@ -13,10 +13,10 @@ import numpy as np
 
 from wgan_jax.games.dirac import VARIANTS, dirac_gan
 from wgan_jax.games.game import Game
-from wgan_jax.types import Array, Players
+from wgan_jax.types import Array, ArrayLike, Players, PyTree
 
 
-def bilinear(matrix: Array | None = None) -> Game:
+def bilinear(matrix: ArrayLike | None = None) -> Game:
     """The g.d game: the generator minimises sum(g d), the critic -sum(g d); with a matrix, g^T A d and -g^T A d.
 
     The field is (d, -g), or (A d, -A^T g): the flow circles the equilibrium 0 for ever.
@@ -58,7 +58,7 @@ def quadratic(epsilon: Array | float) -> Game:
     return Game(Players(generator_loss, critic_loss))
 
 
-def gaussian_mean_wgan(mean: Array) -> Game:
+def gaussian_mean_wgan(mean: ArrayLike) -> Game:
     """A WGAN that learns the mean of N(mean, I): generator x = g + z, critic f(x) = d . x, expectations exact.
 
     The critic minimises E f(fake) - E f(real) = d . (g - mean), the generator -E f(fake) = -d . g.
@@ -93,7 +93,7 @@ def matching_pennies() -> Game:
     return _zero_sum(lambda w: jnp.sum(jnp.tanh(w.generator / 2) * jnp.tanh(w.critic / 2)))
 
 
-def _zero_sum(loss: Callable[[Players], Array]) -> Game:
+def _zero_sum(loss: Callable[[Players[PyTree]], Array]) -> Game:
     return Game(Players(loss, lambda w: -loss(w)))
 
 
@@ -108,12 +108,12 @@ class Example(NamedTuple):
     """
 
     game: Game
-    start: Players
-    equilibrium: Players
+    start: Players[PyTree]
+    equilibrium: Players[PyTree]
     smooth: bool = True
 
 
-def _numbers(generator: float, critic: float) -> Players:
+def _numbers(generator: float, critic: float) -> Players[PyTree]:
     return Players(np.float64(generator), np.float64(critic))
 
 
@@ -132,7 +132,7 @@ def _dirac(**options: Any) -> Example:
     return Example(dirac_gan(**options), _numbers(1, -1), _numbers(0, 0), not options.get('gradient_penalty'))
 
 
-_dirac.__signature__ = inspect.signature(dirac_gan)  # what reads the options' names finds them
+_dirac.__signature__ = inspect.signature(dirac_gan)  # type: ignore[attr-defined]  # what reads the options' names finds them
 
 
 GAMES: dict[str, Callable[..., Example]] = {

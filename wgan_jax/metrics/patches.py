@@ -41,7 +41,7 @@ def patch_distance(
     levels = 1
     while min(real.shape[1:3]) // 2**levels >= 2 * size:
         levels += 1
-    total = 0.0
+    total = jnp.zeros(())
     for level in range(levels):
         place_key, fake_key, line_key = jax.random.split(jax.random.fold_in(key, level), 3)
         x, y = _patches(real, place_key, size, patches), _patches(fake, fake_key, size, patches)

@@ -6,6 +6,7 @@ numbers), so on a CPU every map is rewritten by hand; on GPU and TPU the library
 Each implementation has its own layout of images: 'native' (N, H, W, C), 'matmul' (C, H, W, N).
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -145,7 +146,14 @@ def _same_kernel_products(x: Array, g: Array, *, size: tuple[int, int], dtype: j
     return direct.same_kernel_gradient(x, g, size, dtype)
 
 
-def _bilinear(name: str, function, shape, *, options=('dtype',), shares_kernel: bool = True) -> Primitive:
+def _bilinear(
+    name: str,
+    function: Callable[..., Array],
+    shape: Callable[..., tuple[int, ...]],
+    *,
+    options: tuple[str, ...] = ('dtype',),
+    shares_kernel: bool = True,
+) -> Primitive:
     """Makes a primitive of a function of two arrays and static options, its output as shape(a.shape, b.shape) says.
 
     ``shares_kernel`` tells that b is a kernel, which all examples of a mapped axis may share.

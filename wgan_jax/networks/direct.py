@@ -4,6 +4,8 @@
 and ``same_kernel_gradient`` to the stride-1 convolution of odd kernels. Arrays are (C, H, W, N), as in ``winograd``.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -25,7 +27,7 @@ def upsample(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
     d = kernel.shape[2]
     y = product('dk,km->dm', kernel.reshape(16 * d, c), x.reshape(c, -1), dtype)
     y = y.reshape(2, 2, 2, 2, d, h, w, n).transpose(0, 2, 4, 5, 1, 6, 3, 7)  # block, block, D, H, pixel, W, pixel, N
-    blocks = sum(
+    blocks: Any = sum(
         jnp.pad(y[i, j], ((0, 0), (i, 1 - i), (0, 0), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
     )
     return blocks.reshape(d, 2 * h + 2, 2 * w + 2, n)[:, 1:-1, 1:-1]
@@ -59,7 +61,8 @@ def same(x: Array, kernel: Array, dtype: jnp.dtype) -> Array:
     y = y.reshape(kh, kw, d, h, w, n)
     down, right = kh // 2, kw // 2
     padded = jnp.pad(y, ((0, 0),) * 3 + ((down, down), (right, right), (0, 0)))
-    return sum(padded[a, b, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw))
+    shifted: Any = sum(padded[a, b, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw))
+    return shifted
 
 
 def same_kernel_gradient(x: Array, g: Array, size: tuple[int, int], dtype: jnp.dtype) -> Array:

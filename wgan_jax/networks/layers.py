@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ class Dense(nn.Module):
             kernel = spectral(self, lambda kernel, v: v @ kernel, kernel, shape[:1], train=train)
         if report is not None:
             report.bounds.append(
-                lambda clip: matrix_norm(kernel) if _unclipped(self, clip) else clipped_norm(clip, *shape)
+                lambda clip: matrix_norm(kernel) if clip is None or not _is_free(self) else clipped_norm(clip, *shape)
             )
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if self.channel_axis == 0:
@@ -86,12 +87,17 @@ def _kernel(module: nn.Module, shape: tuple[int, ...]) -> Array:
     return module.param('kernel', draw, shape)
 
 
-def _unclipped(module: nn.Module, clip: Array | float | None) -> bool:
-    return clip is None or module.parametrization is not None  # the box of parameters is no box of such weights
+def _is_free(module: nn.Module) -> bool:
+    return module.parametrization is None  # else the box of parameters is no box of the weights
 
 
 def _constrained_convolution(
-    module: nn.Module, convolve, kernel: Array, image_size: tuple[int, int], stride: int, train: bool
+    module: nn.Module,
+    convolve: Callable[..., Array],
+    kernel: Array,
+    image_size: tuple[int, int],
+    stride: int,
+    train: bool,
 ) -> Array:
     """The kernel that ``convolve`` (``downsample`` or ``same``) applies to images of that size."""
     kh, kw, c, d = kernel.shape
@@ -117,7 +123,7 @@ def _report_convolution(
     report.bounds.append(
         lambda clip: (
             convolution_norm(kernel, image_size, stride=stride)
-            if _unclipped(module, clip)
+            if clip is None or not _is_free(module)
             else clipped_norm(clip, c, d, taps=kh * kw, stride=stride)
         )
     )
@@ -145,9 +151,10 @@ class Conv(nn.Module):
         """Maps images of C channels, H x W, to D channels, H/2 x W/2; ``train``: see ``networks.parametrization``."""
         channels = x.shape[CHANNEL_AXIS[self.conv_impl]]
         kernel = _kernel(self, (4, 4, channels, self.features))
-        kernel = _constrained_convolution(self, downsample, kernel, x.shape[1:3], 2, train)
+        size = (x.shape[1], x.shape[2])
+        kernel = _constrained_convolution(self, downsample, kernel, size, 2, train)
         if report is not None:
-            _report_convolution(self, report, kernel, x.shape[1:3], 2)
+            _report_convolution(self, report, kernel, size, 2)
         return downsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
 
 
@@ -181,7 +188,8 @@ class SameConv(nn.Module):
     def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
         """Maps images of C channels to D channels; see ``networks.parametrization`` for ``train``."""
         axis = CHANNEL_AXIS[self.conv_impl]
-        size = tuple(side * (2 if self.change == 'double' else 1) for side in x.shape[1:3])
+        factor = 2 if self.change == 'double' else 1
+        size = (factor * x.shape[1], factor * x.shape[2])
         kernel = _kernel(self, (3, 3, x.shape[axis], self.features))
         kernel = _constrained_convolution(self, same, kernel, size, 1, train)
         if report is not None:
@@ -192,7 +200,7 @@ class SameConv(nn.Module):
         return y + _bias(self, 4, axis).astype(y.dtype) if self.use_bias else y
 
     def _convolve(self, x: Array, kernel: Array) -> Array:
-        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
+        options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         if self.change == 'halve':
             if self.conv_impl == 'matmul':
                 return downsample(x, spread(kernel) / 4, **options)

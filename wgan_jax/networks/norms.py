@@ -1,6 +1,7 @@
 """Operator norms of linear layers, from above: no value here is ever below the norm it bounds."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def convolution_norm(kernel: Array, image_size: tuple[int, int], *, stride: int 
     return jnp.max(matrix_norm(jnp.fft.rfft2(blocks, torus, axes=(0, 1))))
 
 
-def clipped_norm(clip: Array | float, fan_in: int, fan_out: int, *, taps: int = 1, stride: int = 1) -> Array:
+def clipped_norm(clip: Array | float, fan_in: int, fan_out: int, *, taps: int = 1, stride: int = 1) -> Array | float:
     """The largest norm of a layer whose weights lie in [-clip, clip]: clip taps / stride sqrt(fan_in fan_out).
 
     Args:
@@ -70,7 +71,7 @@ def clipped_norm(clip: Array | float, fan_in: int, fan_out: int, *, taps: int = 
     return clip * (taps / stride * math.sqrt(fan_in * fan_out))
 
 
-def power_step(linear, v: Array) -> Array:
+def power_step(linear: Callable[[Array], Array], v: Array) -> Array:
     """One step of the power iteration, v <- L^T L v, of length 1; v itself where that is 0.
 
     Args:

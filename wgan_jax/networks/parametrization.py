@@ -14,7 +14,7 @@ pass over the scores leaves behind is kept: one iteration per critic update. A g
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,13 @@ def check_parametrization(parametrization: str | None, width: int) -> None:
 
 
 def spectral(
-    module: nn.Module, linear, kernel: Array, shape: tuple[int, ...], *, train: bool, name: str = 'vector'
+    module: nn.Module,
+    linear: Callable[[Array, Array], Array],
+    kernel: Array,
+    shape: tuple[int, ...],
+    *,
+    train: bool,
+    name: str = 'vector',
 ) -> Array:
     """kernel / ||L_kernel||, the norm estimated by power iteration; declares its vector in the module's state.
 

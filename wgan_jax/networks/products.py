@@ -1,7 +1,8 @@
 """Matrix products that stay fast in bfloat16 on a CPU, in both directions of differentiation."""
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,13 +87,13 @@ def _product16(a: Array, b: Array, *, spec: str) -> Array:
     return jnp.einsum(f'{i},{j}->{out}', a, b, preferred_element_type=jnp.float32).astype(jnp.bfloat16)
 
 
-def _shape(a, b, *, spec: str):
+def _shape(a: Any, b: Any, *, spec: str) -> Any:
     inputs, out = spec.split('->')
     sizes = dict(zip(inputs.replace(',', ''), a.shape + b.shape, strict=True))
     return a.update(shape=tuple(sizes[index] for index in out))
 
 
-def _batch(arrays, axes, *, spec: str):
+def _batch(arrays: Sequence[Any], axes: Sequence[int | None], *, spec: str) -> tuple[Any, int]:
     a, b = (x if axis is None else jnp.moveaxis(x, axis, 0) for x, axis in zip(arrays, axes, strict=True))
     new = next(letter for letter in string.ascii_letters if letter not in spec)
     inputs, out = spec.split('->')
@@ -100,12 +101,12 @@ def _batch(arrays, axes, *, spec: str):
     return _einsum16.bind(a, b, spec=f'{i},{j}->{new}{out}'), 0
 
 
-def _transpose_a(cotangent, a, b, *, spec: str):
+def _transpose_a(cotangent: Any, a: Any, b: Any, *, spec: str) -> Any:
     i, j, out = spec.replace('->', ',').split(',')
     return _einsum16.bind(cotangent, b, spec=f'{out},{j}->{i}')
 
 
-def _transpose_b(cotangent, a, b, *, spec: str):
+def _transpose_b(cotangent: Any, a: Any, b: Any, *, spec: str) -> Any:
     i, j, out = spec.replace('->', ',').split(',')
     return _einsum16.bind(a, cotangent, spec=f'{i},{out}->{j}')
 

@@ -36,7 +36,7 @@ class LayerReport:
     def unbounded(self, why: str) -> None:
         """Notes that a layer has no Lipschitz constant."""
 
-        def bound(clip) -> NoReturn:
+        def bound(clip: Array | float | None) -> NoReturn:
             raise ValueError(f'no Lipschitz bound exists: {why}')
 
         self.bounds.append(bound)

@@ -13,6 +13,8 @@ Arrays are (C, H, W, N), as in ``winograd``.
 Source: Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308, section 4.1.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -80,10 +82,10 @@ def _small_tiles(y: Array, dtype: jnp.dtype) -> list[Array]:
     return [tile.astype(dtype).reshape(c, -1) for row in rows for tile in transform(row, 3)]
 
 
-def _combine(m: list[Array]) -> tuple[Array, Array]:
+def _combine(m: Sequence[Array]) -> tuple[Array, Array]:
     return m[0] + m[1] + m[2], m[1] - m[2] + m[3]
 
 
-def _taps(m: list[Array]) -> tuple[Array, Array, Array]:
+def _taps(m: Sequence[Array]) -> tuple[Array, Array, Array]:
     ends = (m[1] + m[2]) / 2
     return m[0] + ends, (m[1] - m[2]) / 2, ends + m[3]

@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wgan_jax.data.images import WHITE, Images, collect, stretch
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 FOLDER = Path(__file__).parent
 # A flag is cut out if pixels are more transparent than not. Rectangular ones have at most a border line that is part
@@ -24,7 +28,7 @@ def countries() -> dict[str, str]:
     return {code.lower(): name for code, name in table.items()}
 
 
-def picture(image, height: int, width: int, channels: int = 3) -> np.ndarray:
+def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:
     """A flag as uint8 (height, width, channels).
 
     Proportions run from 98:250 to 305:250, and a generator has one size. A rectangular flag is stretched to it: its

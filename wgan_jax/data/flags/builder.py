@@ -8,6 +8,7 @@ Imported only where it is used: TFDS need not be installed for the rest of the p
 """
 
 import io
+from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
@@ -50,7 +51,7 @@ class NationalFlags(tfds.core.GeneratorBasedBuilder):
             yield path.stem, {'image': _rgba_png(path), 'code': path.stem, 'country': names[path.stem]}
 
 
-def _rgba_png(path) -> bytes:
+def _rgba_png(path: Path) -> bytes:
     """The file's picture as an RGBA PNG: the feature has one number of channels, the files have three modes."""
     from PIL import Image
 

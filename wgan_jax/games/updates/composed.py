@@ -80,7 +80,12 @@ def averaging(game: Game, step_size: Array | float, *, inner: Inner = simultaneo
 
 
 def optax_update(
-    game: Game, optimizers: Players, *, alternating: bool = False, first: str = 'critic', n_critic: Array | int = 1
+    game: Game,
+    optimizers: Players[optax.GradientTransformation],
+    *,
+    alternating: bool = False,
+    first: str = 'critic',
+    n_critic: Array | int = 1,
 ) -> UpdateRule:
     """Each player moves by an optax optimizer of its own.
 

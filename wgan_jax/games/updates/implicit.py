@@ -15,13 +15,15 @@ from wgan_jax.games.updates.rule import (
     require_step_size,
     stateless,
 )
-from wgan_jax.types import Array, Players
+from wgan_jax.types import Array, Players, PyTree
 
 # Players of up to so many numbers get a dense matrix and an exact solution; larger ones GMRES on products.
 DENSE_LIMIT = 256
 
 
-def solve(product: Callable[[Players], Players], right: Players, *, dense_limit: int = DENSE_LIMIT) -> Players:
+def solve(
+    product: Callable[[Players[PyTree]], Players[PyTree]], right: Players[PyTree], *, dense_limit: int = DENSE_LIMIT
+) -> Players[PyTree]:
     """The solution x of the linear system M x = b.
 
     Args:

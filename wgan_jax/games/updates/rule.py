@@ -20,11 +20,11 @@ class UpdateRule(NamedTuple):
         step: ``step(players, state) -> (players, state)``.
     """
 
-    init: Callable[[Players], PyTree]
-    step: Callable[[Players, PyTree], tuple[Players, PyTree]]
+    init: Callable[[Players[PyTree]], PyTree]
+    step: Callable[[Players[PyTree], PyTree], tuple[Players[PyTree], PyTree]]
 
 
-def stateless(step: Callable[[Players], Players]) -> UpdateRule:
+def stateless(step: Callable[[Players[PyTree]], Players[PyTree]]) -> UpdateRule:
     """The rule of a step that depends on nothing but where the players are."""
     return UpdateRule(lambda players: (), lambda players, state: (step(players), state))
 
@@ -40,7 +40,7 @@ def add_scaled(x: PyTree, *terms: tuple[Array | float, PyTree]) -> PyTree:
     return jax.tree.map(leaf, x, *(tree for _, tree in terms))
 
 
-def project(game: Game, players: Players) -> Players:
+def project(game: Game, players: Players[PyTree]) -> Players[PyTree]:
     """Both players in their sets."""
     return Players(*(projection(own) for projection, own in zip(game.projections, players, strict=True)))
 
