@@ -1,5 +1,19 @@
 """The ways to keep a critic Lipschitz, behind one interface: a penalty on its loss, a transform of its updates, or
-layers whose weights cannot be anything else."""
+layers whose weights cannot be anything else.
+
+>>> import jax
+>>> import jax.numpy as jnp
+>>> keys = jax.random.split(jax.random.key(0), 2)
+>>> steep = lambda x: 3 * x[:, 0]
+>>> float(CONSTRAINTS['gradient_penalty'].penalty(steep, jnp.zeros((2, 1)), jnp.ones((2, 1)), keys))  # (3 - 1)^2
+4.0
+>>> box = CONSTRAINTS['clip'].transform(0.25)
+>>> updates, _ = box.update(jnp.array([1.0, -0.125]), box.init(None), jnp.array([0.0, 0.0]))
+>>> updates.tolist()
+[0.25, -0.125]
+>>> CONSTRAINTS['spectral'].parametrization
+'spectral'
+"""
 
 import functools
 from collections.abc import Callable

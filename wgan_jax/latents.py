@@ -1,4 +1,11 @@
-"""Distributions of latent vectors, and the way from one vector to another."""
+"""Distributions of latent vectors, and the way from one vector to another.
+
+>>> normal_latent(64)(jax.random.key(0)).shape
+(64,)
+>>> arc = slerp(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.array([0.5]))
+>>> [round(float(coordinate), 4) for coordinate in arc[0]]  # sqrt(1/2)
+[0.7071, 0.7071]
+"""
 
 from collections.abc import Callable
 

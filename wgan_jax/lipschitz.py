@@ -2,6 +2,16 @@
 
 f is K-Lipschitz if |f(x) - f(y)| <= K ||x - y|| for all x, y. Then E f(real) - E f(fake) <= K W1(real, fake) on any two
 samples, so a critic's estimate divided by an upper bound of its K never exceeds the distance.
+
+>>> import jax
+>>> from wgan_jax.networks import mlp
+>>> critic = mlp.critic((9,), width=4, depth=1)
+>>> variables = critic.init(jax.random.key(0))
+>>> float(upper_bound(critic, variables, clip=0.5))  # 0.5 sqrt(9 * 4) times 0.5 sqrt(4 * 1)
+3.0
+>>> found = lower_bounds(lambda x: 2 * jnp.abs(x[:, 0]), jnp.array([[-1.0], [1.0], [3.0]]))
+>>> float(found.gradient), float(found.slope)
+(2.0, 2.0)
 """
 
 import math

@@ -1,4 +1,15 @@
-"""Penalties on the gradient of a critic function with respect to its input."""
+"""Penalties on the gradient of a critic function with respect to its input.
+
+>>> w = jnp.array([3.0, 4.0])
+>>> real, fake = jnp.zeros((2, 2)), jnp.ones((2, 2))
+>>> critic_fn = lambda x: x @ w  # |w| = 5 everywhere
+>>> float(gradient_penalty(critic_fn, real, fake, jax.random.key(0)))  # (5 - 1)^2
+16.0
+>>> float(gradient_penalty(critic_fn, real, fake, jax.random.key(0), target=6, one_sided=True))
+0.0
+>>> float(r1_penalty(critic_fn, real, fake, jax.random.key(0)))  # 5^2 / 2
+12.5
+"""
 
 from collections.abc import Callable
 

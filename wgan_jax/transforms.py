@@ -1,4 +1,14 @@
-"""What stands in an optax chain and optax has not, or has otherwise: RMSProp as released, and weight clipping, last."""
+"""What stands in an optax chain and optax has not, or has otherwise: RMSProp as released, and weight clipping, last.
+
+>>> params, gradients = jnp.array([0.009, 0.0]), jnp.array([-0.4, 0.001])
+>>> optimizer = optax.chain(optax.sgd(0.5), clip_weights(0.01))
+>>> updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+>>> [round(float(weight), 5) for weight in optax.apply_updates(params, updates)]
+[0.01, -0.0005]
+>>> first, _ = rmsprop(0.1).update(gradients, rmsprop(0.1).init(params))  # learning rate / sqrt(1 - decay)
+>>> [round(float(update), 2) for update in first]
+[1.0, -1.0]
+"""
 
 from collections.abc import Callable
 

@@ -2,6 +2,13 @@
 
 Both act on float images in [-1, 1]. Every function is written for one example (H, W, C) and batched by ``vmap``, so an
 example's augmentation depends on its own key and on nothing else in the batch, nor on the number of devices.
+
+>>> translate(jnp.ones((3, 2, 1)), 1, 0)[..., 0].tolist()
+[[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+>>> adjust_saturation(jnp.array([[[0.0, 0.5, 1.0]]]), 0.0).tolist()
+[[[0.5, 0.5, 0.5]]]
+>>> AUGMENTATIONS['data'].fake is None
+True
 """
 
 import math

@@ -1,4 +1,11 @@
-"""Images held in memory: uint8 on the way in and at rest, float32 in [-1, 1] where a network sees them."""
+"""Images held in memory: uint8 on the way in and at rest, float32 in [-1, 1] where a network sees them.
+
+>>> to_float(np.array([0, 255], np.uint8)).tolist()
+[-1.0, 1.0]
+>>> levels = np.arange(256, dtype=np.uint8)
+>>> bool((to_uint8(to_float(levels)) == levels).all())
+True
+"""
 
 import hashlib
 from collections.abc import Sequence

@@ -3,6 +3,10 @@
 Each epoch is a keyed permutation of the dataset, computed element by element and never stored, so nothing has to be
 saved to continue a run and every device computes just its own share. Data held on the device and streamed data are
 ordered by the same function.
+
+>>> batches = [batch_indices(7, update, np.arange(4), batch_size=4, size=12, xp=np) for update in range(3)]
+>>> sorted(np.concatenate(batches).tolist())  # one epoch
+[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 """
 
 from types import ModuleType

@@ -1,6 +1,12 @@
 """Densities of one or two dimensions to try GANs on: each a pure function from a key to one sample.
 
 The scales are those of the published toy experiments, in which a sample has about unit size.
+
+>>> density = load('grid')
+>>> density.modes.shape, draw(density, jax.random.key(0), 5).shape
+((25, 2), (5, 2))
+>>> round(perfect_quality(2), 4)  # 1 - exp(-9 / 2)
+0.9889
 """
 
 import functools

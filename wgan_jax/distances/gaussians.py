@@ -2,6 +2,13 @@
 
 Every function takes means and standard deviations of any shapes that broadcast, works under jit, vmap and grad, and
 raises ValueError in a plain call for a standard deviation that is not positive. Divergences are in nats.
+
+>>> float(gaussian_kl(0.0, 1.0, 3.0, 1.0)), float(gaussian_wasserstein(0.0, 1.0, 3.0, 1.0))
+(4.5, 3.0)
+>>> float(gaussian_wasserstein(0.0, 1.0, 3.0, 5.0, p=2))
+5.0
+>>> round(float(gaussian_tv(0.0, 1.0, 2.0, 1.0)), 4)  # erf(1 / sqrt(2))
+0.6827
 """
 
 import functools

@@ -4,6 +4,12 @@ The generator is a Gaussian whose mean moves. A slope is the derivative of its l
 or critic held fixed at its optimum, as in training: only the expectation over the generator's samples is
 differentiated. All functions work under jit, vmap and grad, and raise ValueError in a plain call for standard
 deviations that are not positive.
+
+>>> real, fake = (1.0, 1.0), (-1.0, 1.0)  # means and standard deviations
+>>> float(optimal_logit(0.5, *real, *fake)), float(optimal_critic(0.5, *real, *fake))
+(1.0, 0.5)
+>>> float(wasserstein_gradient(*real, -100.0, 1.0)), float(minimax_gradient(*real, -100.0, 1.0))
+(-1.0, -0.0)
 """
 
 import jax

@@ -1,4 +1,15 @@
-"""Wasserstein distances between samples that need no search: on the line, where sorting is optimal, and sliced."""
+"""Wasserstein distances between samples that need no search: on the line, where sorting is optimal, and sliced.
+
+>>> x = np.array([5.0, 0.0, 1.0])
+>>> float(wasserstein_1d(x, x + 2)), float(wasserstein_1d(x, x + 2, p=3))
+(2.0, 2.0)
+>>> float(wasserstein_1d(np.array([0.0, 4.0]), np.array([1.0]), x_weights=np.array([0.75, 0.25])))
+1.5
+>>> cloud = np.eye(2)
+>>> distance = sliced_wasserstein(cloud, cloud + 1, jax.random.key(0), num_projections=10_000)
+>>> round(float(distance), 1)  # |(1, 1)| / sqrt(2)
+1.0
+"""
 
 import functools
 from typing import Any

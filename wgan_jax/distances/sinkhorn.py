@@ -1,4 +1,9 @@
-"""Entropic transport and the Sinkhorn divergence, in log space: smooth in the points and the masses."""
+"""Entropic transport and the Sinkhorn divergence, in log space: smooth in the points and the masses.
+
+>>> x = jnp.array([[0.0, 0.0], [1.0, 0.0]])
+>>> round(float(sinkhorn_divergence(x, x + jnp.array([3.0, 4.0]), epsilon=1.0)), 3)  # 3^2 + 4^2
+25.0
+"""
 
 import functools
 import warnings

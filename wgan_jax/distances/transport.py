@@ -2,6 +2,13 @@
 
 No result is returned unless potentials prove it to 1e-9 of itself; on the line the order of the points is the proof.
 Not for jit or vmap: see ``sliced_wasserstein`` and ``sinkhorn_divergence`` for what can be differentiated.
+
+>>> x = np.array([[0.0, 0.0], [1.0, 0.0]])
+>>> found = transport_plan(x, x + np.array([0.0, 2.0]))
+>>> found.cost, found.plan.tolist()
+(2.0, [[0.5, 0.0], [0.0, 0.5]])
+>>> wasserstein_exact(x, x[::-1])
+0.0
 """
 
 import math

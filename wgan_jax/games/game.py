@@ -1,4 +1,16 @@
-"""A game of two players: two losses, the vector field they make, and its Jacobian."""
+"""A game of two players: two losses, the vector field they make, and its Jacobian.
+
+>>> def generator_loss(w):
+...     return w.generator**2 / 2 + w.generator * w.critic
+>>> def critic_loss(w):
+...     return w.critic**2 - w.generator * w.critic
+>>> game, players = Game(Players(generator_loss, critic_loss)), Players(3.0, 2.0)
+>>> field = vector_field(game, players)
+>>> float(field.generator), float(field.critic)
+(5.0, 1.0)
+>>> jacobian(game, players).tolist()
+[[1.0, 1.0], [-1.0, 2.0]]
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,6 +1,11 @@
 """Leading eigenvalues of a large game's Jacobian, from products with vectors alone: no matrix is ever formed.
 
 ARPACK's implicitly restarted Arnoldi and Lanczos iterations (through scipy) ask for products, which JAX computes.
+
+>>> from wgan_jax.games import quadratic
+>>> found = leading_spectrum(quadratic(0.5), Players(0.0, 0.0))  # the eigenvalues are 0.5 +- i
+>>> found.potential.tolist(), found.hamiltonian.tolist()
+([0.5, 0.5], [1.0])
 """
 
 from collections.abc import Callable

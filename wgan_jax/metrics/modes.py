@@ -1,4 +1,12 @@
-"""Mode coverage: how many modes of a known mixture samples reach, and how well."""
+"""Mode coverage: how many modes of a known mixture samples reach, and how well.
+
+>>> modes = jnp.array([[0.0, 0.0], [10.0, 0.0]])
+>>> fair, collapsed = mode_coverage(modes, modes, 0.1), mode_coverage(0 * modes, modes, 0.1)
+>>> int(fair.captured), float(fair.reverse_kl)
+(2, 0.0)
+>>> int(collapsed.captured), round(float(collapsed.reverse_kl), 4), collapsed.counts.tolist()  # log 2
+(1, 0.6931, [2, 0])
+"""
 
 from typing import NamedTuple
 

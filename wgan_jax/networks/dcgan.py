@@ -1,6 +1,13 @@
 """The DCGAN networks, for images whose height and width are multiples of 16.
 
 Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
+
+>>> import jax
+>>> network = generator((32, 48, 3), latent_dim=16, width=8)
+>>> variables = jax.eval_shape(network.init, jax.random.key(0))
+>>> images, _ = jax.eval_shape(lambda v, z: network.apply(v, z, train=False), variables, jnp.zeros((5, 16)))
+>>> images.shape
+(5, 32, 48, 3)
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,14 @@
 """Fully connected networks with hidden layers of ReLU, for images as in the original WGAN release, or for vectors.
 
 Source: Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875.
+
+>>> network = critic((2, 2, 1), width=8, depth=2)
+>>> variables = jax.eval_shape(network.init, jax.random.key(0))
+>>> sum(leaf.size for leaf in jax.tree.leaves(variables.params))  # (4 + 1) 8 + (8 + 1) 8 + (8 + 1)
+121
+>>> scores, _ = jax.eval_shape(lambda v, x: network.apply(v, x, train=False), variables, jnp.zeros((5, 2, 2, 1)))
+>>> scores.shape
+(5,)
 """
 
 import math

@@ -11,6 +11,9 @@ The first two follow their norm by power iteration. Its vector is state of the n
 initialisation, then one in each pass with ``train``, from the vector the pass was given. In a critic update every pass
 starts from the vector of the update before, so scores and penalty see one and the same critic, and the vector that the
 pass over the scores leaves behind is kept: one iteration per critic update. A generator update keeps none.
+
+>>> max_min(jnp.array([1.0, 5.0, 4.0, 2.0])).tolist()  # the pairs are 1, 4 and 5, 2
+[4.0, 5.0, 1.0, 2.0]
 """
 
 import math

@@ -6,6 +6,13 @@
 Images keep the layout of the implementation, see ``convolution``, from the first convolution to the last.
 
 Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00028, and its release.
+
+>>> network = critic((32, 32, 3))
+>>> variables = jax.eval_shape(network.init, jax.random.key(0))
+>>> sum(leaf.size for leaf in jax.tree.leaves(variables.params))
+1053825
+>>> variant_for((64, 96)), variant_for((32, 32))
+('good', 'cifar')
 """
 
 import math
