@@ -1,5 +1,7 @@
-"""The ways to keep a critic Lipschitz, behind one interface: a penalty on its loss, a transform of its updates, or
-layers whose weights cannot be anything else.
+"""The ways to keep a critic Lipschitz, behind one interface.
+
+A penalty on its loss, a transform of its updates, or layers whose weights cannot be anything else; ``CONSTRAINTS`` has
+them by name.
 
 >>> import jax
 >>> import jax.numpy as jnp

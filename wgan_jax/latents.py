@@ -17,12 +17,26 @@ from wgan_jax.types import Array, Key
 
 
 def normal_latent(size: int) -> Callable[[Key], Array]:
-    """z ~ N(0, I): ``key -> (size,)``."""
+    """The latent distribution N(0, I).
+
+    Args:
+        size: Z.
+
+    Returns:
+        ``draw(key) -> (Z,)``, one latent; ``vmap`` makes batches.
+    """
     return lambda key: jax.random.normal(key, (size,))
 
 
 def uniform_latent(size: int) -> Callable[[Key], Array]:
-    """z ~ U[-1, 1) in every coordinate: ``key -> (size,)``."""
+    """The latent distribution U[-1, 1) in every coordinate.
+
+    Args:
+        size: Z.
+
+    Returns:
+        ``draw(key) -> (Z,)``, one latent; ``vmap`` makes batches.
+    """
     return lambda key: jax.random.uniform(key, (size,), minval=-1.0, maxval=1.0)
 
 

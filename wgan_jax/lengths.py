@@ -63,13 +63,28 @@ def _length_jvp(axis, primals, tangents):
 
 
 def unit(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """x / ||x||, 0 for 0, its derivative 0 there, too; arguments as of ``length``."""
+    """x / ||x||, 0 for 0, its derivative 0 there, too.
+
+    Args:
+        x: any floating-point array, not empty along the axes.
+        axis: over which the length goes; None for all.
+
+    Returns:
+        Like x, of length 1 or 0.
+    """
     x = x / magnitude(x, axis)
     norm = length(x, axis, keepdims=True)
     return jnp.where(norm == 0, 0, x / jnp.where(norm == 0, 1, norm))
 
 
 def tree_length(tree: PyTree) -> Array:
-    """The length of all the numbers in a tree of arrays as one vector; 0 of none."""
+    """The length of all the numbers in a tree as one vector, sqrt(sum of their squares).
+
+    Args:
+        tree: of floating-point arrays.
+
+    Returns:
+        A scalar; 0 for a tree without numbers.
+    """
     lengths = [length(leaf) for leaf in jax.tree.leaves(tree) if leaf.size]
     return length(jnp.stack(lengths)) if lengths else jnp.zeros(())

@@ -140,7 +140,15 @@ def r2_penalty(critic_fn: Callable[[Array], Array], real: Array, fake: Array, ke
 
     mean_n ||grad f(fake_n)||^2 / 2
 
-    Args, returned value and source are those of ``r1_penalty`` (its eq. 10).
+    Args:
+        critic_fn: maps a batch (N, ...) to scores (N,).
+        fake: samples (N, ...).
+        real, key: not used; the arguments make penalties interchangeable.
+
+    Returns:
+        The mean over the samples, a scalar; the half is in it, gamma is not.
+
+    Source: Mescheder et al. 2018, eq. 10, https://arxiv.org/abs/1801.04406.
     """
     del real, key
     return _half_mean_square(critic_fn, fake)

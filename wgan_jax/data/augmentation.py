@@ -67,12 +67,28 @@ def rotate_and_zoom(image: Array, angle: Array | float, zoom: Array | float) -> 
 
 
 def adjust_brightness(image: Array, offset: Array | float) -> Array:
-    """``x + offset``."""
+    """Brightens a picture: ``x + offset``.
+
+    Args:
+        image: (H, W, C).
+        offset: in the unit of the pixels.
+
+    Returns:
+        (H, W, C), not clipped.
+    """
     return image + offset
 
 
 def adjust_saturation(image: Array, factor: Array | float) -> Array:
-    """``m + factor (x - m)`` with m each pixel's mean over channels: 0 is grey, 1 changes nothing."""
+    """Makes colours stronger or paler: ``m + factor (x - m)`` with m each pixel's mean over channels.
+
+    Args:
+        image: (H, W, C).
+        factor: 0 is grey, 1 changes nothing.
+
+    Returns:
+        (H, W, C), not clipped.
+    """
     # A sum of slices: XLA:CPU reduces over a last axis this short some fifteen times more slowly.
     channels = image.shape[-1]
     grey = sum(image[..., c : c + 1] for c in range(channels)) / channels
@@ -80,7 +96,15 @@ def adjust_saturation(image: Array, factor: Array | float) -> Array:
 
 
 def adjust_contrast(image: Array, factor: Array | float) -> Array:
-    """``m + factor (x - m)`` with m the picture's mean over everything."""
+    """Changes a picture's contrast: ``m + factor (x - m)`` with m its mean over all pixels and channels.
+
+    Args:
+        image: (H, W, C).
+        factor: 0 is a uniform field, 1 changes nothing.
+
+    Returns:
+        (H, W, C), not clipped.
+    """
     mean = jnp.mean(image)
     return mean + factor * (image - mean)
 

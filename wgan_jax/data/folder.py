@@ -11,7 +11,13 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
 
 
 def files(folder: str | os.PathLike) -> list[Path]:
-    """Every image file below ``folder``, hidden ones left out, sorted by relative path.
+    """Every image file below a folder, hidden ones left out.
+
+    Args:
+        folder: path, ``~`` allowed.
+
+    Returns:
+        At least one path, sorted by the path relative to the folder.
 
     Raises:
         ValueError: no such folder, or no image in it.
@@ -34,8 +40,16 @@ def files(folder: str | os.PathLike) -> list[Path]:
 def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) -> np.ndarray:
     """One file as uint8 (height, width, channels), turned as its EXIF orientation says; of a GIF the first frame.
 
+    Args:
+        path: of the file.
+        height, width: pixels; the picture is centre-cropped to their aspect ratio, then resized.
+        channels: 3, or 1 for grey.
+
+    Returns:
+        uint8 (height, width, channels).
+
     Raises:
-        ValueError: a file that cannot be read as a picture, named.
+        ValueError: a file that cannot be read as a picture, named; a size below 1, or another number of channels.
     """
     from PIL import Image, ImageOps
 

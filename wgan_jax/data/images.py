@@ -43,6 +43,9 @@ def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()
         pixels: uint8 (N, H, W, C), or a sequence of N arrays (H, W, C).
         names: N strings, or ().
 
+    Returns:
+        ``Images``, their pixels contiguous.
+
     Raises:
         ValueError: not uint8, not four axes, empty, or another number of names than images.
     """
@@ -58,13 +61,27 @@ def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()
 
 
 def to_float(pixels: ArrayLike) -> Array:
-    """float32 in [-1, 1] of uint8 pixels: ``x / 127.5 - 1``; any shape, NumPy or JAX, result in JAX."""
+    """What a network sees of stored pixels: ``x / 127.5 - 1``.
+
+    Args:
+        pixels: uint8, any shape, of NumPy or JAX.
+
+    Returns:
+        float32 in [-1, 1], of that shape, 255 exactly 1.
+    """
     # Subtracted first: a compiler that multiplies by 1 / 127.5 would else make 255 a little more than 1.
     return (jnp.asarray(pixels).astype(jnp.float32) - 127.5) / 127.5
 
 
 def to_uint8(images: ArrayLike) -> Array:
-    """uint8 of floats in [-1, 1]: the nearest level, beyond the range the end of it; inverts ``to_float`` exactly."""
+    """The pixels nearest to a network's images; inverts ``to_float`` exactly.
+
+    Args:
+        images: floats, any shape; beyond [-1, 1] they count as the nearer end.
+
+    Returns:
+        uint8, of that shape.
+    """
     return jnp.clip(jnp.round((jnp.asarray(images) + 1.0) * 127.5), 0, 255).astype(jnp.uint8)
 
 
@@ -147,6 +164,17 @@ def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
 
     Area averaging (``BOX``) when it shrinks, so that edges stay as sharp as the pixels allow, with no ringing beside
     them; Lanczos when a side grows.
+
+    Args:
+        image: a ``PIL.Image`` of any mode that ``eight_bit`` takes.
+        height, width: pixels of the result.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        ValueError: a size below 1, another number of channels, or a mode that ``eight_bit`` does not take.
     """
     from PIL import Image
 

@@ -100,7 +100,16 @@ def permute(positions: Words, key: Words, size: int, *, xp: ModuleType = jnp) ->
 
 
 def epoch_key(seed: Words | int, epoch: Words | int, *, xp: ModuleType = jnp) -> Words:
-    """Which permutation an epoch has: uint32 (1,), or the shape of ``epoch``; both arguments count modulo 2**32."""
+    """Which permutation an epoch has, a hash of the seed and the epoch.
+
+    Args:
+        seed: integer, taken modulo 2**32.
+        epoch: integers (n,) or one, taken modulo 2**32.
+        xp: ``jax.numpy`` or ``numpy``.
+
+    Returns:
+        uint32 (n,), or (1,) for one epoch.
+    """
     # One axis, not scalars: NumPy wraps arrays silently but warns for scalars.
     seed, epoch = xp.atleast_1d(_word(xp, seed)), xp.atleast_1d(_word(xp, epoch))
     return _hash(xp, _hash(xp, seed ^ xp.uint32(_GOLDEN)) + epoch)

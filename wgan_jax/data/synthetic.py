@@ -75,7 +75,15 @@ def stack_mixtures(densities: Sequence[Density]) -> Mixture:
 
 
 def sample_mixture(mixture: Mixture, key: Key) -> Array:
-    """One sample (d,) of a mixture, the same as ``mixture(...).sample(key)``."""
+    """One sample of a mixture, the same as ``mixture(...).sample(key)``.
+
+    Args:
+        mixture: without a leading axis; ``vmap`` takes stacked ones.
+        key: draws the mode and the noise.
+
+    Returns:
+        (d,).
+    """
     mode_key, noise_key = jax.random.split(key)
     mode = jnp.asarray(mixture.modes)[jax.random.randint(mode_key, (), 0, mixture.num)]
     return mode + mixture.std * jax.random.normal(noise_key, mode.shape)
@@ -97,13 +105,25 @@ def mixture(modes: np.ndarray, std: float) -> Density:
 
 
 def ring() -> Density:
-    """Eight Gaussians on a circle: radius 2, standard deviation 0.02, both divided by 1.414."""
+    """Eight Gaussians on a circle: radius 2, standard deviation 0.02, both divided by 1.414.
+
+    Returns:
+        A Density with modes (8, 2).
+
+    Source: Metz et al. 2017, https://arxiv.org/abs/1611.02163; in this scale the release of Gulrajani et al. 2017.
+    """
     angles = 2 * np.pi * np.arange(8) / 8
     return mixture(2 / 1.414 * np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.02 / 1.414)
 
 
 def grid() -> Density:
-    """Twenty-five Gaussians on {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828."""
+    """Twenty-five Gaussians on {-4, -2, 0, 2, 4}^2, standard deviation 0.05, all divided by 2.828.
+
+    Returns:
+        A Density with modes (25, 2).
+
+    Source: the release of Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028.
+    """
     side = np.arange(-4, 5, 2)
     return mixture(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2) / 2.828, 0.05 / 2.828)
 
@@ -112,6 +132,11 @@ def swiss_roll() -> Density:
     """A spiral: t = 1.5 pi (1 + 2u), (t cos t, t sin t) plus noise of standard deviation 0.25, divided by 7.5.
 
     Two of the three coordinates of scikit-learn's ``make_swiss_roll``.
+
+    Returns:
+        A Density of dimension 2 without modes.
+
+    Source: the release of Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028.
     """
 
     def sample(key: Key) -> Array:
@@ -124,17 +149,31 @@ def swiss_roll() -> Density:
 
 
 def two_gaussians() -> Density:
-    """Two Gaussians in the plane, at (-1, 0) and (1, 0), standard deviation 0.2."""
+    """Two Gaussians in the plane, at (-1, 0) and (1, 0), standard deviation 0.2.
+
+    Returns:
+        A Density with modes (2, 2).
+    """
     return mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.2)
 
 
 def two_gaussians_1d() -> Density:
-    """Two Gaussians on the line, at -1 and 1, standard deviation 0.2."""
+    """Two Gaussians on the line, at -1 and 1, standard deviation 0.2.
+
+    Returns:
+        A Density with modes (2, 1).
+    """
     return mixture(np.array([[-1.0], [1.0]]), 0.2)
 
 
 def line(position: float = 1.0) -> Density:
     """The vertical line x = position, y ~ U[0, 1]: one of two parallel lines, the other being x = 0.
+
+    Args:
+        position: of the line, which is its Wasserstein distance to the other.
+
+    Returns:
+        A Density of dimension 2 without modes.
 
     Source: Arjovsky et al. 2017, example 1.
     """
@@ -146,7 +185,11 @@ def line(position: float = 1.0) -> Density:
 
 
 def parallel_lines() -> Density:
-    """Two vertical lines, x = -1 or x = 1 with equal weight and y ~ U[0, 1]."""
+    """Two vertical lines, x = -1 or x = 1 with equal weight and y ~ U[0, 1].
+
+    Returns:
+        A Density of dimension 2 without modes.
+    """
 
     def sample(key: Key) -> Array:
         side_key, height_key = jax.random.split(key)
@@ -167,7 +210,14 @@ DENSITIES: dict[str, Callable[[], Density]] = {
 
 
 def resample(points: np.ndarray) -> Density:
-    """The empirical distribution of points, (n, d): one of them, uniformly."""
+    """The empirical distribution of points: one of them, uniformly.
+
+    Args:
+        points: (n, d).
+
+    Returns:
+        A Density of dimension d without modes.
+    """
     points = np.asarray(points, np.float32)
 
     def sample(key: Key) -> Array:
@@ -231,7 +281,16 @@ def load(name: str) -> Density:
 
 
 def draw(density: Density, key: Key, num: int) -> Array:
-    """Independent samples, (num, d), from one key."""
+    """Independent samples from one key.
+
+    Args:
+        density: what to draw from.
+        key: split into one for each sample.
+        num: how many.
+
+    Returns:
+        (num, d).
+    """
     return jax.vmap(density.sample)(jax.random.split(key, num))
 
 
@@ -239,5 +298,12 @@ def perfect_quality(dim: int, radius: float = 3.0) -> float:
     """The share of a d-dimensional Gaussian within ``radius`` standard deviations: 1 - exp(-radius^2 / 2) for d = 2.
 
     What a perfect sampler of well separated modes scores as high quality.
+
+    Args:
+        dim: d.
+        radius: in standard deviations.
+
+    Returns:
+        A share in [0, 1].
     """
     return float(jax.scipy.special.gammainc(dim / 2, radius**2 / 2)) if dim != 2 else -math.expm1(-(radius**2) / 2)

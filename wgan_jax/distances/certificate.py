@@ -18,7 +18,11 @@ EPSILON = np.finfo(float).eps
 
 
 class Base(NamedTuple):
-    """Potentials of an earlier, coarser solution, to which finer ones are added without rounding: x (n,), y (m,)."""
+    """Potentials of an earlier, coarser solution, to which finer ones are added without rounding.
+
+    Attributes:
+        x, y: (n,) and (m,), in the unit of the cost.
+    """
 
     x: np.ndarray
     y: np.ndarray

@@ -34,6 +34,13 @@ FLAT = 40  # differences of the widths beyond which the means alone count: exp(-
 def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool = False) -> list[Array]:
     """The four as arrays of one type, of shapes that broadcast.
 
+    Args:
+        mean0, std0, mean1, std1: numbers or arrays.
+        allow_zero: whether a standard deviation may be 0.
+
+    Returns:
+        The four as JAX arrays of one floating-point type, float32 or wider.
+
     Raises:
         ValueError: for shapes that do not broadcast; in a plain call for values that are not finite or not positive.
     """
@@ -55,7 +62,14 @@ def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool
 
 
 def compiled(formula: Callable[..., Array]) -> Callable[..., Array]:
-    """The formula of four arrays of one shape, compiled, as a function of what ``parameters`` takes."""
+    """The formula of four arrays of one shape, compiled, as a function of what ``parameters`` takes.
+
+    Args:
+        formula: ``formula(mean0, std0, mean1, std1) -> array``, whatever the four are called.
+
+    Returns:
+        A function with the formula's name, signature and documentation, which raises as ``parameters``.
+    """
     run = jax.jit(lambda *arrays: formula(*jnp.broadcast_arrays(*arrays)))
 
     @functools.wraps(formula)

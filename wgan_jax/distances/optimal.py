@@ -115,7 +115,17 @@ def minimax_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fa
 
 @compiled
 def minimax_log_gradient(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
-    """Logarithm of the size of ``minimax_gradient``, also where that underflows; -inf for 0; same arguments."""
+    """Logarithm of the size of ``minimax_gradient``, also where that underflows.
+
+    Args:
+        mean_real, std_real, mean_fake, std_fake: of the two Gaussians, (...).
+
+    Returns:
+        log |E_g D*(x) l'(x)|, (...); -inf for a slope of 0.
+
+    Raises:
+        ValueError: as ``optimal_logit``.
+    """
     return _slope(mean_real, std_real, mean_fake, std_fake, jax.nn.log_sigmoid)[1]
 
 

@@ -153,7 +153,12 @@ def earth_mover_distance(p: Array, q: Array) -> Array:
 
 
 class Move(NamedTuple):
-    """A mass that goes from one bin to another."""
+    """A mass that goes from one bin to another.
+
+    Attributes:
+        source, target: the bins, counted from 0.
+        mass: positive, in the unit of the piles.
+    """
 
     source: int
     target: int

@@ -40,7 +40,14 @@ class Pair(NamedTuple):
 
 
 def standardise(mean0: Array, std0: Array, mean1: Array, std1: Array) -> Pair:
-    """The pair in standard coordinates; all arguments of one shape."""
+    """The pair in standard coordinates.
+
+    Args:
+        mean0, std0, mean1, std1: means and standard deviations, (...), all of one shape.
+
+    Returns:
+        A ``Pair`` of arrays of that shape.
+    """
     first_is_narrow = std0 <= std1
     unit, wide = jnp.where(first_is_narrow, std0, std1), jnp.where(first_is_narrow, std1, std0)
     shift = jnp.where(first_is_narrow, mean1 - mean0, mean0 - mean1)
@@ -103,7 +110,8 @@ def nodes(m: Array, s: Array, t: Array) -> tuple[Array, Array]:
 def log_ratio(z: Array, m: Array, s: Array, t: Array) -> Array:
     """log of the density of N(0, 1) over that of N(m, s^2) at z (..., K), of relative precision for close Gaussians.
 
-    Its size is bounded by 1e30, beyond any that can be told from infinity.
+    log s - (z - y) (z + y) / 2 with y = (z - m) / s. Its size is bounded by 1e30, beyond any that can be told from
+    infinity.
     """
     m, s, t = m[..., None], s[..., None], t[..., None]
     apart, twice = z * (t / s) + m / s, (z - m) / s + z  # z less the other standard coordinate, and their sum

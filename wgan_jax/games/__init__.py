@@ -1,5 +1,6 @@
-"""Two-player games as dynamical systems: two losses make a field, update rules follow it, everything is a pure
-function that vmap runs over starts, step sizes and options.
+"""Two-player games as dynamical systems: two losses make a field, and update rules follow it.
+
+Everything is a pure function that vmap runs over starts, step sizes and options.
 
 On the bilinear game, whose flow circles the equilibrium, simultaneous descent moves away by sqrt(1 + eta^2) a step and
 extragradient comes closer by sqrt(1 - eta^2 + eta^4):

@@ -85,14 +85,29 @@ def jacobian_product(game: Game, players: Players[PyTree], tangent: Players[PyTr
 
 
 def transposed_product(game: Game, players: Players[PyTree], cotangent: Players[PyTree]) -> Players[PyTree]:
-    """J(w)^T v; with v = xi(w) it is the gradient of |xi|^2 / 2. Arguments and result as in ``jacobian_product``."""
+    """J(w)^T v; with v = xi(w) it is the gradient of |xi|^2 / 2.
+
+    Args:
+        game: the game.
+        players: the point w.
+        cotangent: v, Players of trees like the players' own.
+
+    Returns:
+        Players of trees like the players' own.
+    """
     return jax.vjp(lambda w: vector_field(game, w), players)[1](cotangent)[0]
 
 
 def mixed_product(game: Game, players: Players[PyTree], tangent: Players[PyTree]) -> Players[PyTree]:
     """(D_gd L_g v_d, D_dg L_d v_g): J(w) v without the blocks in which a player answers to itself.
 
-    Arguments and result as in ``jacobian_product``.
+    Args:
+        game: the game.
+        players: the point w.
+        tangent: v, Players of trees like the players' own.
+
+    Returns:
+        Players of trees like the players' own.
     """
     still = jax.tree.map(jnp.zeros_like, tangent)
     answers = [
@@ -116,7 +131,15 @@ def jacobian(game: Game, players: Players[PyTree]) -> Array:
 
 
 def dense(product: Callable[[PyTree], PyTree], like: PyTree) -> Array:
-    """The matrix (n, n) of a linear map between trees like ``like``, of n numbers in all."""
+    """The matrix of a linear map between trees of one kind.
+
+    Args:
+        product: x -> M x on trees like ``like``.
+        like: a tree of n numbers in all.
+
+    Returns:
+        M, (n, n); rows and columns in the order of ``ravel_pytree(like)``.
+    """
     flat, unravel = ravel_pytree(like)
     columns = jax.vmap(lambda unit: ravel_pytree(product(unravel(unit)))[0])(jnp.eye(flat.size, dtype=flat.dtype))
     return columns.T

@@ -27,7 +27,15 @@ def _hold_infinities(before: Players[PyTree], after: Players[PyTree]) -> Players
 
 
 def guarded_step(update: UpdateRule, pair: tuple[Players[PyTree], Any]) -> tuple[Players[PyTree], Any]:
-    """One step of (players, state) after which no player's number is NaN."""
+    """One step of (players, state) after which no player's number is NaN.
+
+    Args:
+        update: a rule on a game.
+        pair: the players, and the rule's state.
+
+    Returns:
+        The next pair; in place of a NaN stands infinity with the sign of the number before.
+    """
     players, state = update.step(*pair)
     return _hold_infinities(pair[0], players), state
 

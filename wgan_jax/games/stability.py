@@ -52,16 +52,30 @@ def update_jacobian(update: UpdateRule, players: Players[PyTree]) -> Array:
 
 
 def update_eigenvalues(update: UpdateRule, players: Players[PyTree]) -> Array:
-    """Eigenvalues of one step at a point, momentum and whatever else the rule keeps included; complex, in no order.
+    """Eigenvalues of one step at a point, momentum and whatever else the rule keeps included: of ``update_jacobian``.
 
-    Arguments as for ``update_jacobian``, whose eigenvalues they are.
+    Args:
+        update: a rule on a game.
+        players: the point.
+
+    Returns:
+        (m,), complex, in no order, with m the numbers of both players and of the rule's state.
     """
     return jnp.linalg.eigvals(update_jacobian(update, players))
 
 
 def spectral_radius(update: UpdateRule, players: Players[PyTree]) -> Array:
-    """The largest modulus of ``update_eigenvalues``: the factor by which the distance to a fixed point changes in the
-    long run, each step. Below 1 the rule converges there from nearby."""
+    """The largest modulus of ``update_eigenvalues``; below 1 the rule converges to a fixed point from nearby.
+
+    In the long run it is the factor by which the distance to the fixed point changes in each step.
+
+    Args:
+        update: a rule on a game.
+        players: the fixed point.
+
+    Returns:
+        A scalar.
+    """
     return jnp.max(jnp.abs(update_eigenvalues(update, players)))
 
 

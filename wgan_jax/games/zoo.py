@@ -132,7 +132,8 @@ def _dirac(**options: Any) -> Example:
     return Example(dirac_gan(**options), _numbers(1, -1), _numbers(0, 0), not options.get('gradient_penalty'))
 
 
-_dirac.__signature__ = inspect.signature(dirac_gan)  # type: ignore[attr-defined]  # what reads the options' names finds them
+# What reads the options' names finds them.
+_dirac.__signature__ = inspect.signature(dirac_gan)  # type: ignore[attr-defined]
 
 
 GAMES: dict[str, Callable[..., Example]] = {

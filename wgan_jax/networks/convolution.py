@@ -22,7 +22,15 @@ CHANNEL_AXIS = {'native': 3, 'matmul': 0}
 
 
 def to_layout(images: Array, conv_impl: str) -> Array:
-    """Maps (N, H, W, C) to the layout of an implementation, 'matmul' or 'native'."""
+    """Maps images to the layout of an implementation.
+
+    Args:
+        images: (N, H, W, C).
+        conv_impl: 'matmul' or 'native'.
+
+    Returns:
+        (C, H, W, N) for 'matmul', (N, H, W, C) for 'native'.
+    """
     return images.transpose(3, 1, 2, 0) if conv_impl == 'matmul' else images
 
 
@@ -62,8 +70,17 @@ def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Ar
 
     y[n, 2i + a - 1, 2j + b - 1, :] += kernel[a, b] x[n, i, j, :],  a, b = 0..3, where that pixel exists.
 
-    Args, returned value and errors are those of ``downsample``, except that the kernel is (4, 4, D, C) and that x may
-    have odd sides.
+    Args:
+        x: images of C channels and any sides, in the layout of the implementation.
+        kernel: (4, 4, D, C).
+        dtype: type to which the factors of each product are rounded; sums are float32.
+        conv_impl: 'matmul' or 'native'.
+
+    Returns:
+        Images of D channels, in the layout of the implementation; of type dtype if native, otherwise float32.
+
+    Raises:
+        ValueError: if the kernel is not 4x4xDxC.
     """
     _check(x, kernel.swapaxes(2, 3), conv_impl)
     if conv_impl == 'matmul':

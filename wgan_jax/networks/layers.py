@@ -21,6 +21,9 @@ def flat(draw: Callable) -> nn.initializers.Initializer:
 
     Args:
         draw: ``draw(key, size, shape) -> (size,)`` entries of an array of that shape.
+
+    Returns:
+        ``initialise(key, shape, dtype) -> array``.
     """
 
     def initialise(key, shape, dtype=jnp.float32):
@@ -263,6 +266,11 @@ class BatchNorm(nn.Module):
     centred values, so that mean >> std costs no digits), and the running ones become 0.9 running + 0.1 batch. Otherwise
     the running ones normalise. Same function as ``flax.linen.BatchNorm(momentum=0.9, use_fast_variance=False)``.
 
+    Attributes:
+        channel_axis: of the input.
+        momentum: share of the running statistics that stays at each batch.
+        epsilon: added to the variance.
+
     Source: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167.
     """
 
@@ -308,6 +316,12 @@ class BatchNorm(nn.Module):
 
 class LayerNorm(nn.Module):
     """Layer normalisation with statistics over H, W, C of each example, scale and bias per channel.
+
+    y = (x - mean) / sqrt(var + epsilon) * scale + bias
+
+    Attributes:
+        channel_axis: of the input, 0 for images (C, H, W, N), -1 for (N, H, W, C).
+        epsilon: added to the variance.
 
     Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450, in the form used by Gulrajani et al., 2017.
     """

@@ -32,7 +32,15 @@ WARM_UP = 100
 
 
 def check_parametrization(parametrization: str | None, width: int) -> None:
-    """Raises ValueError for an unknown parametrization, or for channels that ``max_min`` cannot pair."""
+    """Refuses an unknown parametrization, and channels that ``max_min`` cannot pair.
+
+    Args:
+        parametrization: one of ``PARAMETRIZATIONS``, or None.
+        width: of the critic's layers, in channels.
+
+    Raises:
+        ValueError: for another name, or an odd width where pairs are sorted.
+    """
     if parametrization is not None and parametrization not in PARAMETRIZATIONS:
         raise ValueError(
             f'parametrization must be None or one of {", ".join(PARAMETRIZATIONS)}, not {parametrization!r}.'
@@ -117,6 +125,13 @@ def orthonormal_convolution(kernel: Array, stride: int) -> Array:
     n = ceil(kh / stride) ceil(kw / stride) of them: together the patches are at most sqrt(n) times as long as the
     image, by which is divided.
 
+    Args:
+        kernel: the parameters, (kh, kw, C, D).
+        stride: of the convolution, that divides both sides of the kernel.
+
+    Returns:
+        The weights, (kh, kw, C, D).
+
     Source: Serrurier et al. 2021, section 3.3, https://arxiv.org/abs/2006.06520.
     """
     kh, kw, _, d = kernel.shape
@@ -188,6 +203,12 @@ def orthonormal_start(draw: nn.initializers.Initializer) -> nn.initializers.Init
     """An initialiser of orthonormal matrices (of a kernel as in ``orthonormal_convolution``), from another's draw.
 
     So begun, parameters stay well conditioned: the gradient through ``orthonormal`` has no part along W itself.
+
+    Args:
+        draw: an initialiser of any such array.
+
+    Returns:
+        The initialiser.
     """
 
     def initialise(key, shape, dtype=jnp.float32):

@@ -18,12 +18,20 @@ _CUT_OUT_ALPHA = 128
 
 
 def paths() -> list[Path]:
-    """The picture files, sorted by code."""
+    """The picture files.
+
+    Returns:
+        256 paths, sorted by code, ``xx.png`` each.
+    """
     return sorted((FOLDER / 'png').glob('*.png'), key=lambda path: path.stem)
 
 
 def countries() -> dict[str, str]:
-    """English names by lower-case code, as the files are named."""
+    """English names of the countries.
+
+    Returns:
+        A name for each lower-case ISO 3166-1 code, as the files are named.
+    """
     table = json.loads((FOLDER / 'countries.json').read_text(encoding='utf-8'))
     return {code.lower(): name for code, name in table.items()}
 
@@ -38,6 +46,12 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     Args:
         image: ``PIL.Image`` of a flag, with or without alpha.
         height, width, channels: of the result; 1 or 3 channels.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        ValueError: a size below 1, or another number of channels.
     """
     from PIL import Image
 

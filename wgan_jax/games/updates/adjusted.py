@@ -20,6 +20,9 @@ def consensus(game: Game, step_size: Array | float, *, gamma: Array | float = 1.
         step_size: eta > 0.
         gamma: weight of the second term.
 
+    Returns:
+        An UpdateRule without a state.
+
     Raises:
         ValueError: for an option that cannot be used.
 
@@ -43,6 +46,9 @@ def symplectic_adjustment(game: Game, step_size: Array | float, *, gamma: Array 
         game: the game.
         step_size: eta > 0.
         gamma: weight of the adjustment (the paper's lambda, without its alignment of the sign).
+
+    Returns:
+        An UpdateRule without a state.
 
     Raises:
         ValueError: for an option that cannot be used.

@@ -40,6 +40,9 @@ def lookahead(
         alpha: the share of the way that is kept, in (0, 1].
         inner: makes the inner rule, whose state goes on from one outer step to the next.
 
+    Returns:
+        An UpdateRule; its state is the inner rule's.
+
     Raises:
         ValueError: for an option that cannot be used.
 
@@ -63,6 +66,9 @@ def averaging(game: Game, step_size: Array | float, *, inner: Inner = simultaneo
         game: the game.
         step_size: eta > 0 of the inner rule.
         inner: makes the rule whose iterates w_t are averaged; they are in the state, with that rule's own and n.
+
+    Returns:
+        An UpdateRule; its state is (w, the inner rule's state, n).
 
     Raises:
         ValueError: for a step size that is not positive.
@@ -96,6 +102,9 @@ def optax_update(
         first: who moves first when they alternate, 'critic' or 'generator'.
         n_critic: critic moves per generator move when they alternate.
 
+    Returns:
+        An UpdateRule; its state is Players of the optimizers' states.
+
     Raises:
         ValueError: for an option that cannot be used.
     """
@@ -125,14 +134,48 @@ def optax_update(
 def adam(
     game: Game, step_size: Array | float, *, beta1: float = 0.9, beta2: float = 0.999, alternating: bool = False
 ) -> UpdateRule:
-    """Adam (Kingma and Ba 2015) for both players; options and errors as for ``optax.adam`` and ``optax_update``."""
+    """Adam for both players.
+
+    m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2,
+    w <- w - eta m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + 1e-8) after t steps, from m = v = 0.
+
+    Args:
+        game: the game.
+        step_size: eta > 0.
+        beta1: decay of the mean of gradients.
+        beta2: decay of the mean of squared gradients.
+        alternating: the players move in turn, the critic first, rather than at once.
+
+    Returns:
+        An UpdateRule; its state is Players of optax states.
+
+    Raises:
+        ValueError: for a step size that is not positive.
+
+    Source: Kingma and Ba 2015, algorithm 1.
+    """
     require_step_size(step_size)
     optimizer = optax.adam(step_size, b1=beta1, b2=beta2)
     return optax_update(game, Players(optimizer, optimizer), alternating=alternating)
 
 
 def rmsprop(game: Game, step_size: Array | float, *, decay: float = 0.99, alternating: bool = False) -> UpdateRule:
-    """RMSProp for both players, that of training: see ``transforms.rmsprop``; errors as for ``optax_update``."""
+    """RMSProp for both players, that of training: see ``transforms.rmsprop`` for its equation.
+
+    Args:
+        game: the game.
+        step_size: eta > 0.
+        decay: of the mean of squared gradients.
+        alternating: the players move in turn, the critic first, rather than at once.
+
+    Returns:
+        An UpdateRule; its state is Players of optax states.
+
+    Raises:
+        ValueError: for a step size that is not positive.
+
+    Source: Hinton 2012.
+    """
     require_step_size(step_size)
     optimizer = transforms.rmsprop(step_size, decay=decay)
     return optax_update(game, Players(optimizer, optimizer), alternating=alternating)

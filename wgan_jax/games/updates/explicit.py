@@ -22,6 +22,9 @@ def simultaneous(game: Game, step_size: Array | float) -> UpdateRule:
         game: the game.
         step_size: eta > 0; may be traced, as may every number among the options of all rules.
 
+    Returns:
+        An UpdateRule without a state.
+
     Raises:
         ValueError: for a step size that is not positive.
     """
@@ -32,14 +35,18 @@ def simultaneous(game: Game, step_size: Array | float) -> UpdateRule:
 def alternating(
     game: Game, step_size: Array | float, *, first: str = 'critic', n_critic: Array | int = 1
 ) -> UpdateRule:
-    """The players descend in turn, the second seeing the first one's move: d <- d - eta grad_d L_d(g, d), then
-    g <- g - eta grad_g L_g(g, d).
+    """The players descend in turn, the second seeing the first one's move.
+
+    d <- d - eta grad_d L_d(g, d), then g <- g - eta grad_g L_g(g, d).
 
     Args:
         game: the game.
         step_size: eta > 0.
         first: who moves first, 'critic' or 'generator'.
         n_critic: critic moves per generator move.
+
+    Returns:
+        An UpdateRule without a state.
 
     Raises:
         ValueError: for an option that cannot be used.
@@ -58,7 +65,15 @@ def alternating(
 def extragradient(game: Game, step_size: Array | float) -> UpdateRule:
     """Steps with the gradient found one step ahead: w~ = w - eta xi(w), w <- w - eta xi(w~).
 
-    Arguments and errors as for ``simultaneous``.
+    Args:
+        game: the game.
+        step_size: eta > 0; may be traced.
+
+    Returns:
+        An UpdateRule without a state.
+
+    Raises:
+        ValueError: for a step size that is not positive.
 
     Source: Korpelevich 1976; Gidel et al. 2019, section 3.
     """
@@ -74,7 +89,17 @@ def extragradient(game: Game, step_size: Array | float) -> UpdateRule:
 def optimistic(game: Game, step_size: Array | float) -> UpdateRule:
     """Extrapolates from the last field: w_{t+1} = w_t - 2 eta xi(w_t) + eta xi(w_{t-1}), with xi(w_{-1}) = xi(w_0).
 
-    So the first step is a plain one. Arguments and errors as for ``simultaneous``. The state is the last field.
+    So the first step is a plain one.
+
+    Args:
+        game: the game.
+        step_size: eta > 0; may be traced.
+
+    Returns:
+        An UpdateRule whose state is the last field.
+
+    Raises:
+        ValueError: for a step size that is not positive.
 
     Source: Daskalakis et al. 2018, eq. 2.
     """
@@ -90,7 +115,18 @@ def optimistic(game: Game, step_size: Array | float) -> UpdateRule:
 def runge_kutta(game: Game, step_size: Array | float) -> UpdateRule:
     """The classical fourth-order Runge-Kutta method on the flow w' = -xi(w), with time step eta.
 
-    Arguments and errors as for ``simultaneous``. A player's set is left during the four stages.
+    k_1 = xi(w), k_2 = xi(w - eta k_1 / 2), k_3 = xi(w - eta k_2 / 2), k_4 = xi(w - eta k_3),
+    w <- w - eta (k_1 + 2 k_2 + 2 k_3 + k_4) / 6. A player's set may be left during the four stages.
+
+    Args:
+        game: the game.
+        step_size: eta > 0; may be traced.
+
+    Returns:
+        An UpdateRule without a state.
+
+    Raises:
+        ValueError: for a step size that is not positive.
 
     Source: Kutta 1901; for GANs, Qin et al. 2020.
     """
@@ -123,6 +159,9 @@ def heavy_ball(
         beta: the momentum; negative values damp rotation.
         alternating: the players move in turn, each with its own momentum.
         first: who moves first when they alternate, 'critic' or 'generator'.
+
+    Returns:
+        An UpdateRule whose state is where the players were before.
 
     Raises:
         ValueError: for an option that cannot be used.

@@ -52,6 +52,9 @@ def proximal(game: Game, step_size: Array | float, *, iterations: Array | int = 
         step_size: eta > 0.
         iterations: of Newton's method; the first is exact where the field is affine.
 
+    Returns:
+        An UpdateRule without a state.
+
     Raises:
         ValueError: for an option that cannot be used.
 
@@ -74,8 +77,18 @@ def proximal(game: Game, step_size: Array | float, *, iterations: Array | int = 
 def implicit_midpoint(game: Game, step_size: Array | float, *, iterations: Array | int = 4) -> UpdateRule:
     """The symplectic step that conserves every quadratic invariant: w <- w+ where w+ = w - eta xi((w + w+) / 2).
 
-    Newton's method on the midpoint m = w - (eta / 2) xi(m), then w+ = 2 m - w. Arguments and errors as for
-    ``proximal``.
+    Newton's method on the midpoint m = w - (eta / 2) xi(m), then w+ = 2 m - w.
+
+    Args:
+        game: the game.
+        step_size: eta > 0.
+        iterations: of Newton's method; the first is exact where the field is affine.
+
+    Returns:
+        An UpdateRule without a state.
+
+    Raises:
+        ValueError: for an option that cannot be used.
 
     Source: Hairer, Lubich and Wanner 2006, section IV.2.1.
     """
@@ -97,6 +110,9 @@ def competitive(game: Game, step_size: Array | float) -> UpdateRule:
     Args:
         game: the game.
         step_size: eta > 0.
+
+    Returns:
+        An UpdateRule without a state.
 
     Raises:
         ValueError: for a step size that is not positive.

@@ -25,12 +25,27 @@ class UpdateRule(NamedTuple):
 
 
 def stateless(step: Callable[[Players[PyTree]], Players[PyTree]]) -> UpdateRule:
-    """The rule of a step that depends on nothing but where the players are."""
+    """The rule of a step that depends on nothing but where the players are.
+
+    Args:
+        step: ``step(players) -> players``.
+
+    Returns:
+        An UpdateRule whose state is ``()``.
+    """
     return UpdateRule(lambda players: (), lambda players, state: (step(players), state))
 
 
 def add_scaled(x: PyTree, *terms: tuple[Array | float, PyTree]) -> PyTree:
-    """x + c_1 y_1 + c_2 y_2 + ... over trees of one structure, each leaf in the type it has in x."""
+    """x + c_1 y_1 + c_2 y_2 + ... over trees of one structure, each leaf in the type it has in x.
+
+    Args:
+        x: a tree of arrays.
+        terms: pairs (c, y) of a scalar and a tree like x.
+
+    Returns:
+        A tree like x.
+    """
 
     def leaf(value, *others):
         for (scale, _), other in zip(terms, others, strict=True):
@@ -41,7 +56,15 @@ def add_scaled(x: PyTree, *terms: tuple[Array | float, PyTree]) -> PyTree:
 
 
 def project(game: Game, players: Players[PyTree]) -> Players[PyTree]:
-    """Both players in their sets."""
+    """Both players in their sets: the nearest ones as the game's projections have it.
+
+    Args:
+        game: the game.
+        players: anywhere.
+
+    Returns:
+        Players of trees like the players' own.
+    """
     return Players(*(projection(own) for projection, own in zip(game.projections, players, strict=True)))
 
 
