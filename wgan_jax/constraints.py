@@ -44,8 +44,8 @@ class Constraint(NamedTuple):
     """
 
     penalty: Callable[..., Array] | None = None
-    transform: Callable[[Array], optax.GradientTransformation] | None = None
-    projection: Callable[[Array, PyTree], PyTree] | None = None
+    transform: Callable[[Array | float], optax.GradientTransformation] | None = None
+    projection: Callable[[Array | float, PyTree], PyTree] | None = None
     parametrization: str | None = None
 
 
