@@ -21,7 +21,7 @@ import numpy as np
 from wgan_jax.distances import checks
 from wgan_jax.distances.transport import transport_plan, wasserstein_exact
 from wgan_jax.lengths import length
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 
 class DualityGap(NamedTuple):
@@ -40,7 +40,7 @@ class DualityGap(NamedTuple):
     gap: float
 
 
-def lipschitz_constant(values: Array, points: Array) -> Array:
+def lipschitz_constant(values: ArrayLike, points: ArrayLike) -> Array:
     """The Lipschitz constant of a function on finitely many points, max over i, j of |f_i - f_j| / |x_i - x_j|.
 
     It bounds the constant of the function from below. Works under jit and vmap, some rows of pairs at a time.
@@ -73,11 +73,11 @@ def _lipschitz_constant(values, points):
 
 def duality_gap(
     potential: Callable[[Array], Array],
-    x: Array,
-    y: Array,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    x_weights: Array | None = None,
-    y_weights: Array | None = None,
+    x_weights: ArrayLike | None = None,
+    y_weights: ArrayLike | None = None,
 ) -> DualityGap:
     """Compares what a potential finds with the exact W_1 between two clouds.
 
@@ -106,7 +106,7 @@ def duality_gap(
 
 
 def optimal_potential(
-    x: Array, y: Array, *, x_weights: Array | None = None, y_weights: Array | None = None
+    x: ArrayLike, y: ArrayLike, *, x_weights: ArrayLike | None = None, y_weights: ArrayLike | None = None
 ) -> Callable[[Array], Array]:
     """A best critic between two clouds, as a function on the whole space.
 

@@ -26,7 +26,7 @@ from wgan_jax.distances.kinks import absolute, log_ratio
 from wgan_jax.distances.quadrature import POINTS, WEIGHTS, Pair, crossings, log_densities, nodes, standardise
 from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
 from wgan_jax.lengths import length
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 FLAT = 40  # differences of the widths beyond which the means alone count: exp(-40^2 / 2) underflows
 
@@ -282,7 +282,7 @@ def _log_coin_entropy(r: Array) -> Array:
     return -r + jnp.log(log1p_over_t + r / (1 + t))
 
 
-def gaussian_wasserstein(mean0: Array, std0: Array, mean1: Array, std1: Array, *, p: int = 1) -> Array:
+def gaussian_wasserstein(mean0: ArrayLike, std0: ArrayLike, mean1: ArrayLike, std1: ArrayLike, *, p: int = 1) -> Array:
     """Wasserstein distance: the monotone map moves the quantile z by delta + z (s1 - s0), so W_p^p = E |delta + s Z|^p.
 
     W_1 = s sqrt(2/pi) exp(-delta^2 / (2 s^2)) + delta erf(delta / (s sqrt 2)) with s = |s0 - s1|, and |delta| for

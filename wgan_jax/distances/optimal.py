@@ -20,10 +20,12 @@ from wgan_jax.distances.gaussians import FLAT, compiled, gaussian_js, parameters
 from wgan_jax.distances.kinks import absolute, log_ratio
 from wgan_jax.distances.quadrature import log_densities, nodes, standardise
 from wgan_jax.distances.quadrature import log_ratio as densities_log_ratio
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 
-def optimal_logit(x: Array, mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def optimal_logit(
+    x: ArrayLike, mean_real: ArrayLike, std_real: ArrayLike, mean_fake: ArrayLike, std_fake: ArrayLike
+) -> Array:
     """Logit of the best discriminator D* = p_r / (p_r + p_g): log p_r(x) - log p_g(x).
 
     For equal widths it is the line (mean_r - mean_g) (x - (mean_r + mean_g) / 2) / std^2.
@@ -51,7 +53,9 @@ def _apart(x, mean_real, std_real, mean_fake, std_fake):
     return (x - mean_real) / std_real * ((std_real - std_fake) / std_fake) + (mean_real - mean_fake) / std_fake
 
 
-def optimal_critic(x: Array, mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def optimal_critic(
+    x: ArrayLike, mean_real: ArrayLike, std_real: ArrayLike, mean_fake: ArrayLike, std_fake: ArrayLike
+) -> Array:
     """The best 1-Lipschitz critic on the line, 0 in the middle between the means.
 
     f'(x) = sign(F_g(x) - F_r(x)) with the distribution functions F: the mass crosses x towards the real side. For two
@@ -77,7 +81,7 @@ def optimal_critic(x: Array, mean_real: Array, std_real: Array, mean_fake: Array
     return jnp.where(same_side, side * (x - middle), bent)
 
 
-def optimal_value(mean_real: Array, std_real: Array, mean_fake: Array, std_fake: Array) -> Array:
+def optimal_value(mean_real: ArrayLike, std_real: ArrayLike, mean_fake: ArrayLike, std_fake: ArrayLike) -> Array:
     """What the best discriminator reaches, E_r log D* + E_g log(1 - D*) = 2 JS - log 4.
 
     Args:

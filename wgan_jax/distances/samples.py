@@ -21,13 +21,13 @@ import numpy as np
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import absolute, out_of_the_subnormal
 from wgan_jax.distances.sorting import sort
-from wgan_jax.types import Array, Key
+from wgan_jax.types import Array, ArrayLike, Key
 
 SLIVER = 16  # roundings of a level that two ways of adding up to it may be apart
 
 
 def wasserstein_1d(
-    x: Array, y: Array, *, p: float = 1, x_weights: Array | None = None, y_weights: Array | None = None
+    x: ArrayLike, y: ArrayLike, *, p: float = 1, x_weights: ArrayLike | None = None, y_weights: ArrayLike | None = None
 ) -> Array:
     """Wasserstein distance W_p between samples on the line, exact.
 
@@ -66,7 +66,7 @@ def wasserstein_1d(
     return _with_numpy(p, x, y, x_weights, y_weights)
 
 
-def sliced_wasserstein(x: Array, y: Array, key: Key, *, num_projections: int, p: float = 2) -> Array:
+def sliced_wasserstein(x: ArrayLike, y: ArrayLike, key: Key, *, num_projections: int, p: float = 2) -> Array:
     """Sliced Wasserstein distance: W_p between the projections on random lines, averaged over the lines.
 
     SW_p = (mean over theta of W_p(<theta, x>, <theta, y>)^p)^(1/p), theta uniform on the unit sphere. For a

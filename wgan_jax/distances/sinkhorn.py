@@ -18,7 +18,7 @@ from jax.scipy.special import logsumexp
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import out_of_the_subnormal
 from wgan_jax.lengths import length
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 
 class Sinkhorn(NamedTuple):
@@ -41,13 +41,13 @@ class Sinkhorn(NamedTuple):
 
 
 def sinkhorn(
-    x: Array,
-    y: Array,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    epsilon: float,
+    epsilon: Array | float,
     p: int = 2,
-    x_weights: Array | None = None,
-    y_weights: Array | None = None,
+    x_weights: ArrayLike | None = None,
+    y_weights: ArrayLike | None = None,
     tolerance: float | None = None,
     max_iterations: int = 2000,
 ) -> Sinkhorn:
@@ -77,20 +77,20 @@ def sinkhorn(
 
     Source: Cuturi 2013; in log space with this dual Feydy et al. 2019, equations 6 to 8.
     """
-    x, y, a, b, epsilon = _checked(x, y, x_weights, y_weights, epsilon, p)
+    x, y, a, b, smoothing = _checked(x, y, x_weights, y_weights, epsilon, p)
     if tolerance is None:
         tolerance = 1e-5 if x.dtype == jnp.float32 else 1e-10
-    return _sinkhorn(x, y, a, b, epsilon, p, tolerance, max_iterations)
+    return _sinkhorn(x, y, a, b, smoothing, p, tolerance, max_iterations)
 
 
 def sinkhorn_divergence(
-    x: Array,
-    y: Array,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
-    epsilon: float,
+    epsilon: Array | float,
     p: int = 2,
-    x_weights: Array | None = None,
-    y_weights: Array | None = None,
+    x_weights: ArrayLike | None = None,
+    y_weights: ArrayLike | None = None,
     tolerance: float | None = None,
     max_iterations: int = 2000,
 ) -> Array:
@@ -113,11 +113,11 @@ def sinkhorn_divergence(
 
     Source: Genevay et al. 2018; Feydy et al. 2019, equation 3.
     """
-    x, y, a, b, epsilon = _checked(x, y, x_weights, y_weights, epsilon, p)
+    x, y, a, b, smoothing = _checked(x, y, x_weights, y_weights, epsilon, p)
     if tolerance is None:
         tolerance = 1e-5 if x.dtype == jnp.float32 else 1e-10
     pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
-    found = [_sinkhorn(*pair, epsilon, p, tolerance, max_iterations) for pair in pairs]
+    found = [_sinkhorn(*pair, smoothing, p, tolerance, max_iterations) for pair in pairs]
     errors = [one.error for one in found]
     if not checks.is_traced(*errors) and not all(error <= tolerance for error in errors):
         warnings.warn(
@@ -183,7 +183,9 @@ def _log(masses: Array) -> Array:
     return jnp.where(positive, jnp.log(jnp.where(positive, masses, 1)), -jnp.inf)
 
 
-def _checked(x: Any, y: Any, x_weights: Any, y_weights: Any, epsilon: Any, p: int) -> tuple:
+def _checked(
+    x: Any, y: Any, x_weights: Any, y_weights: Any, epsilon: Any, p: int
+) -> tuple[Array, Array, Array, Array, Array]:
     if p not in (1, 2):
         raise ValueError(f'p={p} must be 1 or 2')
     checks.check_clouds(x, y, x_weights, y_weights)

@@ -20,7 +20,7 @@ from wgan_jax.distances import checks
 from wgan_jax.distances.costs import common_scale, pairwise_distances
 from wgan_jax.distances.samples import distance_on_the_line
 from wgan_jax.distances.scaling import Masses, best_plan
-from wgan_jax.types import Array
+from wgan_jax.types import ArrayLike
 
 MOST = 2**26  # total of integer masses, by which the solver multiplies each of them: the products are exact
 
@@ -45,7 +45,7 @@ class TransportPlan(NamedTuple):
 
 
 def wasserstein_exact(
-    x: Array, y: Array, *, p: float = 1, x_weights: Array | None = None, y_weights: Array | None = None
+    x: ArrayLike, y: ArrayLike, *, p: float = 1, x_weights: ArrayLike | None = None, y_weights: ArrayLike | None = None
 ) -> float:
     """Wasserstein distance W_p between two point clouds with the Euclidean distance, exact.
 
@@ -77,7 +77,7 @@ def wasserstein_exact(
 
 
 def transport_plan(
-    x: Array, y: Array, *, p: float = 1, x_weights: Array | None = None, y_weights: Array | None = None
+    x: ArrayLike, y: ArrayLike, *, p: float = 1, x_weights: ArrayLike | None = None, y_weights: ArrayLike | None = None
 ) -> TransportPlan:
     """A best transport plan between two point clouds, with both dual potentials.
 

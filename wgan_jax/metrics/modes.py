@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from wgan_jax.types import Array
+from wgan_jax.types import Array, ArrayLike
 
 
 class ModeCoverage(NamedTuple):
@@ -33,7 +33,7 @@ class ModeCoverage(NamedTuple):
     counts: Array
 
 
-def mode_coverage(samples: Array, modes: Array, std: Array | float, *, radius: float = 3.0) -> ModeCoverage:
+def mode_coverage(samples: ArrayLike, modes: ArrayLike, std: ArrayLike, *, radius: float = 3.0) -> ModeCoverage:
     """Modes captured, share of high quality, and reverse KL of samples of a mixture with equal weights.
 
     A sample is of high quality when it lies within ``radius`` standard deviations of its nearest mode; a mode is
