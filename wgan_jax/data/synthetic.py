@@ -2,9 +2,10 @@
 
 The scales are those of the published toy experiments, in which a sample has about unit size.
 
->>> density = load('grid')
->>> density.modes.shape, draw(density, jax.random.key(0), 5).shape
-((25, 2), (5, 2))
+>>> load('grid').modes.shape
+(25, 2)
+>>> draw(line(3.0), jax.random.key(0), 2)[:, 0].tolist()
+[3.0, 3.0]
 >>> round(perfect_quality(2), 4)  # 1 - exp(-9 / 2)
 0.9889
 """
