@@ -1,10 +1,12 @@
 """Wasserstein GANs in JAX: pure functions, compiled steps, checked numbers.
 
-import jax, wgan_jax
+In a notebook, with ``images`` uint8 (N, 32, 32, 3):
 
-settings = wgan_jax.settings('wgan_gp', width=16, image_size=32, steps=500)
-generator = wgan_jax.train(settings, 'runs/mine', dataset=images)  # uint8 (N, 32, 32, 3)
-generator.sample(jax.random.key(0), 16)  # (16, 32, 32, 3) in [-1, 1]
+    import jax, wgan_jax
+
+    settings = wgan_jax.settings('wgan_gp', width=16, steps=500)
+    generator = wgan_jax.train(settings, 'runs/mine', dataset=images)
+    generator.sample(jax.random.key(0), 16)  # (16, 32, 32, 3) in [-1, 1]
 """
 
 import importlib

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from wgan_jax.types import Network
 
 
-def _nothing(settings: Any) -> Mapping[str, object]:
+def _nothing(settings: Any) -> Mapping[str, Any]:
     del settings
     return {}
 
@@ -29,7 +29,7 @@ class Architecture(NamedTuple):
     build: Callable[..., tuple[Network, Network]]
     check: Callable[..., None]
     reads: tuple[str, ...] = ()
-    resolve: Callable[[Any], Mapping[str, object]] = _nothing
+    resolve: Callable[[Any], Mapping[str, Any]] = _nothing
 
 
 def require_multiple(settings: Any, factor: int) -> None:

@@ -104,7 +104,7 @@ def _check_shape(image_shape: tuple[int, int, int]) -> None:
 
 
 class _Generator(nn.Module):
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     width: int
     upsampling: str
     dtype: jnp.dtype

@@ -12,6 +12,7 @@ Source: Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +113,11 @@ class _Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name  # nothing here depends on the rest of the batch
-        options = {'kernel_init': INITIALISERS[self.initialiser], 'dtype': self.dtype, 'conv_impl': self.conv_impl}
+        options: dict[str, Any] = {
+            'kernel_init': INITIALISERS[self.initialiser],
+            'dtype': self.dtype,
+            'conv_impl': self.conv_impl,
+        }
         x = z
         for i in range(self.depth):
             x = nn.relu(Dense(self.width, **options, name=f'hidden_{i}')(x))
@@ -133,7 +138,10 @@ class _Critic(nn.Module):
         self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
     ) -> Array:
         del axis_name
-        options = {'kernel_init': INITIALISERS[self.initialiser], 'parametrization': self.parametrization}
+        options: dict[str, Any] = {
+            'kernel_init': INITIALISERS[self.initialiser],
+            'parametrization': self.parametrization,
+        }
         activation = max_min if self.parametrization == 'orthonormal' else nn.relu
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +58,10 @@ def from_linen(
         params, state = variables
         chosen = options(train=train, axis_name=axis_name)
         if not (train and state):
-            return module.apply({'params': params, **state}, x, **chosen), state
-        return module.apply({'params': params, **state}, x, mutable=list(state), **chosen)
+            out: Any = module.apply({'params': params, **state}, x, **chosen)
+            return out, state
+        both: Any = module.apply({'params': params, **state}, x, mutable=list(state), **chosen)
+        return both
 
     if uses_batch_statistics is None:
         uses_batch_statistics = 'batch_stats' in jax.eval_shape(init, jax.random.key(0)).state

@@ -18,6 +18,7 @@ pass over the scores leaves behind is kept: one iteration per critic update. A g
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -176,7 +177,7 @@ class Parametrized(nn.Module):
         )
         return apply(self.layer)
 
-    def _kernel(self, path, kernel: Array, train: bool) -> Array:
+    def _kernel(self, path: Sequence[Any], kernel: Array, train: bool) -> Array:
         matrix = kernel.reshape(-1, kernel.shape[-1])
         if self.parametrization == 'spectral':
             name = '_'.join(str(entry.key) for entry in path)

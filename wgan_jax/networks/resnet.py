@@ -17,6 +17,7 @@ Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -114,7 +115,7 @@ def critic(
             'a residual block adds its two branches, so orthonormal layers would not make it 1-Lipschitz: '
             'use the mlp or the dcgan critic.'
         )
-    options = {
+    options: dict[str, Any] = {
         'norm': norm,
         'parametrization': parametrization,
         'dtype': dtype,
@@ -184,7 +185,11 @@ class _Block(nn.Module):
     def __call__(self, x: Array, *, train: bool, axis_name: str | None, report: LayerReport | None = None) -> Array:
         main, side = (None, None) if report is None else (LayerReport(), LayerReport())
         axis = CHANNEL_AXIS[self.conv_impl]
-        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl, 'parametrization': self.parametrization}
+        options: dict[str, Any] = {
+            'dtype': self.dtype,
+            'conv_impl': self.conv_impl,
+            'parametrization': self.parametrization,
+        }
 
         def active(x, name):
             if self.norm == 'batch':
@@ -208,7 +213,7 @@ class _Block(nn.Module):
                 x, train=train, report=side
             )
             x = double(x) if self.change == 'double' else x
-        if report is not None:
+        if report is not None and main is not None and side is not None:
             if self.change != 'keep':
                 side.bounds.append(lambda clip: {'halve': 0.5, 'double': 2.0}[self.change])
             report.sum(main, side)
@@ -216,7 +221,7 @@ class _Block(nn.Module):
 
 
 class _Generator(nn.Module):
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     width: int
     variant: str
     dtype: jnp.dtype
@@ -228,7 +233,7 @@ class _Generator(nn.Module):
         factors = (1, 1, 1, 1) if cifar else (8, 8, 4, 2, 1)
         widths = [self.width * factor for factor in factors]
         h, w = (side >> len(widths) - 1 for side in self.image_shape[:2])
-        options = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
+        options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
         x = to_layout(x.reshape(-1, h, w, widths[0]), self.conv_impl)
         for i, features in enumerate(widths[1:]):
@@ -252,7 +257,7 @@ class _Critic(nn.Module):
     def __call__(
         self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
     ) -> Array:
-        options = {
+        options: dict[str, Any] = {
             'norm': self.norm,
             'parametrization': self.parametrization,
             'dtype': self.dtype,

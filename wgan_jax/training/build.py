@@ -78,8 +78,8 @@ def make_gan(
     """
     optimizer = OPTIMIZERS[settings.optimizer](settings.beta1, settings.beta2)
     objective = find_part('objective', settings.objective)
-    if settings.label_smoothing:
-        objective = label_smoothed(settings.objective, settings.label_smoothing)
+    if settings.label_smoothing:  # of a registered objective, or validation would have refused it
+        objective = label_smoothed(str(settings.objective), settings.label_smoothing)
     gan = GAN(
         networks=networks,
         objective=objective,

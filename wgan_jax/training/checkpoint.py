@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -84,8 +85,8 @@ class CheckpointStore:
         self._folder = Path(folder).absolute()  # Orbax takes no relative paths
         self._warn = warn
         self._read_only = keep is None
-        self._manager = None
-        if not self._read_only:
+        self._manager: Any = None  # Orbax's, of a store that is not read only
+        if keep is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open(keep)
 
@@ -167,8 +168,8 @@ class CheckpointStore:
             except ValueError as error:
                 damaged[step] = error
                 continue
-            for bad, error in damaged.items():
-                self._warn(f'damaged checkpoint: {error}; {self._set_aside(bad)}using step {step}')
+            for bad, why in damaged.items():
+                self._warn(f'damaged checkpoint: {why}; {self._set_aside(bad)}using step {step}')
             return step, arrays
         if damaged:
             raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')

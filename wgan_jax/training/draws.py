@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax.data.images import gather
 from wgan_jax.data.order import batch_indices
@@ -34,7 +35,9 @@ def role_key(seed: Array | int, role: Role) -> Key:
     return jax.random.fold_in(jax.random.key(seed), int(role))
 
 
-def example_keys(seed: Array | int, roles: Sequence[Role], counter: Array | int, examples: Array) -> tuple[Key, ...]:
+def example_keys(
+    seed: Array | np.integer | int, roles: Sequence[Role], counter: Array | int, examples: Array
+) -> tuple[Key, ...]:
     """Keys of several roles, one per example, the same whichever device holds the example.
 
     Args:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wgan_jax.data import pictures
-from wgan_jax.training.callbacks import Callback
+from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.load import Generator, sample_images
 from wgan_jax.training.loop import MetricsChunk
@@ -48,7 +50,7 @@ class RunFiles:
 
     def metrics(self, chunk: MetricsChunk) -> None:
         """Metrics of some steps: every ``log_every``-th to the file."""
-        records = list(chunk.records())
+        records: list[Record] = list(chunk.records())
         if not self._wasserstein:
             records = [{**record, 'wasserstein': None} for record in records]
         self._log.append(record for record in records if record['step'] % self._log_every == 0)
@@ -60,7 +62,7 @@ class RunFiles:
         images = sample_images(generator, self._settings.seed, NUM_SAMPLES)
         folder = self._workdir / 'samples'
         folder.mkdir(exist_ok=True)
-        pictures.save_png(folder / f'step_{step:08d}.png', pictures.grid(images))
+        pictures.save_png(folder / f'step_{step:08d}.png', pictures.grid(np.asarray(images)))
         self._tell('sample', step, state, images)
 
     def checkpoint(self, step: int, state: TrainState) -> None:

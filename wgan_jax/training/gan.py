@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from wgan_jax.constraints import Constraint
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.objectives import Objective
 from wgan_jax.training.draws import Draw, draw_images
-from wgan_jax.types import Array, Key, Players
+from wgan_jax.types import Array, Key, Network, Players
 
 # The original code trains the critic this long for each of the first generator updates and at regular intervals.
 WARMUP_CRITIC_UPDATES = 100
@@ -59,10 +60,10 @@ class GAN:
         draw: the real examples of a critic update, see ``draws.Draw``.
     """
 
-    networks: Players
+    networks: Players[Network]
     objective: Objective
     constraint: Constraint
-    optimizers: Players
+    optimizers: Players[Callable[[Array | float], optax.GradientTransformation]]
     augmentation: Augmentation
     latent: Callable[[Key], Array]
     batch_size: int
@@ -75,7 +76,7 @@ class GAN:
     draw: Draw = draw_images
 
     @property
-    def batch_sizes(self) -> Players:
+    def batch_sizes(self) -> Players[int]:
         """Examples in a batch of each player's updates, over all devices."""
         return Players(self.generator_batch_size or self.batch_size, self.batch_size)
 
@@ -83,7 +84,7 @@ class GAN:
         """What is left of learning rates and instance noise at generator update ``step``: from 1 down to 0."""
         return jnp.maximum(0.0, 1.0 - step / self.decay_steps) if self.decay_steps else 1.0
 
-    def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players:
+    def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players[optax.GradientTransformation]:
         """Both players' optax transforms at one generator step.
 
         Args:
@@ -100,7 +101,7 @@ class GAN:
             critic = optax.chain(critic, self.constraint.transform(hyperparameters.clip))
         return Players(generator, critic)
 
-    def critic_updates(self, step: Array) -> Array | int:
+    def critic_updates(self, step: Array | np.ndarray) -> Array | np.ndarray | int:
         """Number of critic updates before generator update ``step``, an integer or array of NumPy or JAX.
 
         n_critic, a constant of the program; with ``critic_warmup`` at least 100 where step < 25 or step is a multiple

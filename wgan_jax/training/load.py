@@ -75,11 +75,11 @@ class Generator:
             raise ValueError(f'batch_size={batch_size} must be at least 1')
         if isinstance(latents, jax.core.Tracer):
             return _images(self.network, self.variables, latents)
-        latents = np.asarray(latents)
-        n = len(latents)
+        vectors = np.asarray(latents)
+        n = len(vectors)
         # On the host: a slice, a pad or a concatenation on the device is a program for each N.
-        latents = np.concatenate([latents, np.zeros((-n % batch_size, size), latents.dtype)])
-        batches = np.split(latents, len(latents) // batch_size)
+        vectors = np.concatenate([vectors, np.zeros((-n % batch_size, size), vectors.dtype)])
+        batches = np.split(vectors, len(vectors) // batch_size)
         images = [_images(self.network, self.variables, batch) for batch in batches]
         return jax.device_put(np.concatenate(images)[:n])
 

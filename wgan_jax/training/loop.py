@@ -95,7 +95,7 @@ class _Call(NamedTuple):
     """A call whose metrics have not been fetched."""
 
     first: int
-    count: int
+    steps: int
     rows: jax.Array
 
 
@@ -174,11 +174,11 @@ class _Reports:
 
     def hand_over(self, call: _Call) -> None:
         """Tells the callback of a call's metrics. Raises NotFinite after those before the first bad one."""
-        rows = self._runner.fetch(call.rows)[: call.count]
+        rows = self._runner.fetch(call.rows)[: call.steps]
         now = time.monotonic()
-        self.pace.took(call.count, now - self._previous)
-        updates = self._gan.critic_updates(np.arange(call.first - 1, call.first - 1 + call.count))
-        images = np.broadcast_to(self._gan.batch_size * updates, call.count)
+        self.pace.took(call.steps, now - self._previous)
+        updates = self._gan.critic_updates(np.arange(call.first - 1, call.first - 1 + call.steps))
+        images = np.broadcast_to(self._gan.batch_size * updates, call.steps)
         chunk = MetricsChunk(call.first, rows, images, self._previous - self._started, now - self._started)
         self._previous = now
         bad = np.argwhere(~np.isfinite(rows))

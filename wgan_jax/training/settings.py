@@ -87,7 +87,7 @@ def parse_image_size(text: str) -> str:
     return f'{int(sides[0])}x{int(sides[1])}'
 
 
-def override(preset: Settings, given: Mapping[str, object]) -> Settings:
+def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
     """The preset with the given fields replaced, validated.
 
     Args:
@@ -120,7 +120,9 @@ def override(preset: Settings, given: Mapping[str, object]) -> Settings:
 
 def _in_python_s_types(settings: Settings) -> Settings:
     """NumPy's numbers, which JSON does not take, as Python's."""
-    plain = {f.name: f.type(getattr(settings, f.name)) for f in dataclasses.fields(Settings) if f.type in (int, float)}
+    plain: dict[str, Any] = {
+        f.name: f.type(getattr(settings, f.name)) for f in dataclasses.fields(Settings) if f.type in (int, float)
+    }
     return dataclasses.replace(settings, **plain)
 
 
@@ -130,7 +132,7 @@ def resolve(settings: Settings) -> Settings:
     if architecture is None:
         return settings
     default = Settings()
-    unread = {name: getattr(default, name) for name in _OF_SOME if name not in architecture.reads}
+    unread: dict[str, Any] = {name: getattr(default, name) for name in _OF_SOME if name not in architecture.reads}
     return dataclasses.replace(settings, **unread, **architecture.resolve(settings))
 
 

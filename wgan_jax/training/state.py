@@ -9,7 +9,7 @@ import numpy as np
 
 from wgan_jax.training.draws import Role, role_key
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.types import Array, Players, Variables
+from wgan_jax.types import Array, Players, PyTree, Variables
 
 
 class TrainState(NamedTuple):
@@ -28,9 +28,9 @@ class TrainState(NamedTuple):
     seed: Array
     step: Array
     critic_step: Array
-    params: Players
-    network_state: Players
-    optimizer_state: Players
+    params: Players[PyTree]
+    network_state: Players[PyTree]
+    optimizer_state: Players[PyTree]
     ema: Variables
 
     @property
@@ -44,7 +44,7 @@ class TrainState(NamedTuple):
         return Variables(self.params.critic, self.network_state.critic)
 
 
-def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | int) -> TrainState:
+def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | np.integer | int) -> TrainState:
     """The state before the first update, a pure function of the seed.
 
     Args:

@@ -8,7 +8,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -62,7 +62,8 @@ def combinations(seeds: Sequence[int], base: Hyperparameters, **values: Sequence
             raise ValueError(f'{name} has no values')
     columns = [values.get(name, [getattr(base, name)]) for name in Hyperparameters._fields]
     *swept, seed = zip(*itertools.product(*columns, seeds), strict=True)
-    return Runs(np.array(seed, np.uint32), Hyperparameters(*(np.array(column, np.float32) for column in swept)))
+    arrays: list[Any] = [np.array(column, np.float32) for column in swept]
+    return Runs(np.array(seed, np.uint32), Hyperparameters(*arrays))
 
 
 class Sweep(NamedTuple):
@@ -253,6 +254,7 @@ def sweep(
     if num_steps < 1:
         raise ValueError(f'steps={num_steps} must be at least 1')
     ((_, states, rows),) = train_in_chunks(program, [num_steps], on_chunk=on_chunk)
+    assert rows is not None  # there is at least one step
     return SweepResult(runs, gan, states, Metrics(*np.moveaxis(rows, 2, 0)))
 
 
@@ -260,7 +262,7 @@ def _build(
     settings: str | Settings, dataset: str | np.ndarray | Images | Density | None
 ) -> tuple[GAN, Hyperparameters, PyTree, Settings]:
     """The GAN, its hyperparameters, its data, and the settings."""
-    named = dataset if dataset is not None or isinstance(settings, str) else settings.dataset
+    named: Any = dataset if dataset is not None or isinstance(settings, str) else settings.dataset
     if isinstance(named, str) and (named in DENSITIES or named.endswith('.npz')):
         named = load_density(named)
     if isinstance(named, Density):
@@ -269,5 +271,5 @@ def _build(
                 raise ValueError(f'preset={settings} is unknown for a density; there are: {", ".join(TOY_PRESETS)}')
             settings = TOY_PRESETS[settings]
         return *build_toy(settings, named), None, settings
-    settings, images = with_images(settings, dataset)
+    settings, images = with_images(settings, named if dataset is not None else None)
     return *build_gan(settings, images.pixels.shape[-1]), images.pixels, settings

@@ -1,6 +1,7 @@
 """Toy GANs: the presets on densities of a few dimensions, with multilayer perceptrons."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -15,7 +16,7 @@ from wgan_jax.training.settings import Settings
 from wgan_jax.types import Players
 
 # What every toy run has in common: the networks and the batch of the published toy of Gulrajani et al. 2017, narrower.
-_TOY = {
+_TOY: dict[str, Any] = {
     'dataset': 'ring', 'arch': 'mlp', 'resnet_variant': 'auto', 'upsampling': 'transposed', 'critic_norm': 'none',
     'width': 128, 'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256, 'generator_batch_size': 0,
     'critic_warmup': False, 'steps': 4_000, 'decay_steps': 0, 'ema_decay': 0.0, 'augment': 'none',
@@ -24,7 +25,7 @@ _TOY = {
 # Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.
 _PENALISED = {'penalty_weight': 0.1, 'beta1': 0.5, 'beta2': 0.9}
 
-_CHANGES: dict[str, dict[str, object]] = {
+_CHANGES: dict[str, dict[str, Any]] = {
     'wgan': {},
     'wgan_gp': _PENALISED,
     'wgan_lp': _PENALISED,
@@ -62,7 +63,12 @@ def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[
         (GAN, Hyperparameters); its steps take ``None`` as data.
     """
     shape = (density.dim,)
-    common = {'width': settings.width, 'depth': depth, 'init': 'he', 'dtype': jnp.dtype(settings.precision)}
+    common: dict[str, Any] = {
+        'width': settings.width,
+        'depth': depth,
+        'init': 'he',
+        'dtype': jnp.dtype(settings.precision),
+    }
     parametrization = find_part('constraint', settings.constraint).parametrization
     networks = Players(
         mlp.generator(shape, latent_dim=settings.latent_dim, **common),
