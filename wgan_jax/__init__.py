@@ -16,9 +16,9 @@ __version__ = '0.2.0'
 
 if TYPE_CHECKING:
     from wgan_jax import distances, games, metrics, networks, objectives, penalties, transforms
+    from wgan_jax.training.configure import settings
     from wgan_jax.training.load import load
     from wgan_jax.training.presets import PRESETS as presets
-    from wgan_jax.training.presets import settings
     from wgan_jax.training.run import train
     from wgan_jax.training.sweep import sweep
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FUNCTIONS = {
     'load': ('training.load', 'load'),
     'presets': ('training.presets', 'PRESETS'),
-    'settings': ('training.presets', 'settings'),
+    'settings': ('training.configure', 'settings'),
     'sweep': ('training.sweep', 'sweep'),
     'train': ('training.run', 'train'),
 }

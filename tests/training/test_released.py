@@ -1,6 +1,7 @@
 """Every number of every published preset, typed from its release (and not from the presets), and what it does.
 
-The comments quote the line of the release; the README, under Presets, says where it stands and what is not as released.
+The comments quote the line of the release; wgan_jax/training/PRESETS.md says where it stands and what is not as
+released.
 """
 
 import jax

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from wgan_jax.data import synthetic
+from wgan_jax.training.configure import settings
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import Hyperparameters
-from wgan_jax.training.presets import settings
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import train_steps
 from wgan_jax.training.sweep import combinations, default_group, group_size, make_sweep, map_runs, sweep

@@ -4,7 +4,7 @@ import numpy as np
 
 from wgan_jax import data
 from wgan_jax.data.images import Images, collect
-from wgan_jax.training.presets import settings as preset_settings
+from wgan_jax.training.configure import settings as preset_settings
 from wgan_jax.training.settings import Settings, override
 
 ARRAY = 'array'  # what the record of a run has as its dataset where images were passed

@@ -2,16 +2,15 @@
 
 Beside each number stands the line that it was read from: in the file and at the commit named above it, or in the
 paper. A number without one is ours, and so are the steps of a release that counts epochs of its own dataset. What a
-release has and these settings do not is in the README, under Presets.
+release has and these settings do not is in PRESETS.md beside this file.
 """
 
 from dataclasses import replace
-from typing import Any
 
-from wgan_jax.training.settings import Settings, override
+from wgan_jax.training.settings import Settings
 
 # Sized for minutes on two cores: upsampling without checkerboard, and many small steps at a high rate that decays to
-# zero; see the table of trials in the README.
+# zero; see the table of trials in experiments/RESULTS.md.
 _FLAGS = Settings(
     image_size='32x48', width=16, upsampling='nearest', latent_dim=64, critic_norm='none',
     constraint='gradient_penalty', penalty_weight=10.0, optimizer='adam', generator_lr=1e-3, critic_lr=1e-3,
@@ -181,23 +180,3 @@ PRESETS: dict[str, Settings] = {
         steps=1_000_000,  # 21
     ),
 }
-
-
-def settings(preset: str = 'flags', **changes: Any) -> Settings:
-    """A preset's settings, with changes.
-
-    Args:
-        preset: its name, a key of ``PRESETS``.
-        changes: fields of ``Settings``. ``image_size`` may be a side, such as 64, or 'HEIGHTxWIDTH'. ``arch``,
-            ``objective``, ``constraint`` and ``augment`` may be values of one's own.
-
-    Returns:
-        Settings, validated.
-
-    Raises:
-        ValueError: in one line, for an unknown preset or setting, a value that cannot be used, or a change that would
-            have no effect.
-    """
-    if preset not in PRESETS:
-        raise ValueError(f'preset={preset} is unknown; there are: {", ".join(PRESETS)}')
-    return override(PRESETS[preset], changes)
