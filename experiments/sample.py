@@ -6,15 +6,12 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 import itertools
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
-from experiments.common import launcher  # before JAX: it prepares its environment
-
-import jax  # isort: skip
-import jax.numpy as jnp  # isort: skip
-import numpy as np  # isort: skip
-
-from experiments.common import pictures
+from experiments.common import launcher, pictures
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.latents import slerp

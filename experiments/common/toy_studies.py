@@ -8,17 +8,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use('Agg')
-
 import numpy as np
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from experiments.common import launcher, toy_flags
-from experiments.common.toy_figures import save
+from experiments.common import launcher
 from experiments.common.toy_run import History, column, mean_std, train_runs
+from experiments.toy import flags as toy_flags
+from experiments.toy.figures import save
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.settings import Settings
