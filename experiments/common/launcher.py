@@ -57,6 +57,7 @@ class _Choices(flags.ListParser):
 
     def __init__(self, known: Iterable[str]):
         super().__init__()
+        self.syntactic_help = ''  # what is refused says it all
         self._known = list(known)
 
     def parse(self, argument: str | list[str]) -> list[str]:
@@ -74,7 +75,7 @@ def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str
     known = list(known)
     default = None if default is None else list(default)
     return flags.DEFINE(
-        _Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer()
+        _Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
     )
 
 

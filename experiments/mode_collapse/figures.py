@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.toy.figures import save
+from experiments.common.figures import save
 from wgan_jax.data import synthetic
 
 COLUMNS = 5  # moments shown of each density

@@ -1,7 +1,7 @@
 """GANs on toy densities: samples, value surfaces, the estimate beside the exact Wasserstein distance, mode coverage.
 
 Several --seeds, and lists given to --clip, --penalty_weight, --generator_lr and --critic_lr, train every combination
-in one compiled program. --study=n_critic and --study=momentum settle two claims about training critics.
+in one compiled program.
 """
 
 import contextlib
@@ -15,6 +15,9 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import mean_and_std, text_table
+from experiments.common.toy_run import column, final_look, mean_std, train_runs
+from experiments.toy import figures
 from experiments.toy import flags as toy_flags
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
@@ -23,22 +26,16 @@ from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import Runs, make_sweep
 from wgan_jax.training.toy import build_toy
 
-STUDY = flags.DEFINE_enum('study', None, ['n_critic', 'momentum'], 'Settle a claim instead: see the README.')
-NUM_EVALS = flags.DEFINE_integer('num_evals', 30, 'Moments at which samples are drawn and distances computed.')
+NUM_EVALS = flags.DEFINE_integer(
+    'num_evals', 30, 'Moments at which samples are drawn and distances computed.', lower_bound=1
+)
 
 
 def main() -> int:
     """Reads the flags, trains all runs, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            seed = launcher.seed()
-            if NUM_EVALS.value < 1:
-                raise ValueError(f'num_evals={NUM_EVALS.value} must be at least 1')
-            if STUDY.value is not None:
-                from experiments.common.toy_studies import run_study
-
-                return run_study(STUDY.value, seed)
-            settings, density, runs = toy_flags.resolve(seed)
+            settings, density, runs = toy_flags.resolve()
             workdir = held.enter_context(launcher.results_folder('toy'))
         config = {
             'launcher': 'toy',
@@ -50,7 +47,7 @@ def main() -> int:
             **launcher.environment(),
         }
         write_json(workdir / 'config.json', config)
-        _run(workdir, settings, density, runs, seed)
+        _run(workdir, settings, density, runs, launcher.seed())
     return 0
 
 
@@ -70,9 +67,6 @@ def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:
 
 
 def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: int) -> None:
-    from experiments.common.toy_run import column, final_look, mean_std, train_runs
-    from experiments.toy import figures
-
     gan, _ = build_toy(settings, density, depth=toy_flags.DEPTH.value)
     sweep = make_sweep(gan, runs)
     print(f'{len(runs.seed)} runs of {settings.steps} generator updates on {settings.dataset}', flush=True)
@@ -149,19 +143,12 @@ def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: 
 
 
 def _table(results: dict[str, Any]) -> str:
-    def shown(value):
-        if value is None or value['mean'] is None:
-            return '-'
-        return f'{value["mean"]:.4f} ± {value["std"]:.4f}'
-
+    combinations = results['combinations']
     keys = [key for key in ('estimate', 'w1', 'w1_of_average', 'largest_gradient_norm', 'captured', 'high_quality')
-            if key in results['combinations'][0]]  # fmt: skip
-    width = max(12, *(len(one['name']) for one in results['combinations']))
-    lines = [f'{"":{width}} ' + ' '.join(f'{key:>18}' for key in keys)]
-    for one in results['combinations']:
-        lines.append(f'{one["name"]:{width}} ' + ' '.join(f'{shown(one[key]):>18}' for key in keys))
-    lines.append(f'W1 of two real samples of this size: {results["w1_of_two_real_samples"]:.4f}')
-    return '\n'.join(lines)
+            if key in combinations[0]]  # fmt: skip
+    rows = [[one['name'], *(mean_and_std(one[key], '.4f', '.4f') for key in keys)] for one in combinations]
+    floor = results['w1_of_two_real_samples']
+    return f'{text_table(["", *keys], rows)}\nW1 of two real samples of this size: {floor:.4f}'
 
 
 if __name__ == '__main__':

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from experiments.common import pictures
+from experiments.common.figures import save
 from experiments.common.toy_run import History
-from wgan_jax.files import atomic_path
 from wgan_jax.penalties import gradient_norms
 from wgan_jax.types import Network, Variables
 
@@ -17,15 +17,6 @@ GRID = 96  # points a side of value surfaces
 PANELS = 8  # at most, of samples
 SHOWN = 1000  # points of a scatter
 REAL, FAKE = '0.35', 'tab:red'
-CAPTION = {'fontsize': 9, 'color': '0.25', 'wrap': True, 'ha': 'center'}
-
-
-def save(figure, path: Path, caption: str) -> None:
-    """Writes a figure with its caption beneath."""
-    figure.supxlabel(caption, **CAPTION)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90)
-    plt.close(figure)
 
 
 def window(*clouds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

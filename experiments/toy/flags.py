@@ -1,9 +1,8 @@
 """The flags of the toy launcher, and how they become settings and runs."""
 
-import math
-
 from absl import flags
 
+from experiments.common import launcher
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
@@ -12,10 +11,10 @@ from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.sweep import Runs, combinations
 from wgan_jax.training.toy import TOY_PRESETS
 
-PRESET = flags.DEFINE_string('preset', 'wgan_gp', f'Settings to start from: {", ".join(TOY_PRESETS)}.')
+PRESET = flags.DEFINE_enum('preset', 'wgan_gp', list(TOY_PRESETS), f'Settings to start from: {", ".join(TOY_PRESETS)}.')
 DATA = flags.DEFINE_string('data', 'ring', f'Density: {", ".join(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')
-SEEDS = flags.DEFINE_integer('seeds', 1, 'Seeds to train, from --seed on, all in one compiled program.')
-DEPTH = flags.DEFINE_integer('depth', 3, 'Hidden layers of either network.')
+SEEDS = flags.DEFINE_integer('seeds', 1, 'Seeds to train, from --seed on, all in one compiled program.', lower_bound=1)
+DEPTH = flags.DEFINE_integer('depth', 3, 'Hidden layers of either network.', lower_bound=1)
 
 # Values that a sweep varies: every combination is trained.
 _LISTS = {
@@ -52,21 +51,15 @@ def given() -> dict[str, object]:
     return chosen | {name: _numbers(flag) for name, flag in _LISTS.items() if flag.value is not None}
 
 
-def _numbers(flag) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(text) for text in flag.value)
-    except ValueError:
-        raise ValueError(f'{flag.name}={",".join(flag.value)} must be numbers separated by commas') from None
-    if not numbers or len(set(numbers)) < len(numbers) or not all(map(math.isfinite, numbers)):
+def _numbers(flag: flags.FlagHolder) -> tuple[float, ...]:
+    numbers = tuple(launcher.numbers(flag))
+    if len(set(numbers)) < len(numbers):
         raise ValueError(f'{flag.name}={",".join(flag.value)} must be finite numbers, each once')
     return numbers
 
 
-def resolve(seed: int) -> tuple[Settings, Density, Runs]:
+def resolve() -> tuple[Settings, Density, Runs]:
     """What the flags describe.
-
-    Args:
-        seed: the first of --seeds.
 
     Returns:
         (settings of the first run, the density, all runs, seeds fastest).
@@ -74,15 +67,9 @@ def resolve(seed: int) -> tuple[Settings, Density, Runs]:
     Raises:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
-    if PRESET.value not in TOY_PRESETS:
-        raise ValueError(f'preset={PRESET.value} is unknown; there are: {", ".join(TOY_PRESETS)}')
-    for flag in (SEEDS, DEPTH):
-        if flag.value < 1:
-            raise ValueError(f'{flag.name}={flag.value} must be at least 1')
-    if seed + SEEDS.value > 2**32:
-        raise ValueError(f'seed={seed} leaves no room for {SEEDS.value} seeds below 2**32')
+    seeds = launcher.seeds(SEEDS.value)
     density = synthetic.load(DATA.value)
-    chosen = {'dataset': DATA.value, 'seed': seed, **given()}
+    chosen = {'dataset': DATA.value, 'seed': seeds[0], **given()}
     lists = {name: chosen[name] for name in _LISTS if name in chosen}
     for name, numbers in lists.items():
         for number in numbers:  # each must be valid, whatever the others
@@ -91,7 +78,7 @@ def resolve(seed: int) -> tuple[Settings, Density, Runs]:
             )
     settings = override(TOY_PRESETS[PRESET.value], chosen | {name: numbers[0] for name, numbers in lists.items()})
     runs = combinations(
-        range(seed, seed + SEEDS.value),
+        seeds,
         **{name: lists.get(name, (getattr(settings, name),)) for name in _LISTS},
     )
     return settings, density, runs

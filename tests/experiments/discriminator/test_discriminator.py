@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from experiments.reproduce.claims import CLAIMS, check
+from experiments.reproduce.checks import check
+from experiments.reproduce.claims import CLAIMS
 from tests.experiments.processes import answers, finish, start
 
 

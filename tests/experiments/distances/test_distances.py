@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments.reproduce.claims import CLAIMS, check
+from experiments.reproduce.checks import check
+from experiments.reproduce.claims import CLAIMS
 from tests.experiments.processes import finish, start
 
 SHEETS = ('sliding', 'parallel_lines', 'piles', 'clouds', 'directions', 'slide_home')

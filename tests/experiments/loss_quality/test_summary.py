@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.loss_quality.figures import smooth, summary
-from experiments.reproduce.claims import CLAIMS, check
+from experiments.reproduce.checks import check
+from experiments.reproduce.claims import CLAIMS
 
 
 def _run(estimate, distance):

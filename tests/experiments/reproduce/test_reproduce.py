@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.reproduce.claims import CLAIMS, Claim, check, near
+from experiments.reproduce.checks import Claim, check, near
+from experiments.reproduce.claims import CLAIMS
 from experiments.reproduce.page import Section, interval, number, write_page
 from tests.experiments.processes import finish, start
 
@@ -73,7 +74,7 @@ def _seeds(config):
 def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
     # Those that no other test runs. Fails if one cannot run at all, a claim asks for what none writes, or a launcher
     # that is done begins anew.
-    names = ('vanishing_gradients', 'loss_quality', 'toy_momentum')
+    names = ('vanishing_gradients', 'loss_quality', 'momentum')
     flags = ('--size=tiny', f'--only={",".join(names)}', '--seed=3', f'--workdir={tmp_path}')
     code, out, err = finish(start('reproduce', *flags))
     assert code == 0, err
@@ -84,7 +85,7 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
         assert list((tmp_path / name).glob('*.png')) and list((tmp_path / name).glob('*.npz'))
     critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
     assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
-    with np.load(tmp_path / 'vanishing_gradients' / 'readings.npz') as readings:
+    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as readings:
         assert readings['iterations'].tolist() == [0, 1, 2] and readings['standard_gradient_norm'].shape == (1, 3, 2)
         assert (readings['clip_gradient_norm'] > 0).all()
     quality = _results(tmp_path / 'loss_quality')
@@ -95,11 +96,11 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
         assert curves['gan_fails_steps'].tolist() == [1, 2, 3, 4, 5] and (curves['gan_fails_distance'] > 0).all()
         # The JS divergence of a discriminator that is no better than chance is about 0, and never above log 2.
         assert (curves['gan_fails_estimate'] <= np.log(2)).all()
-    study = _results(tmp_path / 'toy_momentum')
+    study = _results(tmp_path / 'momentum')
     assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
     assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
     claims = json.loads((tmp_path / 'claims.json').read_text())
-    assert any(row['launcher'] == 'toy_momentum' and row['measured'] is not None for row in claims)
+    assert any(row['launcher'] == 'momentum' and row['measured'] is not None for row in claims)
     assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
 
     begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}

@@ -114,7 +114,6 @@ def test_bad_input_is_refused_in_one_line_with_what_would_do(tmp_path):
     cases = {
         ('toy', f'--data={tmp_path}/bad.npz'): 'is not finite in 1 rows',
         ('toy', '--penalty_weight=0.1,-1'): 'penalty_weight=-1.0 must be a number >= 0',
-        ('toy', '--study=momentum', '--width=3'): 'study=momentum fixes its own settings',
         ('mode_collapse', '--methods=gan,pacgan'): 'methods=pacgan is unknown; there are: gan_minimax',
         ('lipschitz', '--constraints=clips'): 'constraints=clips is unknown; there are: none, clip',
     }
