@@ -15,19 +15,19 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import shown, text_table
 from experiments.distances import figures, numbers, speed
 from wgan_jax import distances
 from wgan_jax.files import atomic_path, write_json
 
-SAMPLES = flags.DEFINE_integer('samples', 20_000, 'Samples a side behind the dots of the first sheet.')
-POINTS = flags.DEFINE_integer('points', 60, 'Points a side of the clouds.')
-STEPS = flags.DEFINE_integer('steps', 400, 'Steps of gradient descent.')
+SAMPLES = flags.DEFINE_integer('samples', 20_000, 'Samples a side behind the dots of the first sheet.', lower_bound=1)
+POINTS = flags.DEFINE_integer('points', 60, 'Points a side of the clouds.', lower_bound=1, upper_bound=2000)
+STEPS = flags.DEFINE_integer('steps', 400, 'Steps of gradient descent.', lower_bound=1)
 P = flags.DEFINE_list('p', None, 'Masses of a pile of your own, such as 5,2,2,5; needs --q.')
 Q = flags.DEFINE_list('q', None, 'Masses that it is to become, of the same total.')
 BENCHMARK = flags.DEFINE_bool('benchmark', False, "Also time our distances beside scipy's and POT's (2 minutes more).")
 
 PILES = [([5, 2, 2, 5], [3, 3, 5, 3]), ([3, 2, 1, 4], [1, 2, 4, 3])]
-MOST_POINTS = 2000
 NOISES = (0.1, 0.3)
 WIDTH = 2.0
 STARTS = (1.0, 3.0, 6.0, 10.0)
@@ -40,15 +40,10 @@ def main() -> int:
     """Reads the flags, draws the sheets, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            for flag in (SAMPLES, POINTS, STEPS):
-                if flag.value < 1:
-                    raise ValueError(f'--{flag.name}={flag.value} must be at least 1')
-            if POINTS.value > MOST_POINTS:
-                raise ValueError(f'--points={POINTS.value} would draw nothing but lines: at most {MOST_POINTS}')
             examples = _examples()
             key = jax.random.key(launcher.seed())
             workdir = held.enter_context(launcher.results_folder('distances'))
-        chosen = {flag.name: flag.value for flag in (SAMPLES, POINTS, STEPS, P, Q, BENCHMARK, launcher.SEED)}
+        chosen = launcher.values_of(SAMPLES, POINTS, STEPS, P, Q, BENCHMARK)
         write_json(workdir / 'config.json', {'launcher': 'distances', 'flags': chosen, **launcher.environment()})
         (workdir / 'results.json').unlink(missing_ok=True)
         results = {}
@@ -78,10 +73,7 @@ def _examples() -> list[tuple[np.ndarray, np.ndarray, distances.EarthMoves]]:
     if (P.value is None) != (Q.value is None):
         raise ValueError('--p and --q are two piles and go together')
     if P.value is not None:
-        try:
-            piles.append(tuple([float(mass) for mass in flag.value] for flag in (P, Q)))
-        except ValueError:
-            raise ValueError(f'--p={",".join(P.value)} and --q={",".join(Q.value)} must be numbers') from None
+        piles.append((launcher.numbers(P), launcher.numbers(Q)))
     return [(np.array(p, float), np.array(q, float), distances.earth_moves(p, q)) for p, q in piles]
 
 
@@ -154,12 +146,9 @@ def _plain(values: Any) -> list[float | str]:
 
 def _summary(results: dict[str, Any]) -> str:
     rows = results['sliding']
-    lines = [f'{"means apart":>12} {"TV":>12} {"KL":>8} {"JS":>12} {"W1":>6} {"log(log 2 - JS)":>16}']
-    for k, delta in enumerate(rows['delta']):
-        lines.append(
-            f'{delta:12g} {rows["tv"][k]:12.10f} {rows["kl"][k]:8.1f} {rows["js"][k]:12.10f} {rows["w1"][k]:6g} '
-            f'{rows["js_log_gap"][k]:16.7g}'
-        )
+    columns = {'delta': 'g', 'tv': '.10f', 'kl': '.1f', 'js': '.10f', 'w1': 'g', 'js_log_gap': '.7g'}
+    cells = [[shown(rows[key][k], form) for key, form in columns.items()] for k in range(len(rows['delta']))]
+    lines = [text_table(['means apart', 'TV', 'KL', 'JS', 'W1', 'log(log 2 - JS)'], cells)]
     cloud = results['clouds']
     lines.append(f'clouds: W1 by the plan {cloud["primal"]:.12f}, by the critic {cloud["dual"]:.12f}')
     if 'speed' in results:

@@ -1,32 +1,19 @@
-"""The sheets of the distances launcher: from the arrays of ``distance_numbers`` to figures with captions."""
+"""The sheets of the distances launcher: from the arrays of ``numbers`` to figures with captions."""
 
-import textwrap
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
+from matplotlib.ticker import NullLocator
 
+from experiments.common.figures import save
 from experiments.distances.numbers import SHOWN
 from wgan_jax.distances import EarthMoves, optimal_logit
-from wgan_jax.files import atomic_path
 
 REAL, FAKE = 'C0', 'C1'
 NAMES = {'tv': 'total variation', 'kl': 'KL divergence', 'js': 'Jensen-Shannon', 'w1': 'Wasserstein-1'}
 COLOURS = {'tv': 'C2', 'kl': 'C3', 'js': 'C4', 'w1': 'C5'}
-
-
-def _save(path: Path, figure: plt.Figure, caption: str) -> None:
-    """Writes the figure with its caption underneath, wrapped to its width."""
-    width, height = figure.get_size_inches()
-    lines = textwrap.wrap(caption, int(width * 14.5))
-    room = (0.19 * len(lines) + 0.1) / height
-    figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
-    figure.text(0.012, room - 0.05 / height, '\n'.join(lines), va='top', fontsize=9, color='0.25', linespacing=1.3)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
 
 
 def sliding(path: Path, a: dict[str, np.ndarray]) -> None:
@@ -68,12 +55,13 @@ def sliding(path: Path, a: dict[str, np.ndarray]) -> None:
         axis.axhline(0, color='0.6', linewidth=0.8, linestyle='--')
     axes[2, 0].set_ylabel('log10 of the slope')
     figure.suptitle('Two Gaussians slide apart: which distance still says where to go?', fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         'Lines are closed forms, dots are estimates from samples: histograms with bins 1/4 wide for TV, KL and JS, '
         'sorted samples for Wasserstein. TV and JS are at their limits before the means are 10 apart, and their '
         'slopes fall below 10^-500; KL grows as the square, but its estimate is infinite as soon as a bin of one has '
-        'no sample of the other; Wasserstein-1 is the distance of the means, with slope 1 everywhere.'
-    ))  # fmt: skip
+        'no sample of the other; Wasserstein-1 is the distance of the means, with slope 1 everywhere.',
+    )  # fmt: skip
 
 
 def parallel_lines(path: Path, a: dict[str, np.ndarray], noises: tuple[float, ...]) -> None:
@@ -116,12 +104,13 @@ def parallel_lines(path: Path, a: dict[str, np.ndarray], noises: tuple[float, ..
     axis.set(title='along x', xlabel='x', ylabel='D* or score', ylim=(-0.6, 2.1))
     axis.legend(fontsize='small', loc='upper right')
     figure.suptitle('Parallel lines: a distance that jumps and one that does not', fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         'Points uniform on the segment x = 0 against points on x = offset. Bare, TV, KL and JS are constant or '
         'infinite wherever the lines do not coincide, and jump to 0 where they do: no gradient anywhere. Noise on '
         'both makes them continuous, and flat again beyond a few of its standard deviations. Wasserstein-1 is |offset| '
-        'with and without noise (the three lines lie on each other), and its critic has slope 1 between the lines.'
-    ))  # fmt: skip
+        'with and without noise (the three lines lie on each other), and its critic has slope 1 between the lines.',
+    )  # fmt: skip
 
 
 def piles(path: Path, examples: list[tuple[np.ndarray, np.ndarray, EarthMoves]]) -> None:
@@ -162,11 +151,12 @@ def piles(path: Path, examples: list[tuple[np.ndarray, np.ndarray, EarthMoves]])
         for axis in column:
             axis.set_xlim(-0.6, len(p) - 0.1)
     figure.suptitle("Earth mover's distance: move a pile, count the work", fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         'What lies in both piles stays; the rest moves along the arrows, each with its mass. The running surplus '
         's_i = s_(i-1) + P_i - Q_i is what has to cross from bin i to bin i + 1, to the left where it is negative: '
-        'the work is the sum of its absolute values, and equals mass times distance over the arrows.'
-    ))  # fmt: skip
+        'the work is the sum of its absolute values, and equals mass times distance over the arrows.',
+    )  # fmt: skip
 
 
 def _listed(masses: np.ndarray) -> str:
@@ -196,11 +186,12 @@ def clouds(path: Path, a: dict[str, np.ndarray]) -> None:
     axes[1].set_title(f'onto four weighted points: W1 = {a["few_w1"]:.4f}')
     axes[2].set_title(f'best critic: E f(x) - E f(y) = {a["dual"]:.4f}')
     figure.suptitle('Optimal transport between two clouds, and the critic that proves it', fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         'Left: each line carries one share of the mass; no other pairing is shorter in total, and no two lines cross. '
         'Middle: mass is split where it has to be. Right: the 1-Lipschitz function that separates the clouds most. Its '
-        f'value equals the cost of the plan; its largest slope between two points is {a["lipschitz"]:.6f}.'
-    ))  # fmt: skip
+        f'value equals the cost of the plan; its largest slope between two points is {a["lipschitz"]:.6f}.',
+    )  # fmt: skip
 
 
 def directions(path: Path, a: dict[str, np.ndarray], width: float) -> None:
@@ -225,15 +216,17 @@ def directions(path: Path, a: dict[str, np.ndarray], width: float) -> None:
     )
     axes[2].set(xticks=[0.25, 0.5, 1, 2, 4], ylim=(1e-4, 10))
     axes[2].xaxis.set_major_formatter('{x:g}')
-    axes[2].xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes[2].xaxis.set_minor_locator(NullLocator())
     for axis in axes:
         axis.legend(fontsize='small')
     figure.suptitle('KL has a direction, JS has none', fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         'Equal means, unequal widths. KL(q || p) weighs where q is and punishes q for reaching beyond p; KL(p || q) '
         'does the same the other way round. They agree only where the widths do. JS is the same both ways (the dashed '
-        'line lies on the other). With equal widths and unequal means KL is the same both ways too: that shows nothing.'
-    ))  # fmt: skip
+        'line lies on the other). With equal widths and unequal means KL is the same both ways too, which shows '
+        'nothing.',
+    )  # fmt: skip
 
 
 def slide_home(path: Path, a: dict[str, np.ndarray], step_size: float) -> None:
@@ -251,9 +244,10 @@ def slide_home(path: Path, a: dict[str, np.ndarray], step_size: float) -> None:
     axes[0].set_ylabel('offset of the generator (home is 0)')
     axes[-1].legend(fontsize='small', loc='upper right')
     figure.suptitle('Sliding home by gradient descent: JS does not move what is far away, W1 does', fontsize='x-large')
-    _save(path, figure, (
+    save(
+        figure, path,
         f'The generator adds one learned offset; step size {step_size:g}, a fresh batch a step, the best discriminator '
         'or critic held fixed in each. Under the minimax loss only a start within reach of the data comes home; the '
         'non-saturating loss pulls with a force that grows with the distance; Wasserstein-1 pulls with force 1 from '
-        'anywhere. Between parallel lines JS is constant: its gradient is exactly 0 and nothing moves.'
-    ))  # fmt: skip
+        'anywhere. Between parallel lines JS is constant: its gradient is exactly 0 and nothing moves.',
+    )  # fmt: skip

@@ -18,8 +18,10 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import shown, text_table
 from experiments.game import figures
 from experiments.game.calls import Call, parse_calls
+from experiments.game.run import study_run
 from experiments.game.study import Study, study, sweep, sweepable
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.games import GAMES, UPDATES, Example
@@ -29,12 +31,16 @@ GAME = flags.DEFINE_string('game', 'bilinear', 'Game, with its options.')
 UPDATE = flags.DEFINE_string('update', 'all', 'Update rules, with their options, separated by commas.')
 STEP_SIZE = flags.DEFINE_list('step_size', ['0.1'], 'Step sizes, separated by commas.')
 START = flags.DEFINE_list('start', None, "Start: the generator's numbers, then the critic's (default: the game's own).")
-STEPS = flags.DEFINE_integer('steps', 100, 'Steps.')
-GRID = flags.DEFINE_integer('grid', None, 'Also start from a grid of N x N points, for players of one number.')
+STEPS = flags.DEFINE_integer('steps', 100, 'Steps.', lower_bound=1)
+GRID = flags.DEFINE_integer(
+    'grid', None, 'Also start from a grid of N x N points, for players of one number.', lower_bound=1
+)
 RUN = flags.DEFINE_string('run', None, "A training run's folder: study its game in place of a small one.")
 STEP = flags.DEFINE_integer('step', None, 'With --run: the checkpoint (default: the newest).')
-COUNT = flags.DEFINE_integer('count', 8, 'With --run: how many eigenvalues.')
-BATCH_SIZE = flags.DEFINE_integer('batch_size', None, "With --run: examples that make the losses (default: the run's).")
+COUNT = flags.DEFINE_integer('count', 8, 'With --run: how many eigenvalues.', lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer(
+    'batch_size', None, "With --run: examples that make the losses (default: the run's).", lower_bound=1
+)
 
 SMALL_ONLY = (GAME, UPDATE, STEP_SIZE, START, STEPS, GRID)
 RUN_ONLY = (STEP, COUNT, BATCH_SIZE)
@@ -51,16 +57,12 @@ def main() -> int:
                 )
         seed = launcher.seed()
     if RUN.value is not None:
-        from experiments.game.run import study_run
-
         return study_run(RUN.value, STEP.value, COUNT.value, BATCH_SIZE.value, seed)
     with jax.enable_x64(True), contextlib.ExitStack() as held:
         with launcher.usage_errors():
             (game,) = _one(parse_calls('game', GAME.value, GAMES))
             rules = parse_calls('update', ','.join(UPDATES) if UPDATE.value == 'all' else UPDATE.value, UPDATES)
-            step_sizes = _floats(STEP_SIZE)
-            if STEPS.value < 1:
-                raise ValueError(f'steps={STEPS.value} must be at least 1')
+            step_sizes = launcher.numbers(STEP_SIZE)
             example = _usable(f'game={game.text}', lambda: GAMES[game.name](**game.options))
             for rule in rules:
                 for eta in step_sizes:
@@ -69,7 +71,7 @@ def main() -> int:
             starts = _starts(example)
             _require_memory(rules, step_sizes, starts)
             workdir = held.enter_context(launcher.results_folder('game'))
-        chosen = {flag.name: flag.value for flag in (*SMALL_ONLY, launcher.SEED)}
+        chosen = launcher.values_of(*SMALL_ONLY)
         start = {name: np.asarray(own).tolist() for name, own in example.start._asdict().items()}
         write_json(
             workdir / 'config.json',
@@ -133,14 +135,11 @@ def _plain(value: Any) -> Any:
 
 
 def _table(runs: list[dict[str, Any]]) -> str:
-    def shown(value):
-        return f'{value:.6g}' if isinstance(value, float) else '-' if value is None else value
-
-    lines = [f'{"update":34} {"step":>8} {"distance":>12} {"fitted rate":>12} {"predicted":>12}']
-    for run in runs:
-        cells = (run['distance_end'], run['fitted_rate'], run['predicted_rate'])
-        lines.append(f'{run["update"]:34} {run["step_size"]:8g} ' + ' '.join(f'{shown(cell):>12}' for cell in cells))
-    return '\n'.join(lines)
+    keys = {'distance': 'distance_end', 'fitted rate': 'fitted_rate', 'predicted': 'predicted_rate'}
+    rows = [
+        [run['update'], f'{run["step_size"]:g}', *(shown(run[key], '.6g') for key in keys.values())] for run in runs
+    ]
+    return text_table(['update', 'step', *keys], rows)
 
 
 def _one(calls: list[Call]) -> list[Call]:
@@ -157,20 +156,10 @@ def _usable(what: str, make):
         raise ValueError(f'{what}: {error}') from None
 
 
-def _floats(flag) -> list[float]:
-    try:
-        numbers = [float(text) for text in flag.value]
-    except ValueError:
-        raise ValueError(f'{flag.name}={",".join(flag.value)} must be numbers separated by commas') from None
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise ValueError(f'{flag.name}={",".join(flag.value)} must be finite numbers')
-    return numbers
-
-
 def _start(example: Example) -> Players:
     if START.value is None:
         return example.start
-    numbers, sizes = _floats(START), [np.size(own) for own in example.start]
+    numbers, sizes = launcher.numbers(START), [np.size(own) for own in example.start]
     if len(numbers) != sum(sizes):
         raise ValueError(
             f'start={",".join(START.value)} has {len(numbers)} numbers; {GAME.value} takes {sum(sizes)}: '
@@ -185,8 +174,6 @@ def _starts(example: Example) -> Players:
     first = Players(*(np.asarray(own)[None] for own in example.start))
     if GRID.value is None:
         return first
-    if GRID.value < 1:
-        raise ValueError(f'grid={GRID.value} must be at least 1')
     if any(np.ndim(own) for own in example.start):
         raise ValueError(f'grid={GRID.value} needs players of one number, and those of {GAME.value} have more')
     side = np.linspace(-1.5, 1.5, GRID.value)

@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from experiments.common import pictures
+from experiments.common.figures import save
 from experiments.game.study import Map, Study
 from wgan_jax.files import atomic_path
-from wgan_jax.games import Example, vector_field
+from wgan_jax.games import Example, Spectrum, vector_field
 from wgan_jax.types import Players
 
 LINES = 150  # paths drawn in one portrait, at most, evenly picked
 FRAMES = 50
-CAPTION = {'fontsize': 9, 'color': '0.25', 'wrap': True, 'ha': 'center'}
 
 
 def write_all(
@@ -53,14 +53,6 @@ def write_all(
     return names
 
 
-def _save(figure, path: Path, caption: str = '') -> None:
-    if caption:
-        figure.supxlabel(caption, **CAPTION)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90)
-    plt.close(figure)
-
-
 def curves(path: Path, game: str, example: Example, one: Study, step_size: float) -> None:
     """Both players and their product against time, with the envelope that the spectral radius predicts."""
     g, d = (np.asarray(own)[0, 0] for own in one.path)
@@ -90,7 +82,7 @@ def curves(path: Path, game: str, example: Example, one: Study, step_size: float
         axis.legend(loc='upper left', fontsize='small', ncols=3)
     axes[0].set_title(f'{game}: {one.rule.text}, step size {step_size:g}')
     axes[1].set_xlabel('steps')
-    _save(figure, path, caption)
+    save(figure, path, caption)
 
 
 def distances(path: Path, game: str, studies: list[Study], step_sizes: np.ndarray) -> None:
@@ -117,7 +109,7 @@ def distances(path: Path, game: str, studies: list[Study], step_sizes: np.ndarra
         'Straight lines are geometric: the fitted factor is of the second half, the predicted one the spectral radius\n'
         'of one step at the equilibrium (- where there is none). Rules of one factor lie on one line.'
     )
-    _save(figure, path, caption)
+    save(figure, path, caption)
 
 
 def _panels(count: int, size: float, **options):
@@ -153,7 +145,7 @@ def eigenvalues(path: Path, game: str, studies: list[Study], step_sizes: np.ndar
         axes[0].legend(fontsize='x-small', loc='lower left')
     figure.suptitle(f'{game}: eigenvalues of one step at the equilibrium, η = {step_sizes[0]:g} in the titles')
     caption = 'Horizontal: real part; vertical: imaginary part. Inside the circle the rule converges from nearby; '
-    _save(figure, path, caption + 'the memory of momentum and of past gradients has eigenvalues of its own.')
+    save(figure, path, caption + 'the memory of momentum and of past gradients has eigenvalues of its own.')
 
 
 def _short(text: str) -> str:
@@ -208,7 +200,7 @@ def portraits(path: Path, game: str, example: Example, studies: list[Study], ste
     caption = "Horizontal: the generator. Arrows: both players' descent directions. Dot: start; cross: equilibrium. "
     count = studies[0].distance.shape[1] - 1
     caption += f'Blue: {min(count, LINES - 1)} of the {count} starts of the grid.' if count else ''
-    _save(figure, path, caption)
+    save(figure, path, caption)
 
 
 def animation(path: Path, game: str, example: Example, studies: list[Study], step_size: float) -> None:
@@ -265,4 +257,41 @@ def convergence(path: Path, game: str, maps: dict[str, Map], steps: int) -> None
     bar.set_label(f'mean factor of the distance per step, over {steps} steps')
     figure.suptitle(f'{game}: where the rules converge')
     caption = 'Blue converges, red diverges. Black line: spectral radius 1 at the equilibrium, the predicted edge.'
-    _save(figure, path, caption)
+    save(figure, path, caption)
+
+
+def spectrum(path: Path, one: Spectrum, title: str) -> None:
+    """Leading eigenvalues of a Jacobian in the plane, and those of its two parts.
+
+    Args:
+        path: of the PNG.
+        one: what was found.
+        title: of the figure.
+    """
+    figure, (plane, parts) = plt.subplots(1, 2, figsize=(11, 4.6), layout='constrained')
+    values = one.jacobian
+    plane.axhline(0, color='0.7', linewidth=0.8)
+    plane.axvline(0, color='0.7', linewidth=0.8)
+    plane.plot(values.real, values.imag, 'o', color='C0')
+    plane.set_xlabel('real part: rate of contraction (expansion where negative)')
+    plane.set_ylabel('imaginary part: rotation, radians per unit of time')
+    plane.set_title('leading eigenvalues of the Jacobian J')
+    plane.margins(0.15)
+    parts.axhline(0, color='0.7', linewidth=0.8)
+    parts.plot(np.arange(1, len(one.potential) + 1), one.potential, 's', color='C1',
+               label='potential part (J + Jᵀ)/2: both ends of its spectrum')  # fmt: skip
+    parts.plot(np.arange(1, len(one.hamiltonian) + 1), one.hamiltonian, 'o', color='C2',
+               label='Hamiltonian part (J - Jᵀ)/2: frequencies')  # fmt: skip
+    parts.set_yscale('symlog', linthresh=max(1e-6, 0.01 * np.abs(one.potential).max(initial=1e-4)))
+    parts.set_xlabel('order')
+    parts.set_ylabel('eigenvalue (symmetric logarithmic scale)')
+    parts.set_title('contraction against rotation')
+    parts.legend(fontsize='small')
+    for axis in (plane, parts):
+        axis.grid(alpha=0.3)
+    figure.suptitle(f'{title}: the game of gradient descent, optimizers left aside')
+    save(
+        figure, path,
+        'Gradient flow contracts along eigenvalues with a positive real part and circles at the rate of the imaginary '
+        'part.',
+    )  # fmt: skip

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.game import figures
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.games import Spectrum, leading_spectrum, vector_field
 from wgan_jax.training.as_game import load_game
@@ -27,8 +27,6 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
     with launcher.usage_errors():
         if launcher.WORKDIR.value is not None:
             raise ValueError('workdir has no effect with --run: results go into the folder game/ of the run')
-        if count < 1:
-            raise ValueError(f'count={count} must be at least 1')
         game, players, step = load_game(run, step, batch_size=batch_size)
         folder = Path(run) / 'game'
         try:
@@ -50,7 +48,7 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
     seconds = time.perf_counter() - began
     with atomic_path(folder / 'spectrum.npz') as temporary:
         np.savez(temporary, **spectrum._asdict())
-    _figure(folder / 'spectrum.png', spectrum, f'{Path(run).name}, step {step}')
+    figures.spectrum(folder / 'spectrum.png', spectrum, f'{Path(run).name}, step {step}')
     write_json(folder / 'results.json', _results(spectrum, step, sizes, norms, seconds))
     print(_summary(spectrum))
     print(f'{spectrum.products} Jacobian products in {seconds:.0f} s')
@@ -80,35 +78,3 @@ def _summary(spectrum: Spectrum) -> str:
         f'its potential part, both ends:         {shown(spectrum.potential)}',
         f'its Hamiltonian part, frequencies:     {shown(spectrum.hamiltonian)}',
     ])  # fmt: skip
-
-
-def _figure(path: Path, spectrum: Spectrum, title: str) -> None:
-    figure, (plane, parts) = plt.subplots(1, 2, figsize=(11, 4.6), layout='constrained')
-    values = spectrum.jacobian
-    plane.axhline(0, color='0.7', linewidth=0.8)
-    plane.axvline(0, color='0.7', linewidth=0.8)
-    plane.plot(values.real, values.imag, 'o', color='C0')
-    plane.set_xlabel('real part: rate of contraction (expansion where negative)')
-    plane.set_ylabel('imaginary part: rotation, radians per unit of time')
-    plane.set_title('leading eigenvalues of the Jacobian J')
-    plane.margins(0.15)
-    parts.axhline(0, color='0.7', linewidth=0.8)
-    parts.plot(np.arange(1, len(spectrum.potential) + 1), spectrum.potential, 's', color='C1',
-               label='potential part (J + Jᵀ)/2: both ends of its spectrum')  # fmt: skip
-    parts.plot(np.arange(1, len(spectrum.hamiltonian) + 1), spectrum.hamiltonian, 'o', color='C2',
-               label='Hamiltonian part (J - Jᵀ)/2: frequencies')  # fmt: skip
-    parts.set_yscale('symlog', linthresh=max(1e-6, 0.01 * np.abs(spectrum.potential).max(initial=1e-4)))
-    parts.set_xlabel('order')
-    parts.set_ylabel('eigenvalue (symmetric logarithmic scale)')
-    parts.set_title('contraction against rotation')
-    parts.legend(fontsize='small')
-    for axis in (plane, parts):
-        axis.grid(alpha=0.3)
-    figure.suptitle(f'{title}: the game of gradient descent, optimizers left aside')
-    figure.supxlabel(
-        'Gradient flow contracts along eigenvalues with a positive real part and circles at the rate of the imaginary '
-        'part.', fontsize=9, color='0.25',
-    )  # fmt: skip
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90)
-    plt.close(figure)

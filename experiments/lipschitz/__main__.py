@@ -15,6 +15,8 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import shown, text_table
+from experiments.lipschitz import figures
 from experiments.lipschitz.pairs import (
     Critics,
     gaussians,
@@ -44,12 +46,14 @@ LAYERS = 12
 DEPTH = 4  # hidden layers of the table's critics; with 3 the orthonormal one cannot follow the rotated ring
 FRESH = 2048  # samples a side
 
-CHOSEN = flags.DEFINE_list('parts', list(PARTS), f'What to make: {", ".join(PARTS)}.')
+CHOSEN = launcher.define_choices('parts', PARTS, PARTS, 'What to make')
 ROWS = [name for name in CONSTRAINTS if name != 'spectral_operator']  # of a matrix both spectral norms are one
-CONSTRAINT_NAMES = flags.DEFINE_list('constraints', ROWS, f'Rows of the table, of: {", ".join(CONSTRAINTS)}.')
-UPDATES = flags.DEFINE_integer('updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.')
-WIDTH = flags.DEFINE_integer('width', 64, 'Units of a hidden layer.')
-BATCH_SIZE = flags.DEFINE_integer('batch_size', 256, 'Examples in a batch.')
+CONSTRAINT_NAMES = launcher.define_choices('constraints', ROWS, CONSTRAINTS, 'Rows of the table')
+UPDATES = flags.DEFINE_integer(
+    'updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', lower_bound=2
+)
+WIDTH = flags.DEFINE_integer('width', 64, 'Units of a hidden layer, an even number.', lower_bound=2)
+BATCH_SIZE = flags.DEFINE_integer('batch_size', 256, 'Examples in a batch.', lower_bound=1)
 
 
 def settings_of(constraint: str, seed: int, critic_lr: float = 5e-3) -> Settings:
@@ -71,24 +75,15 @@ def main() -> int:
     """Reads the flags, trains the critics, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            seed = launcher.seed()
-            for flag, known in ((CHOSEN, PARTS), (CONSTRAINT_NAMES, CONSTRAINTS)):
-                for name in flag.value:
-                    if name not in known:
-                        raise ValueError(f'{flag.name}={name} is unknown; there are: {", ".join(known)}')
-                if not flag.value:
-                    raise ValueError(f'{flag.name} is empty; there are: {", ".join(known)}')
-            for flag, least in ((UPDATES, 40), (WIDTH, 2), (BATCH_SIZE, 1)):
-                if flag.value < least:
-                    raise ValueError(f'{flag.name}={flag.value} must be at least {least}')
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
             workdir = held.enter_context(launcher.results_folder('lipschitz'))
-        chosen = {flag.name: flag.value for flag in (CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)}
+        seed = launcher.seed()
+        chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)
         critics = {name: dataclasses.asdict(settings_of(name, seed)) for name in CONSTRAINT_NAMES.value}
         write_json(
             workdir / 'config.json',
-            {'launcher': 'lipschitz', 'flags': chosen, 'seed': seed, 'critics': critics, **launcher.environment()},
+            {'launcher': 'lipschitz', 'flags': chosen, 'critics': critics, **launcher.environment()},
         )
         total = 2 * _fewer() * (('surfaces' in CHOSEN.value) + ('layers' in CHOSEN.value))
         total += len(CONSTRAINT_NAMES.value) * UPDATES.value * ('table' in CHOSEN.value)
@@ -114,8 +109,6 @@ def _fewer() -> int:
 
 def _surfaces(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
     """Value surfaces of critics, clipped and penalised, and the histograms of their weights."""
-    from experiments.lipschitz import figures
-
     side = np.linspace(-HALF_WIDTH, HALF_WIDTH, GRID, dtype=np.float32)
     points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     pairs = [noisy(name) for name in SURFACES]
@@ -143,8 +136,6 @@ def _surfaces(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list
 
 def _layers(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
     """Gradient norms by layer of deep critics on the swiss roll, at three clips and under the penalty."""
-    from experiments.lipschitz import figures
-
     pair = noisy('swiss_roll')
     real_key, fake_key = jax.random.split(jax.random.key(seed))
     x = jnp.concatenate([synthetic.draw(pair.real, real_key, 256), synthetic.draw(pair.fake, fake_key, 256)])
@@ -184,8 +175,6 @@ def _layer_norms(network, variables, x: jax.Array, loss) -> np.ndarray:
 
 def _table(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
     """Every constraint on pairs of known distance: estimate, exact distance on the same samples, bounds, time."""
-    from experiments.lipschitz import figures
-
     pairs = {name: make() for name, make in PAIRS.items()}
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 4)
     fresh, distances = {}, {}
@@ -239,29 +228,22 @@ def _row(critics: Critics, index: int, real: np.ndarray, fake: np.ndarray, w1: f
 
 
 def _text(table: dict[str, Any]) -> str:
-    def shown(value, form='10.3f'):
-        return f'{value:{form}}' if value is not None else f'{"-":>10}'
-
-    lines = []
+    columns = {
+        '/ W1': 'estimate_over_w1', '/ K / W1': 'estimate_over_upper_bound_over_w1', 'upper K': 'upper_bound',
+        'gradient': 'largest_gradient', 'slope': 'largest_slope',
+    }  # fmt: skip
+    parts = []
     for pair, distance in table['distances'].items():
-        lines.append(
+        parts.append(
             f'{pair}: exact W1 {distance["w1"]:.4f}; of other samples of this size '
             f'{distance["w1_of_other_samples"]:.4f}; of two real ones {distance["w1_of_two_real_samples"]:.4f}'
         )
-        titles = ('/ W1', '/ K / W1', 'upper K', 'gradient', 'slope', 'ms/update')
-        lines.append(f'  {"constraint":20} ' + ' '.join(f'{title:>10}' for title in titles))
-        for name, row in table['constraints'].items():
-            own = row[pair]
-            keys = (
-                'estimate_over_w1',
-                'estimate_over_upper_bound_over_w1',
-                'upper_bound',
-                'largest_gradient',
-                'largest_slope',
-            )
-            cells = ' '.join(shown(own[key], '10.4g') for key in keys)
-            lines.append(f'  {name:20} {cells} {row["milliseconds_per_update"]:10.2f}')
-    return '\n'.join(lines)
+        rows = [
+            [name, *(shown(row[pair][key]) for key in columns.values()), f'{row["milliseconds_per_update"]:.2f}']
+            for name, row in table['constraints'].items()
+        ]
+        parts.append(text_table(['constraint', *columns, 'ms/update'], rows))
+    return '\n'.join(parts)
 
 
 if __name__ == '__main__':

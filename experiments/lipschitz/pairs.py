@@ -4,27 +4,20 @@ Both sides are mixtures of Gaussians held as arrays (a cloud of points is a mixt
 one compiled program trains the critics of one constraint on every pair.
 """
 
-import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.common.toy_run import Clock, train_in_chunks
 from wgan_jax.data import synthetic
-from wgan_jax.data.synthetic import Density, Mixture
-from wgan_jax.training.draws import draw_from
-from wgan_jax.training.gan import Hyperparameters
+from wgan_jax.data.synthetic import Density
+from wgan_jax.training.frozen import between, fit_critics
 from wgan_jax.training.settings import Settings
-from wgan_jax.training.sweep import Runs, make_sweep
 from wgan_jax.training.toy import build_toy
-from wgan_jax.types import Array, Key, Network, Players, Variables
-
-ROUND = 10  # critic updates between two steps of the learning-rate schedule
+from wgan_jax.types import Array, Network, Variables
 
 
 class Pair(NamedTuple):
@@ -58,22 +51,6 @@ def noisy(name: str, num: int = 20_000) -> Pair:
     return Pair(synthetic.mixture(points, 0.0), synthetic.mixture(points, 1.0))
 
 
-def _generator(dim: int, most: int) -> Network:
-    """A generator without parameters: its state is the mixture, its latent says which mode and where in it."""
-
-    def init(key: Key) -> Variables:
-        del key
-        return Variables({}, Mixture(jnp.zeros((most, dim)), jnp.float32(1), jnp.float32(0)))
-
-    def apply(variables: Variables, z: Array, *, train: bool, axis_name=None, labels=None) -> tuple[Array, Mixture]:
-        del train, axis_name, labels
-        mixture = variables.state
-        chosen = jnp.minimum(z[:, 0] * mixture.num, mixture.num - 1)  # z may round up to 1
-        return mixture.modes[chosen.astype(jnp.int32)] + mixture.std * z[:, 1:], mixture
-
-    return Network(init, apply)
-
-
 class Critics(NamedTuple):
     """Trained critics of R runs.
 
@@ -94,9 +71,10 @@ def train_critics(
     """Trains one critic on every pair, or for one pair at every clip, in one compiled program.
 
     Args:
-        settings: of a toy run; its n_critic and decay are not looked at: rates fall to zero over the updates.
+        settings: of a toy run; of the generator's and of the schedule nothing is looked at: rates fall to zero over the
+            updates.
         pairs: of distributions of one dimension.
-        updates: critic updates, a multiple of ROUND.
+        updates: critic updates.
         depth: hidden layers of the critic.
         bar: advances by updates.
         clips: values of the clip; ``settings.clip`` alone by default.
@@ -104,36 +82,22 @@ def train_critics(
     Returns:
         Critics, pairs slowest.
     """
-    rounds = updates // ROUND
-    settings = dataclasses.replace(settings, n_critic=ROUND, decay_steps=rounds)
-    dim = pairs[0].real.dim
     gan, hyperparameters = build_toy(settings, pairs[0].real, depth=depth)
     real, fake = (synthetic.stack_mixtures([getattr(pair, side) for pair in pairs]) for side in Pair._fields)
     clips = np.array(clips or [settings.clip], np.float32)
-    each = len(clips)
-    real, fake = jax.tree.map(lambda leaf: np.repeat(leaf, each, axis=0), (real, fake))
-    generator = _generator(dim, fake.modes.shape[1])
-    gan = dataclasses.replace(
-        gan,
-        networks=Players(generator, gan.networks.critic),
-        latent=lambda key: jnp.append(
-            jax.random.uniform(jax.random.fold_in(key, 0), (1,)), jax.random.normal(jax.random.fold_in(key, 1), (dim,))
-        ),
-        draw=draw_from(synthetic.sample_mixture),
+    real, fake = jax.tree.map(lambda leaf: np.repeat(leaf, len(clips), axis=0), (real, fake))
+    num = len(pairs) * len(clips)
+    stacked = jax.tree.map(lambda value: np.full(num, value, np.float32), hyperparameters)
+    critics = fit_critics(
+        between(gan, synthetic.sample_mixture, synthetic.sample_mixture),
+        stacked._replace(clip=np.tile(clips, len(pairs))),
+        Variables(fake, {}),
+        real,
+        np.full(num, settings.seed, np.uint32),
+        updates,
+        on_updates=bar.update,
     )
-    num = len(pairs) * each
-    constant = jax.tree.map(lambda value: np.full(num, value, np.float32), hyperparameters)
-    hyperparameters: Hyperparameters = constant._replace(clip=np.tile(clips, len(pairs)))
-    sweep = make_sweep(gan, Runs(np.full(num, settings.seed, np.uint32), hyperparameters, real))
-    fake = fake._replace(num=fake.num.astype(np.float32))  # a moving average is taken of all state
-    start = sweep.init()
-    start = start._replace(
-        network_state=start.network_state._replace(generator=fake), ema=start.ema._replace(state=fake)
-    )
-    clock = Clock()
-    for _, states, _ in train_in_chunks(sweep, [rounds], bar, clock, start=jax.device_put(start), weight=ROUND):
-        variables = Variables(states.params.critic, states.network_state.critic)
-    return Critics(gan.networks.critic, variables, clock.training / max(1, rounds - 1) / ROUND / num)
+    return Critics(gan.networks.critic, critics.variables, critics.seconds / updates / num)
 
 
 def one_of(critics: Critics, index: int) -> Variables:
@@ -141,7 +105,7 @@ def one_of(critics: Critics, index: int) -> Variables:
     return jax.tree.map(lambda leaf: leaf[index], critics.variables)
 
 
-def scorer(critics: Critics, index: int):
+def scorer(critics: Critics, index: int) -> Callable[[Array], Array]:
     """One critic as a function of points (N, d) to scores (N,)."""
     variables = one_of(critics, index)
     return lambda points: critics.network.apply(variables, points, train=False)[0]

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,9 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher, pictures
-from experiments.loss_quality.figures import FILTER, draw, summary
+from experiments.common.tables import shown, text_table
+from experiments.loss_quality.figures import draw
+from experiments.loss_quality.summary import FILTER, summary
 from wgan_jax import data
 from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path, write_json
@@ -27,7 +30,7 @@ from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.draws import Role, example_keys
-from wgan_jax.training.frozen import frozen_updates
+from wgan_jax.training.frozen import fit_critic
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
@@ -38,13 +41,18 @@ from wgan_jax.types import Players, Variables
 DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
 IMAGE_SIZE = flags.DEFINE_string('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
-WIDTH = flags.DEFINE_integer('width', 8, 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer.')
-BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images in a batch.')
-STEPS = flags.DEFINE_integer('steps', 1000, 'Generator updates of each run.')
-POINTS = flags.DEFINE_integer('points', 50, 'Moments at which quality is measured, at even distances.')
-FIRST_UPDATES = flags.DEFINE_integer('first_updates', 100, 'Critic updates before the first generator update.')
-SAMPLES = flags.DEFINE_integer('samples', 256, 'Samples whose quality is measured.')
-ONLY = flags.DEFINE_list('only', None, 'Which runs, by name (default: all).')
+WIDTH = flags.DEFINE_integer(
+    'width', 8, 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer.', lower_bound=1
+)
+BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images in a batch.', lower_bound=1)
+STEPS = flags.DEFINE_integer('steps', 1000, 'Generator updates of each run.', lower_bound=1)
+POINTS = flags.DEFINE_integer(
+    'points', 50, 'Moments at which quality is measured, at even distances.', lower_bound=FILTER
+)
+FIRST_UPDATES = flags.DEFINE_integer(
+    'first_updates', 100, 'Critic updates before the first generator update.', lower_bound=0
+)
+SAMPLES = flags.DEFINE_integer('samples', 256, 'Samples whose quality is measured.', lower_bound=1)
 
 STRIP = 6  # moments of which samples are shown
 
@@ -69,30 +77,26 @@ RUNS = {
     'gan_fails': Run('standard GAN, MLPs, rates too high', 'dcgan', 'mlp', 'mlp', 0.1),
 }
 
+ONLY = launcher.define_choices('only', None, RUNS, 'Which runs (default: all)')
+
 
 def main() -> int:
     """Reads the flags, trains all runs, draws; returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            for flag in (WIDTH, BATCH_SIZE, STEPS, POINTS, SAMPLES):
-                if flag.value < 1:
-                    raise ValueError(f'{flag.name}={flag.value} must be at least 1')
-            if POINTS.value < FILTER or POINTS.value > STEPS.value:
+            if POINTS.value > STEPS.value:
                 raise ValueError(f'points={POINTS.value} must lie between {FILTER} and steps={STEPS.value}')
             names = ONLY.value or list(RUNS)
-            for name in names:
-                if name not in RUNS:
-                    raise ValueError(f'only={name} is unknown; there are: {", ".join(RUNS)}')
             height, width = _settings(RUNS['wgan_dcgan'], 'dcgan').height_width
             images = data.load(DATASET.value, height, width, data_dir=DATA_DIR.value)
             gans = {name: _build(RUNS[name], images.pixels.shape[-1]) for name in names}
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
-        own = (DATASET, IMAGE_SIZE, WIDTH, BATCH_SIZE, STEPS, POINTS, FIRST_UPDATES, SAMPLES, ONLY, launcher.SEED)
+        chosen = launcher.values_of(DATASET, IMAGE_SIZE, WIDTH, BATCH_SIZE, STEPS, POINTS, FIRST_UPDATES, SAMPLES, ONLY)
         write_json(
             workdir / 'config.json',
             {
                 'launcher': 'loss_quality',
-                'flags': {flag.name: flag.value for flag in own},
+                'flags': chosen,
                 'runs': {name: dataclasses.asdict(RUNS[name]) for name in names},
                 'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
                 **launcher.environment(),
@@ -112,19 +116,22 @@ def main() -> int:
                   for name, one in arrays.items()}  # fmt: skip
         draw(workdir / 'loss_quality.png', arrays, results, {name: RUNS[name].title for name in names}, strips)
         write_json(workdir / 'results.json', results)
-    for name, row in results.items():
-        found = 'none' if row['spearman'] is None else f'{row["spearman"]:+.2f}'
-        text = f'{RUNS[name].title}: rank correlation of estimate and distance {found}'
-        if row['valid_points']:
-            text += (
-                f'; distance {row["first_distance"]:.2f} -> {row["last_distance"]:.2f}, estimate '
-                f'{row["first_estimate"]:.3g} -> {row["last_estimate"]:.3g}'
-            )
-        if row['reason']:
-            text += f'; {row["reason"]}'
-        print(text)
+    print(_table(results))
     print(f'Results in {workdir}/: loss_quality.png, results.json, curves.npz')
     return 0
+
+
+def _table(results: dict[str, dict[str, Any]]) -> str:
+    columns = {
+        'rank correlation': ('spearman', '+.2f'),
+        'distance, first': ('first_distance', '.2f'), 'distance, last': ('last_distance', '.2f'),
+        'estimate, first': ('first_estimate', '.3g'), 'estimate, last': ('last_estimate', '.3g'),
+    }  # fmt: skip
+    rows = [
+        [RUNS[name].title, *(shown(row[key], form) for key, form in columns.values()), shown(row['reason'])]
+        for name, row in results.items()
+    ]
+    return text_table(['', *columns, 'note'], rows)
 
 
 def _settings(run: Run, architecture: str) -> Settings:
@@ -156,9 +163,7 @@ def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: t
     judge = jax.jit(functools.partial(_judge, gan))
     shown = {int(moments[i]) for i in np.linspace(1, len(moments) - 1, STRIP).round().astype(int)}
     state = init_state(gan, hyperparameters, launcher.seed())
-    state = jax.jit(functools.partial(frozen_updates, gan))(
-        hyperparameters, state, pixels, np.int32(FIRST_UPDATES.value)
-    )
+    state = jax.jit(functools.partial(fit_critic, gan))(hyperparameters, state, pixels, np.int32(FIRST_UPDATES.value))
     estimates, distances, samples = [], [], []
     for begin, end in itertools.pairwise(moments):
         state, rows = steps(hyperparameters, state, pixels, np.int32(end - begin))

@@ -15,6 +15,9 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import mean_and_std, shown, text_table
+from experiments.common.toy_run import Clock, eval_steps, mean_std, train_in_chunks
+from experiments.mode_collapse import figures
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics import mode_coverage
@@ -46,8 +49,8 @@ PUBLISHED = {
 NUM_SAMPLES = 2500
 
 SIZE = flags.DEFINE_enum('size', 'default', list(SIZES), 'Budget: tiny, default or full.')
-SEEDS = flags.DEFINE_integer('seeds', 5, 'Seeds of every method, from --seed on, all in one program.')
-CHOSEN = flags.DEFINE_list('methods', list(METHODS), f'Which methods: {", ".join(METHODS)}.')
+SEEDS = flags.DEFINE_integer('seeds', 5, 'Seeds of every method, from --seed on, all in one program.', lower_bound=1)
+CHOSEN = launcher.define_choices('methods', METHODS, METHODS, 'Which methods')
 
 
 def settings_of(method: str, size: str) -> Settings:
@@ -61,41 +64,30 @@ def main() -> int:
     """Reads the flags, trains every method, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            seed = launcher.seed()
-            if SEEDS.value < 1:
-                raise ValueError(f'seeds={SEEDS.value} must be at least 1')
-            if seed + SEEDS.value > 2**32:
-                raise ValueError(f'seed={seed} leaves no room for {SEEDS.value} seeds below 2**32')
-            for name in CHOSEN.value:
-                if name not in METHODS:
-                    raise ValueError(f'methods={name} is unknown; there are: {", ".join(METHODS)}')
-            if not CHOSEN.value or len(set(CHOSEN.value)) < len(CHOSEN.value):
-                raise ValueError(f'methods={",".join(CHOSEN.value)} must name some methods, each once')
+            seeds = launcher.seeds(SEEDS.value)
             workdir = held.enter_context(launcher.results_folder('mode_collapse'))
         write_json(
             workdir / 'config.json',
             {
                 'launcher': 'mode_collapse',
                 'size': SIZE.value,
-                'seed': seed,
+                'seed': seeds[0],
                 'seeds': SEEDS.value,
                 'methods': {name: dataclasses.asdict(settings_of(name, SIZE.value)) for name in CHOSEN.value},
                 **launcher.environment(),
             },
         )
-        _run(workdir, seed)
+        _run(workdir, seeds)
     return 0
 
 
-def _run(workdir: Path, seed: int) -> None:
-    from experiments.mode_collapse import figures
-
+def _run(workdir: Path, seeds: range) -> None:
     steps, _, _ = SIZES[SIZE.value]
     results, arrays = {}, {}
     with tqdm(total=steps * len(CHOSEN.value), unit=' steps') as bar:
         for name in CHOSEN.value:
             bar.set_description(name)
-            results[name], arrays[name] = _train(name, seed, bar)
+            results[name], arrays[name] = _train(name, seeds, bar)
             print(f'\n{_line(name, results[name])}', flush=True)
     labels = {name: METHODS[name][0] for name in CHOSEN.value}
     figures.over_time(workdir / 'samples.png', arrays, labels, DATA)
@@ -116,15 +108,12 @@ def _run(workdir: Path, seed: int) -> None:
     print(f'Results in {workdir}/: results.json, arrays.npz, samples.png, curves.png')
 
 
-def _train(method: str, seed: int, bar: tqdm) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _train(method: str, seeds: range, bar: tqdm) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """All seeds of a method on both densities, in one program."""
-    from experiments.common.toy_run import Clock, eval_steps, mean_std, train_in_chunks
-
     settings = settings_of(method, SIZE.value)
     densities = [synthetic.load(name) for name in DATA]
     gan, _ = build_toy(settings, densities[0])
     gan = dataclasses.replace(gan, draw=draw_from(synthetic.sample_mixture))
-    seeds = range(seed, seed + SEEDS.value)
     rates = {name: (getattr(settings, name),) for name in ('generator_lr', 'critic_lr', 'clip', 'penalty_weight')}
     one = combinations(seeds, **rates)
     mixtures = synthetic.stack_mixtures(densities)
@@ -141,7 +130,7 @@ def _train(method: str, seed: int, bar: tqdm) -> tuple[dict[str, Any], dict[str,
 
     steps, _, num_evals = SIZES[SIZE.value]
     clock, when, samples = Clock(), eval_steps(steps, num_evals), []
-    key = role_key(seed, Role.SAMPLE)
+    key = role_key(seeds[0], Role.SAMPLE)
     for step, states, _ in train_in_chunks(sweep, when, bar, clock):
         drawn = np.asarray(sample(states, jax.random.fold_in(key, step)))
         samples.append(drawn.reshape(len(DATA), SEEDS.value, NUM_SAMPLES, -1))
@@ -180,21 +169,20 @@ def _line(name: str, result: dict[str, Any]) -> str:
 
 
 def _table(results: dict[str, Any]) -> str:
-    lines = [f'{"":26} ' + ' '.join(f'{data + " modes":>12} {"high quality":>15} {"reverse KL":>10}' for data in DATA)]
+    header = [title for data in DATA for title in (f'{data} modes', 'high quality', 'reverse KL')]
+    rows = []
     for result in results.values():
         cells = []
-        for data in DATA:
-            one = result[data]
-            quality = f'{one["high_quality"]["mean"]:.1%} ± {one["high_quality"]["std"]:.1%}'
-            cells.append(f'{one["captured"]["mean"]:12.1f} {quality:>15} {one["reverse_kl"]["mean"]:10.3f}')
-        lines.append(f'{result["label"]:26} ' + ' '.join(cells))
-    for name, rows in PUBLISHED.items():
-        cells = [f'{rows[data][0]:12.1f} {rows[data][1]:>15.1%} {"":10}' for data in DATA]
-        lines.append(f'{name + " (published)":26} ' + ' '.join(cells))
-    lines.append(f'{"perfect sampler":26} ' + ' '.join(
-        f'{number:12.1f} {synthetic.perfect_quality(2):>15.1%} {0:10.3f}' for number in (8, 25)
-    ))  # fmt: skip
-    return '\n'.join(lines)
+        for one in (result[data] for data in DATA):
+            quality = mean_and_std(one['high_quality'], '.1%', '.1%')
+            cells += [shown(one['captured']['mean'], '.1f'), quality, shown(one['reverse_kl']['mean'], '.3f')]
+        rows.append([result['label'], *cells])
+    for name, published in PUBLISHED.items():
+        cells = [cell for data in DATA for cell in (f'{published[data][0]:.1f}', f'{published[data][1]:.1%}', '-')]
+        rows.append([f'{name} (published)', *cells])
+    perfect = f'{synthetic.perfect_quality(2):.1%}'
+    rows.append(['perfect sampler', *(cell for number in (8, 25) for cell in (f'{number:.1f}', perfect, '0.000'))])
+    return text_table(['', *header], rows)
 
 
 if __name__ == '__main__':

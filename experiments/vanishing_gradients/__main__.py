@@ -16,27 +16,31 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.common import launcher
+from experiments.common.tables import shown, text_table
 from experiments.vanishing_gradients.figures import draw
 from wgan_jax import data
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
-from wgan_jax.training.frozen import CriticProbe, frozen_updates, probe_critic, restart_critic
+from wgan_jax.training.frozen import CriticProbe, fit_critic, fresh_critic, probe_critic
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_steps
+from wgan_jax.types import Variables
 
 DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
 IMAGE_SIZE = flags.DEFINE_string('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
-WIDTH = flags.DEFINE_integer('width', None, 'Width of the networks (default: 32; 8 with --fast).')
-BATCH_SIZE = flags.DEFINE_integer('batch_size', None, 'Images in a batch (default: 64; 32 with --fast).')
+WIDTH = flags.DEFINE_integer('width', None, 'Width of the networks (default: 32; 8 with --fast).', lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer('batch_size', None, 'Images in a batch (default: 64; 32 with --fast).', lower_bound=1)
 GENERATOR_STEPS = flags.DEFINE_list(
     'generator_steps', ['100', '1000', '2500'], 'Generator updates after which the generator is frozen.'
 )
-ITERATIONS = flags.DEFINE_integer('iterations', None, 'Updates of each fresh critic (default: 4000; 1000 with --fast).')
-DRAWS = flags.DEFINE_integer('draws', 4, 'Batches of latents over which a gradient norm is averaged.')
+ITERATIONS = flags.DEFINE_integer(
+    'iterations', None, 'Updates of each fresh critic (default: 4000; 1000 with --fast).', lower_bound=1
+)
+DRAWS = flags.DEFINE_integer('draws', 4, 'Batches of latents over which a gradient norm is averaged.', lower_bound=1)
 FAST = flags.DEFINE_bool('fast', False, 'Small networks and fewer iterations: minutes on a laptop.')
 
 DEFAULTS = {'width': (32, 8), 'batch_size': (64, 32), 'iterations': (4000, 1000)}  # plain, --fast
@@ -85,19 +89,13 @@ def main() -> int:
         results = _summary(arrays, horizons)
         draw(workdir / 'vanishing_gradients.png', arrays, horizons, PROBES)
         write_json(workdir / 'results.json', results)
-    _print(results)
+    print(_table(results))
     print(f'Results in {workdir}/: vanishing_gradients.png, results.json, probes.npz')
     return 0
 
 
 def _sizes() -> dict[str, int]:
-    sizes = {}
-    for flag in (WIDTH, BATCH_SIZE, ITERATIONS, DRAWS):
-        if flag.value is not None and flag.value < 1:
-            raise ValueError(f'{flag.name}={flag.value} must be at least 1')
-        if flag.name in DEFAULTS:
-            sizes[flag.name] = flag.value or DEFAULTS[flag.name][FAST.value]
-    return sizes
+    return {flag.name: flag.value or DEFAULTS[flag.name][FAST.value] for flag in (WIDTH, BATCH_SIZE, ITERATIONS)}
 
 
 def _horizons() -> list[int]:
@@ -151,12 +149,14 @@ def _probe(
 ) -> list[list[tuple[int, CriticProbe]]]:  # fmt: skip
     gan, hyperparameters = build_gan(settings, pixels.shape[-1])
     objectives = [OBJECTIVES[objective] for objective in PROBES[name].objectives]
-    update = jax.jit(functools.partial(frozen_updates, gan), donate_argnums=1)
+    update = jax.jit(functools.partial(fit_critic, gan), donate_argnums=1)
     read = jax.jit(functools.partial(probe_critic, gan, objectives, draws=DRAWS.value))
     series = []
     for horizon, generator in zip(horizons, frozen, strict=True):
         bar.set_description(f'{PROBES[name].title} against generator {horizon}')
-        state, probes = restart_critic(gan, hyperparameters, generator, (launcher.seed() + 1) % 2**32), []
+        seed = (launcher.seed() + 1) % 2**32
+        variables = Variables(generator.params.generator, generator.network_state.generator)
+        state, probes = fresh_critic(gan, hyperparameters, variables, seed, step=generator.step), []
         for moment in _moments(iterations):
             while (left := moment - int(state.critic_step)) > 0:
                 state = update(hyperparameters, state, pixels, np.int32(min(CALL, left)))
@@ -204,15 +204,18 @@ def _summary(arrays: dict[str, np.ndarray], horizons: list[int]) -> dict[str, An
     return results
 
 
-def _print(results: dict[str, Any]) -> None:
-    for name, row in results.items():
-        found = row['iterations_to_accuracy_1']
-        when = f'after {found} iterations' if found is not None else f'not reached ({row["final_accuracy"]:.3f})'
-        print(
-            f'{name.replace("_", " ")}: accuracy 1 {when}; orders of magnitude: minimax gradient '
-            f"-{row['minimax_gradient_fall']:.1f}, -log D {row['non_saturating_gradient_rise']:+.1f}; a critic's "
-            f'varies by {row["clip_gradient_span"]:.1f} (clip), {row["gradient_penalty_gradient_span"]:.1f} (penalty)'
-        )
+def _table(results: dict[str, Any]) -> str:
+    columns = {
+        'accuracy': ('final_accuracy', '.3f'), '1 after': ('iterations_to_accuracy_1', 'd'),
+        'minimax falls by': ('minimax_gradient_fall', '.1f'),
+        '-log D rises by': ('non_saturating_gradient_rise', '.1f'),
+        'clip varies by': ('clip_gradient_span', '.1f'), 'penalty varies by': ('gradient_penalty_gradient_span', '.1f'),
+    }  # fmt: skip
+    rows = [
+        [name.replace('_', ' '), *(shown(row[key], form) for key, form in columns.values())]
+        for name, row in results.items()
+    ]
+    return text_table(['gradients in orders of magnitude', *columns], rows)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from wgan_jax.files import atomic_path
+from experiments.common.figures import save
 
 
 def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], probes: Mapping[str, Any]) -> None:
@@ -56,10 +56,8 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     figure.suptitle(
         'A critic trained to the end against a frozen generator: what is left for the generator to learn from'
     )
-    figure.supxlabel(
+    save(
+        figure, path,
         'Bands: one standard deviation over batches. The better the discriminator, the less the minimax loss has to '
-        'say; a Wasserstein critic goes on pointing the way.', fontsize=9,
+        'say; a Wasserstein critic goes on pointing the way.',
     )  # fmt: skip
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90, format='png')
-    plt.close(figure)

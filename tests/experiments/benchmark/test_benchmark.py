@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from experiments.benchmark.cases import CASES, build_case, case_data, case_settings, round_products
+from experiments.benchmark.report import add_shares_of_best_rate
 from tests.experiments.processes import finish, start
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import critic_update
@@ -44,14 +45,12 @@ def test_products_of_a_round_by_hand():
 
 def test_shares_are_of_the_best_rate_in_the_same_precision():
     # Fails if a case keeps the rate of its own moment, or takes the other precision's.
-    from experiments.benchmark.__main__ import _share_of_best_rate
-
     rates = {'gp_float32': 100.0, 'clip_float32': 200.0, 'gp_bfloat16': 300.0}
     results = {
         name: {'gflop_of_products': 600.0, 'seconds_per_round': 4.0, 'matmul_gflop_per_second': rate}
         for name, rate in rates.items()
     }
-    _share_of_best_rate(results)
+    add_shares_of_best_rate(results)
     shares = {name: result['matmul_share'] for name, result in results.items()}
     assert shares == {'gp_float32': 0.75, 'clip_float32': 0.75, 'gp_bfloat16': 0.5}
 

@@ -73,32 +73,3 @@ def test_only_wasserstein_brings_everything_home(run):
     assert np.abs(home['wasserstein_end']).max() < 0.4 and np.abs(home['line_wasserstein_end']).max() < 0.06
     assert home['minimax_end'][-1] > 9.99 and abs(home['minimax_end'][0]) < 0.1
     assert home['line_js_end'] == home['start']  # not by one bit
-
-
-@pytest.mark.parametrize(
-    'flags, message',
-    [
-        (['--p=1,2', '--q=2,2'], 'unequal totals'),
-        (['--p=1,2', '--q=1,1,1'], 'same number of bins'),
-        (['--p=1,-2', '--q=-2,1'], 'must not be negative'),
-        (['--p=1,x', '--q=1,1'], 'must be numbers'),
-        (['--p=1,2'], 'go together'),
-        (['--samples=0'], '--samples=0 must be at least 1'),
-        (['--points=5000'], '--points=5000'),
-    ],
-)
-def test_bad_flags_are_refused_with_one_line(flags, message, tmp_path):
-    # In this process: starting one for each flag would take most of the time.
-    from absl import flags as absl_flags
-    from absl.testing import flagsaver
-
-    from experiments.common import launcher
-    from experiments.distances import __main__ as distances
-
-    if not absl_flags.FLAGS.is_parsed():
-        absl_flags.FLAGS(['distances'])
-    with flagsaver.flagsaver():
-        absl_flags.FLAGS(['distances', f'--workdir={tmp_path / "new"}', *flags])
-        with pytest.raises(launcher.UsageError, match=message):
-            distances.main()
-    assert not (tmp_path / 'new').exists()

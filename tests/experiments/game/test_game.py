@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.game.calls import parse_calls
-from tests.experiments.processes import answers, finish, start
+from tests.experiments.processes import finish, start
 from wgan_jax.games import GAMES, UPDATES
 
 
@@ -49,30 +49,6 @@ def test_vector_players_divergence_and_a_start(tmp_path):
     assert run['distance_end'] == 'inf' and set(run['final']['generator']) <= {'inf', '-inf'}
     assert json.loads((tmp_path / 'config.json').read_text())['start'] == {'generator': [1, 0], 'critic': [0, 1]}
     assert not (tmp_path / 'portraits.png').exists()
-
-
-REFUSALS = [
-    (['--step_size=0'], 'step_size=0.0 must be a positive number'),
-    (['--step_size=a'], 'step_size=a must be numbers'),
-    (['--steps=0'], 'steps=0 must be at least 1'),
-    (['--game=chess'], 'game=chess is unknown; there are: bilinear, '),
-    (['--update=adagrad'], 'update=adagrad is unknown; there are: simultaneous, '),
-    (['--update=consensus(beta=1)'], 'beta is not an option of consensus; there are: gamma'),
-    (['--start=1,2,3'], 'start=1,2,3 has 3 numbers; bilinear takes 2: 1 of the generator, then 1 of the critic'),
-    (['--steps=1000000000000'], 'GB for the paths'),
-    (['--run=/nowhere'], 'is not the folder of a training run'),
-    (['--run=/nowhere', '--steps=3'], 'steps has no effect with --run'),
-    (['--run=/nowhere', '--workdir=/elsewhere'], 'workdir has no effect with --run'),
-    (['--count=3'], 'count has no effect without --run'),
-]
-
-
-def test_what_cannot_be_used_gets_one_line_and_status_2(tmp_path):
-    own = [f'--workdir={tmp_path / "x"}']
-    commands = [('game', *flags, *([] if flags[0].startswith('--run') else own)) for flags, _ in REFUSALS]
-    for (flags, message), (code, out, err) in zip(REFUSALS, answers(*commands), strict=True):
-        assert code == 2 and message in err and len(err.strip().splitlines()) == 1 and not out, (flags, code, out, err)
-    assert not (tmp_path / 'x').exists()
 
 
 def test_a_run_s_game_is_written_beside_it(tmp_path):

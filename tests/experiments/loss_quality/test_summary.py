@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.loss_quality.figures import smooth, summary
+from experiments.loss_quality.summary import smooth, summary
 from experiments.reproduce.checks import check
 from experiments.reproduce.claims import CLAIMS
 
