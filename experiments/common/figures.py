@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from wgan_jax.files import atomic_path
 
-LETTERS = 14.5  # of the caption in an inch
+LETTERS = 14.5  # of a caption in an inch, about
 LINE = 0.19  # inches from one line of it to the next
 
 
@@ -21,10 +21,15 @@ def save(figure: Figure, path: str | os.PathLike, caption: str) -> None:
         caption: what to see; wrapped to the width of the figure.
     """
     width, height = figure.get_size_inches()
-    lines = [line for part in caption.split('\n') for line in textwrap.wrap(part, int(width * LETTERS))]
+    text = figure.text(0.012, 0, '', va='top', fontsize=9, color='0.25', linespacing=1.3)
+    for letters in range(int(width * LETTERS), 0, -4):
+        lines = [line for part in caption.split('\n') for line in textwrap.wrap(part, letters)]
+        text.set_text('\n'.join(lines))
+        if text.get_window_extent().x1 < figure.bbox.x1:
+            break
     room = (LINE * len(lines) + 0.1) / height
+    text.set_y(room - 0.05 / height)
     figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
-    figure.text(0.012, room - 0.05 / height, '\n'.join(lines), va='top', fontsize=9, color='0.25', linespacing=1.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, format='png')
     plt.close(figure)
