@@ -52,7 +52,7 @@ def seeds(num: int) -> range:
     return range(SEED.value, SEED.value + num)
 
 
-class _Choices(flags.ListParser):
+class Choices(flags.ListParser):
     """Names separated by commas, of those that there are, each once."""
 
     def __init__(self, known: Iterable[str]):
@@ -75,7 +75,7 @@ def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str
     known = list(known)
     default = None if default is None else list(default)
     return flags.DEFINE(
-        _Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
+        Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
     )
 
 

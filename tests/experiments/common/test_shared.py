@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from experiments.common.figures import save
-from experiments.common.launcher import _Choices
+from experiments.common.launcher import Choices
 from experiments.common.tables import mean_and_std, shown, text_table
 
 
@@ -41,7 +41,7 @@ def test_a_caption_has_its_own_room_beneath_the_panels(tmp_path, caption):
 @pytest.mark.parametrize('text', ['', 'a,x', 'a,a'])
 def test_names_that_cannot_be_chosen_are_answered_with_those_that_can(text):
     values = flags.FlagValues()
-    flags.DEFINE(_Choices(['a', 'b']), 'some', None, 'Some.', values, flags.ListSerializer(','))
+    flags.DEFINE(Choices(['a', 'b']), 'some', None, 'Some.', values, flags.ListSerializer(','))
     with pytest.raises(flags.IllegalFlagValueError, match='there are: a, b'):
         values(['program', f'--some={text}'])
     values(['program', '--some=b,a'])
