@@ -11,11 +11,26 @@ fail() { # status, message
   exit "$1"
 }
 
+# A launcher is experiments/NAME/__main__.py or experiments/NAME.py.
+find_launcher() { # name; prints its file, or fails
+  local file
+  for file in "$root/experiments/$1/__main__.py" "$root/experiments/$1.py"; do
+    if [[ -f "$file" ]]; then
+      echo "$file"
+      return
+    fi
+  done
+  return 1
+}
+
 # One line a launcher: its name and the first line of its docstring.
 list_launchers() {
-  local file
-  for file in "$root"/experiments/[a-z]*.py; do
-    printf '  %-14s %s\n' "$(basename "$file" .py)" "$(head -n 1 "$file" | sed 's/^"""//; s/"""$//')"
+  local path name file
+  for path in "$root"/experiments/[a-z]*; do
+    name="$(basename "$path" .py)"
+    if file="$(find_launcher "$name")"; then
+      printf '  %-20s %s\n' "$name" "$(head -n 1 "$file" | sed 's/^"""//; s/"""$//')"
+    fi
   done
 }
 
@@ -26,8 +41,8 @@ usage: ./launch.sh [NAME] [--flag=value ...]
 Runs NAME (default: train); ./launch.sh NAME --help lists its flags. NAME is one of:
 
 $(list_launchers)
-  setup          Only make the environment.
-  test           Run the tests; further arguments go to pytest.
+  setup                Only make the environment.
+  test                 Run the tests; further arguments go to pytest.
 
 The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
 versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. WGAN_JAX_BACKEND=cpu, cuda or
@@ -131,7 +146,7 @@ main() {
   case "$name" in
     setup | test) ;;
     *)
-      [[ "$name" =~ ^[a-z_]+$ && "$name" != __init__ && -f "$root/experiments/$name.py" ]] \
+      [[ "$name" =~ ^[a-z][a-z0-9_]*$ ]] && find_launcher "$name" > /dev/null \
         || fail 2 "there is no launcher '$name'; there are: $(list_launchers | awk '{printf "%s ", $1}')setup test"
       ;;
   esac

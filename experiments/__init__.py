@@ -1,1 +1,24 @@
-"""Launchers: one program per question. Each parses flags, calls the library, and writes figures and results.json."""
+"""Launchers: one folder or file a question. Each parses flags, calls the library, and writes figures and results.json.
+
+What JAX and matplotlib read from the environment when they are imported is set here: this runs before any launcher.
+"""
+
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _prepare_environment() -> None:
+    jaxlib = importlib.metadata.version('jaxlib')
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.jax_cache' / f'jaxlib-{jaxlib}'))
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+    os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
+    if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
+        # With fewer threads than virtual devices, collective operations wait for each other for ever.
+        os.environ.setdefault('NPROC', '16')
+
+
+_prepare_environment()

@@ -6,27 +6,26 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 import itertools
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
-from experiments.common import launcher  # before JAX: it prepares its environment
-
-import jax  # isort: skip
-import jax.numpy as jnp  # isort: skip
-import numpy as np  # isort: skip
-
-from experiments.common import pictures
+from experiments.common import launcher, pictures
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.latents import slerp
 from wgan_jax.training.load import Generator, load
 
-NUM = flags.DEFINE_integer('num', 64, 'How many images.')
-STEP = flags.DEFINE_integer('step', None, 'Checkpoint to sample from (default: the newest).')
+NUM = flags.DEFINE_integer('num', 64, 'How many images.', lower_bound=1)
+STEP = flags.DEFINE_integer('step', None, 'Checkpoint to sample from (default: the newest).', lower_bound=0)
 EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
-COLUMNS = flags.DEFINE_integer('columns', None, 'Images in a row of the grid (default: about square).')
+COLUMNS = flags.DEFINE_integer('columns', None, 'Images in a row of the grid (default: about square).', lower_bound=1)
 SINGLES = flags.DEFINE_bool('singles', True, 'Also write each image as a PNG of its own size.')
-WAYPOINTS = flags.DEFINE_integer('waypoints', 5, 'Latents that the interpolation visits; it returns to the first.')
-FRAMES = flags.DEFINE_integer('frames', 16, 'Images between two waypoints.')
+WAYPOINTS = flags.DEFINE_integer(
+    'waypoints', 5, 'Latents that the interpolation visits; it returns to the first.', lower_bound=2
+)
+FRAMES = flags.DEFINE_integer('frames', 16, 'Images between two waypoints.', lower_bound=1)
 
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
@@ -34,11 +33,6 @@ STRIP_STEPS = 9  # images in each row of the strip, both ends included
 def main() -> int:
     """Reads the flags and writes the pictures; returns the exit status."""
     with launcher.usage_errors():
-        for flag in (NUM, WAYPOINTS, FRAMES, COLUMNS):
-            least = 2 if flag is WAYPOINTS else 1
-            if flag.value is not None and flag.value < least:
-                raise ValueError(f'--{flag.name}={flag.value} must be at least {least}')
-        seed = launcher.seed()
         workdir = Path(launcher.WORKDIR.value or 'runs/flags')
         generator = load(workdir, STEP.value, EMA.value)
         folder = workdir / 'sample'
@@ -47,7 +41,7 @@ def main() -> int:
         except OSError as error:
             raise ValueError(f'{folder} cannot be written ({error.strerror})') from None
     write_json(folder / 'config.json', _config(workdir, generator))
-    sample_key, walk_key = jax.random.split(jax.random.key(seed))
+    sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
     images = np.asarray(generator.sample(sample_key, NUM.value))
     pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
     if SINGLES.value:
@@ -64,7 +58,7 @@ def main() -> int:
 
 
 def _config(workdir: Path, generator: Generator) -> dict[str, object]:
-    chosen = {flag.name: flag.value for flag in (NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES, launcher.SEED)}
+    chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
     return {
         'launcher': 'sample',
         'run': str(workdir),

@@ -1,40 +1,28 @@
-"""What every launcher shares: flags, exit statuses, the environment JAX starts in, the record of what ran.
+"""What every launcher shares: flags, exit statuses, the folder for results, the record of what ran.
 
-Import this before JAX. Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that failed.
+Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that failed.
 """
 
 import contextlib
-import importlib.metadata
 import logging
-import os
+import math
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from absl import flags
+from absl import logging as absl_logging
 
-
-def _prepare_environment() -> None:
-    """Sets what JAX reads once, when it is imported."""
-    jaxlib = importlib.metadata.version('jaxlib')
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.jax_cache' / f'jaxlib-{jaxlib}'))
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
-    if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
-        # With fewer threads than virtual devices, collective operations wait for each other for ever.
-        os.environ.setdefault('NPROC', '16')
-
-
-_prepare_environment()
-
-from absl import flags  # noqa: E402
-from absl import logging as absl_logging  # noqa: E402
-
-from wgan_jax.environment import environment  # noqa: E402, F401
-from wgan_jax.files import read_json  # noqa: E402
-from wgan_jax.training.folder import locked  # noqa: E402
+from wgan_jax.environment import environment as environment  # part of every config.json
+from wgan_jax.files import read_json
+from wgan_jax.training.folder import locked
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for all results, made when missing (default under runs/).')
-SEED = flags.DEFINE_integer('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.')
+SEED = flags.DEFINE_integer(
+    'seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', lower_bound=0, upper_bound=2**32 - 1
+)
 
 
 class UsageError(Exception):
@@ -51,10 +39,58 @@ def usage_errors() -> Iterator[None]:
 
 
 def seed() -> int:
-    """The value of --seed. Raises ValueError when it does not fit into 32 bits."""
-    if not 0 <= SEED.value < 2**32:
-        raise ValueError(f'seed={SEED.value} must lie in [0, 2**32)')
+    """The value of --seed."""
     return SEED.value
+
+
+def seeds(num: int) -> range:
+    """``num`` seeds from --seed on. Raises ValueError when they do not fit into 32 bits."""
+    if SEED.value + num > 2**32:
+        raise ValueError(f'seed={SEED.value} leaves no room for {num} seeds below 2**32')
+    return range(SEED.value, SEED.value + num)
+
+
+class Choices(flags.ListParser):
+    """Names separated by commas, of those that there are, each once."""
+
+    def __init__(self, known: Iterable[str]):
+        super().__init__()
+        self.syntactic_help = ''  # what is refused says it all
+        self._known = list(known)
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        names = super().parse(argument)
+        for name in names:
+            if name not in self._known:
+                raise ValueError(f'{name} is unknown; there are: {", ".join(self._known)}')
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f'name some, each once; there are: {", ".join(self._known)}')
+        return names
+
+
+def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str], text: str) -> flags.FlagHolder:
+    """A flag that takes some of the names ``known``, separated by commas; its help is ``text`` with the names."""
+    known = list(known)
+    default = None if default is None else list(default)
+    return flags.DEFINE(
+        Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
+    )
+
+
+def numbers(flag: flags.FlagHolder) -> list[float]:
+    """The finite numbers in a list flag, at least one. Raises ValueError for anything else."""
+    try:
+        values = [float(text) for text in flag.value]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        raise ValueError(f'{flag.name}={",".join(flag.value)} must be finite numbers separated by commas')
+    return values
+
+
+def values_of(*chosen: flags.FlagHolder) -> dict[str, Any]:
+    """The values of flags and the seed by name, for config.json."""
+    return {flag.name: flag.value for flag in (*chosen, SEED)}
 
 
 @contextlib.contextmanager
@@ -79,7 +115,8 @@ def run(main: Callable[[], int | None]) -> None:
         main: returns an exit status, None meaning 0.
     """
     module = sys.modules['__main__']
-    name = Path(module.__file__).stem
+    file = Path(module.__file__)
+    name = file.parent.name if file.stem == '__main__' else file.stem
     absl_logging.set_verbosity(absl_logging.ERROR)  # what Orbax and TFDS have to say, the library says better
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(f'{name}: warning: %(message)s'))
@@ -109,7 +146,12 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())
+    text = ' '.join(str(error).split())
+    if isinstance(error, flags.IllegalFlagValueError) and (flag := re.match(r'flag --(\w+)=', text)):
+        wanted = flags.FLAGS[flag[1]].parser.syntactic_help
+        if wanted and wanted not in text:
+            text += f': it takes {wanted}'
+    return text
 
 
 def _flags_text() -> str:

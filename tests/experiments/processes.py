@@ -28,6 +28,16 @@ def finish(process):
     return process.returncode, out, err
 
 
+def done(name, workdir, *flags):
+    """What a launcher left in a folder, (config, results), after a run that ended well and said where they are."""
+    code, out, err = finish(start(name, *flags, f'--workdir={workdir}'))
+    assert code == 0, err
+    assert f'{workdir}/' in out
+    config, results = (json.loads((workdir / f'{what}.json').read_text()) for what in ('config', 'results'))
+    assert config['launcher'] == name and config['versions']['jax']
+    return config, results
+
+
 def answers(*commands):
     """(exit status, stdout, stderr) of each (NAME, flag, ...), in a process of its own, as of ``start``.
 

@@ -38,13 +38,20 @@ def _tools(folder, *names):
 def test_help_lists_every_launcher_and_installs_nothing(clone, tmp_path):
     result = _launch(clone, '--help', PATH=_tools(tmp_path / 'bin'))
     assert result.returncode == 0 and not (clone / '.venv').exists()
-    for path in (ROOT / 'experiments').glob('[a-z]*.py'):
-        assert f'  {path.stem} ' in result.stdout
+    folder = ROOT / 'experiments'
+    launchers = {path.stem: path for path in folder.glob('[a-z]*.py')}
+    launchers |= {path.parent.name: path for path in folder.glob('*/__main__.py')}
+    listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith('  '))
+    assert set(listed) == {*launchers, 'setup', 'test'} and {'train', 'toy', 'sample', 'game'} <= set(launchers)
+    for name, path in launchers.items():
+        assert listed[name] == path.read_text().splitlines()[0].strip('"')
 
 
-def test_unknown_launcher_is_refused_with_the_names(clone):
-    result = _launch(clone, 'trian')
-    assert result.returncode == 2 and "no launcher 'trian'; there are: " in result.stderr and 'train' in result.stderr
+@pytest.mark.parametrize('name', ['trian', 'common', 'gallery', '__init__', '../train'])
+def test_unknown_launcher_is_refused_with_the_names(clone, name):
+    result = _launch(clone, name)
+    assert result.returncode == 2 and f"no launcher '{name}'; there are: " in result.stderr
+    assert {'train', 'game', 'setup', 'test'} <= set(result.stderr.split())
     assert not (clone / '.venv').exists()
 
 

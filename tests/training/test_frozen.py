@@ -4,23 +4,26 @@ import dataclasses
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.training.common import small_gan, small_pixels
+from wgan_jax.data import synthetic
 from wgan_jax.objectives import OBJECTIVES
-from wgan_jax.training.frozen import frozen_updates, probe_critic, restart_critic
+from wgan_jax.training.frozen import between, fit_critic, fit_critics, fresh_critic, probe_critic
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import generator_gradient
+from wgan_jax.training.toy import TOY_PRESETS, build_toy
+from wgan_jax.types import Variables
 
 
 @pytest.fixture(scope='module')
 def trained():
     gan, hyperparameters = small_gan('dcgan')
     begun = init_state(gan, hyperparameters, 0)
-    start = restart_critic(gan, hyperparameters, begun._replace(step=jnp.int32(7)), 5)
-    update = jax.jit(functools.partial(frozen_updates, gan))
+    generator = Variables(begun.params.generator, begun.network_state.generator)
+    start = fresh_critic(gan, hyperparameters, generator, 5, step=7)
+    update = jax.jit(functools.partial(fit_critic, gan))
     return gan, hyperparameters, begun, start, update(hyperparameters, start, small_pixels(), np.int32(3)), update
 
 
@@ -62,3 +65,58 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
     assert 0 <= reading.accuracy <= 1
     # d/dg log(1 - D) = -D l' and d/dg -log D = -(1 - D) l': near D = 1/2 the two are about equal.
     np.testing.assert_allclose(*reading.gradient_norm, rtol=0.5)
+
+
+def test_rates_fall_to_0_with_the_critic_s_own_updates(trained):
+    # Fails if a rate falls with the updates of a call, or with the generator's; the fourth of four has a quarter left.
+    gan, hyperparameters, _, start, _, update = trained
+    state = start
+    for i in range(4):
+        rates = hyperparameters.learning_rate
+        now = hyperparameters._replace(learning_rate=rates._replace(critic=rates.critic * np.float32(1 - i / 4)))
+        state = update(now, state, small_pixels(), np.int32(1))
+    falling = jax.jit(functools.partial(fit_critic, gan))
+    first = falling(hyperparameters, start, small_pixels(), np.int32(3), horizon=np.int32(4))
+    fitted = falling(hyperparameters, first, small_pixels(), np.int32(1), horizon=np.int32(4))
+    for ours, theirs in zip(*map(jax.tree.leaves, (fitted.params.critic, state.params.critic)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    still = falling(hyperparameters, fitted, small_pixels(), np.int32(2), horizon=np.int32(4))
+    assert _equal(still.params.critic, fitted.params.critic) and falling._cache_size() == 1
+
+
+def _line(parameters, key):
+    mean, std = parameters
+    return mean + std * jax.random.normal(key, (1,))
+
+
+def test_many_critics_are_each_what_it_would_be_alone_and_find_their_distances():
+    # Fails if one sees another's data, generator, clip or seed. An orthonormal critic's estimate is W1 itself: here the
+    # distance of the means.
+    settings = dataclasses.replace(
+        TOY_PRESETS['wgan'], constraint='orthonormal', optimizer='adam', critic_lr=1e-2, width=8, batch_size=64
+    )
+    gan, one = build_toy(settings, synthetic.two_gaussians_1d(), depth=1)
+    gan = between(gan, _line, _line)
+    mean_real, mean_fake, std = np.float32([0.0, 1.0, -1.0]), np.float32([2.0, -2.0, 2.0]), np.float32([0.5, 0.25, 1.0])
+    hyperparameters = jax.tree.map(lambda value: np.full(3, value, np.float32), one)
+    told = []
+
+    def fit(runs):
+        def pick(tree):
+            return jax.tree.map(lambda leaf: leaf[runs], tree)
+
+        return fit_critics(
+            gan, pick(hyperparameters), Variables(pick((mean_fake, std)), {}), pick((mean_real, std)),
+            np.uint32([3, 4, 5])[runs], 200, on_updates=told.append,
+        ).variables  # fmt: skip
+
+    together = fit(np.arange(3))
+    assert sum(told) == 200
+    alone = fit(np.array([1]))
+    for ours, theirs in zip(*map(jax.tree.leaves, (together, alone)), strict=True):
+        np.testing.assert_allclose(ours[1], theirs[0], rtol=1e-4, atol=1e-5)
+    for i in range(3):
+        variables = jax.tree.map(lambda leaf, i=i: leaf[i], together)
+        ends = np.array([[mean_real[i]], [mean_fake[i]]])
+        high, low = gan.networks.critic.apply(variables, ends, train=False)[0]
+        np.testing.assert_allclose(high - low, abs(mean_real[i] - mean_fake[i]), rtol=0.02)

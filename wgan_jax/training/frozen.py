@@ -1,18 +1,29 @@
-"""A critic trained from scratch against a generator that stands still, and what that critic would hand to it."""
+"""A critic trained against something that stands still: a frozen generator, or any distribution in place of one.
+
+``fit_critic`` is the one loop; ``fit_critics`` trains many critics from scratch with it, and ``probe_critic`` reads
+what a critic would hand to a generator.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import Objective, wasserstein_estimate
+from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
-from wgan_jax.types import Array, Players, Variables
+from wgan_jax.training.sweep import default_group, group_size, map_runs
+from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables
+
+SECONDS_PER_CALL = 2.0
 
 
 class CriticProbe(NamedTuple):
@@ -34,35 +45,148 @@ class CriticProbe(NamedTuple):
     gradient_std: Array
 
 
-def restart_critic(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, seed: int) -> TrainState:
-    """The generator of ``state`` with a critic of ``gan`` as it comes from initialisation.
+def between(gan: GAN, real: Callable[[PyTree, Key], Array], fake: Callable[[PyTree, Key], Array]) -> GAN:
+    """``gan`` with two distributions in place of its data and its generator, for the functions of this module.
 
     Args:
-        gan: whose generator is that of ``state``; its critic, objective and constraint may be others.
-        hyperparameters: the traced numbers.
-        state: whose generator is kept.
-        seed: of the critic's initial weights and of all draws from here on.
+        gan: its critic, objective, constraint, critic optimizer and batch size are kept.
+        real, fake: ``sample(parameters, key)``, one example each.
 
     Returns:
-        A state with no critic updates done; ``frozen_updates`` advances it.
+        A GAN whose data are the parameters of ``real``, and whose generator's parameters are those of ``fake``: they go
+        into ``fresh_critic`` as ``Variables(parameters, {})``. Its latents are keys.
+    """
+
+    def init(key: Key) -> Variables:
+        del key
+        return Variables({}, {})
+
+    def apply(variables: Variables, keys: Key, *, train: bool, axis_name=None, labels=None) -> tuple[Array, PyTree]:
+        del train, axis_name, labels
+        return jax.vmap(lambda key: fake(variables.params, key))(keys), variables.state
+
+    networks = Players(Network(init, apply), gan.networks.critic)
+    return dataclasses.replace(gan, networks=networks, latent=lambda key: key, draw=draw_from(real))
+
+
+def fresh_critic(
+    gan: GAN, hyperparameters: Hyperparameters, generator: Variables, seed: Array | int, *, step: Array | int = 0
+) -> TrainState:
+    """A critic of ``gan`` as it comes from initialisation, facing a generator that is given; ``vmap`` makes many.
+
+    Args:
+        gan: whose generator network takes these variables; its critic, objective and constraint may be others than
+            those that the generator was trained with.
+        hyperparameters: the traced numbers.
+        generator: of whose arrays no copy is made.
+        seed: of the critic's initial weights and of all draws from here on.
+        step: generator updates done, which instance noise depends on.
+
+    Returns:
+        A state with no critic updates done; ``fit_critic`` advances it.
     """
     fresh = init_state(gan, hyperparameters, seed)
     return fresh._replace(
-        step=state.step,
-        params=Players(state.params.generator, fresh.params.critic),
-        network_state=Players(state.network_state.generator, fresh.network_state.critic),
+        step=jnp.asarray(step, jnp.int32),
+        params=Players(generator.params, fresh.params.critic),
+        network_state=Players(generator.state, fresh.network_state.critic),
     )
 
 
-def frozen_updates(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: Array, num_updates: Array | int
+def fit_critic(
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    state: TrainState,
+    data: PyTree,
+    num_updates: Array | int,
+    *,
+    horizon: Array | int = 0,
 ) -> TrainState:
-    """``num_updates`` critic updates, a run-time value, against the generator as it is."""
+    """Critic updates against the generator as it is; pure, and ``vmap`` runs over critics.
+
+    Args:
+        gan, hyperparameters: what is trained, and its numbers.
+        state: of whose fields only the critic's change.
+        data: the whole dataset, as ``gan.draw`` takes it.
+        num_updates: how many, a run-time value.
+        horizon: critic updates over which the critic's learning rate falls linearly to 0: the update after ``i``
+            others, in this call or before, has ``rate * (1 - i / horizon)``. 0 for a constant rate. A run-time value.
+
+    Returns:
+        The state after the updates.
+    """
+    rates = hyperparameters.learning_rate
 
     def body(_, state):
-        return critic_update(gan, hyperparameters, state, data)[0]
+        left = jnp.where(horizon > 0, jnp.maximum(0.0, 1.0 - state.critic_step / jnp.maximum(horizon, 1)), 1.0)
+        now = hyperparameters._replace(learning_rate=rates._replace(critic=rates.critic * left))
+        return critic_update(gan, now, state, data)[0]
 
     return jax.lax.fori_loop(0, num_updates, body, state)
+
+
+class Critics(NamedTuple):
+    """R trained critics.
+
+    Attributes:
+        variables: leaves (R, ...).
+        seconds: that their training took together, compilation apart.
+    """
+
+    variables: Variables
+    seconds: float
+
+
+def fit_critics(
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    generators: Variables,
+    data: PyTree,
+    seeds: Array,
+    num_updates: int,
+    *,
+    on_updates: Callable[[int], object] | None = None,
+) -> Critics:
+    """Trains R critics from scratch to the end, each against its own generator, in one compiled program.
+
+    Args:
+        gan: what all have in common.
+        hyperparameters, generators, data: of each critic, leaves (R, ...); see ``fresh_critic`` and ``fit_critic``.
+        seeds: (R,), uint32.
+        num_updates: of each critic; its learning rate falls linearly to 0 over them.
+        on_updates: is told after every call, which takes about two seconds, how many updates of each critic it made.
+
+    Returns:
+        The Critics.
+    """
+    num = len(seeds)
+    group = group_size(num, default_group())
+    hyperparameters, generators, data, seeds = jax.device_put((hyperparameters, generators, data, seeds))
+
+    @jax.jit
+    def begin(hyperparameters, generators, seeds):
+        return map_runs(functools.partial(fresh_critic, gan), group)(hyperparameters, generators, seeds)
+
+    @functools.partial(jax.jit, donate_argnums=1)
+    def run(hyperparameters, states, data, count):
+        def one(hyperparameters, state, data):
+            return fit_critic(gan, hyperparameters, state, data, count, horizon=num_updates)
+
+        return map_runs(one, group)(hyperparameters, states, data)
+
+    states = begin(hyperparameters, generators, seeds)
+    compiled = run.lower(hyperparameters, states, data, np.int32(0)).compile()
+    done, size, seconds = 0, 1, 0.0
+    while done < num_updates:
+        count = min(size, num_updates - done)
+        began = time.perf_counter()
+        states = jax.block_until_ready(compiled(hyperparameters, states, data, np.int32(count)))
+        took = time.perf_counter() - began
+        done, seconds = done + count, seconds + took
+        size = max(1, min(4 * count, round(SECONDS_PER_CALL * count / took)))
+        if on_updates is not None:
+            on_updates(count)
+    return Critics(Variables(states.params.critic, states.network_state.critic), seconds)
 
 
 def probe_critic(

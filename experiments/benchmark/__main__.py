@@ -1,0 +1,71 @@
+"""Benchmark: time of a training round beside PyTorch's, on this machine, in one run and in turn.
+
+A round is n_critic critic updates and one generator update. The two sides alternate, so that whatever else the machine
+does falls on both; what is reported is the median of the ratios of pairs.
+"""
+
+import contextlib
+import importlib.metadata
+
+import jax
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments.benchmark import report
+from experiments.benchmark.cases import CASES, case_settings
+from experiments.benchmark.rounds import measure, torch_device
+from experiments.common import launcher
+from wgan_jax.files import atomic_path, write_json
+from wgan_jax.training.settings import PRECISIONS
+
+CASE_NAMES = [f'{case}_{precision}' for case in CASES for precision in PRECISIONS]
+
+PAIRS = flags.DEFINE_integer('pairs', 5, 'Timed rounds of each side.', lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer('batch_size', None, "Examples in a batch (default: the case's own).", lower_bound=1)
+WIDTH = flags.DEFINE_integer('width', None, "Width of the networks (default: the case's own).", lower_bound=1)
+CHOSEN = launcher.define_choices(
+    'cases', ['clip', 'gp'], ['all', *CASES, *CASE_NAMES],
+    'Which cases to measure; a kind stands for both of its precisions, and all takes about an hour with PyTorch on two '
+    'cores',
+)  # fmt: skip
+CACHE = flags.DEFINE_bool('cache', False, 'Use the compilation cache, so that compile times are those of a second run.')
+
+
+def main() -> int:
+    """Reads the flags, measures every case and writes the table; returns the exit status."""
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            workdir = held.enter_context(launcher.results_folder('benchmark'))
+        if not CACHE.value:
+            jax.config.update('jax_enable_compilation_cache', False)
+        names = [name for name in CASE_NAMES if {'all', name, name.rpartition('_')[0]} & set(CHOSEN.value)]
+        device = torch_device()
+        torch_version = importlib.metadata.version('torch') if device else None
+        chosen = launcher.values_of(PAIRS, BATCH_SIZE, WIDTH, CACHE) | {'cases': names}
+        write_json(
+            workdir / 'config.json',
+            {'launcher': 'benchmark', 'flags': chosen, 'torch': torch_version, **launcher.environment()},
+        )
+        results, arrays = {}, {}
+        with tqdm(total=len(names) * PAIRS.value, unit=' pairs') as bar:
+            for name in names:
+                case, _, precision = name.rpartition('_')
+                settings = case_settings(case, precision, BATCH_SIZE.value, WIDTH.value)
+                measured = measure(case, settings, launcher.seed(), device, PAIRS.value, bar)
+                results[name] = measured.result
+                arrays |= {f'{name}_seconds': measured.times, f'{name}_torch_seconds': measured.torch_times}
+        report.add_shares_of_best_rate(results)
+        with atomic_path(workdir / 'times.npz') as temporary:
+            np.savez(temporary, **arrays)
+        report.figure(workdir / 'benchmark.png', results)
+        write_json(workdir / 'results.json', results)
+    print(report.table(results))
+    if device is None:
+        print(f'No PyTorch for {jax.default_backend()} is installed: our side alone')
+    print(f'Results in {workdir}/: results.json, times.npz, benchmark.png')
+    return 0
+
+
+if __name__ == '__main__':
+    launcher.run(main)

@@ -1,0 +1,35 @@
+"""How every figure is written."""
+
+import os
+import textwrap
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from wgan_jax.files import atomic_path
+
+LETTERS = 14.5  # of a caption in an inch, about
+LINE = 0.19  # inches from one line of it to the next
+
+
+def save(figure: Figure, path: str | os.PathLike, caption: str) -> None:
+    """Writes a figure as a PNG, atomically, with its caption beneath, and closes it.
+
+    Args:
+        figure: with a constrained layout, which makes room.
+        path: of the PNG.
+        caption: what to see; wrapped to the width of the figure.
+    """
+    width, height = figure.get_size_inches()
+    text = figure.text(0.012, 0, '', va='top', fontsize=9, color='0.25', linespacing=1.3)
+    for letters in range(int(width * LETTERS), 0, -4):
+        lines = [line for part in caption.split('\n') for line in textwrap.wrap(part, letters)]
+        text.set_text('\n'.join(lines))
+        if text.get_window_extent().x1 < figure.bbox.x1:
+            break
+    room = (LINE * len(lines) + 0.1) / height
+    text.set_y(room - 0.05 / height)
+    figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100, format='png')
+    plt.close(figure)

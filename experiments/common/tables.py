@@ -1,0 +1,29 @@
+"""How every table is printed."""
+
+from collections.abc import Mapping, Sequence
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their cells, two spaces apart: the first begins at the left, all others end at the right.
+
+    Args:
+        header: a title for each column.
+        rows: cells as they are shown.
+    """
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return '\n'.join(
+        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table
+    )
+
+
+def shown(value: float | str | None, form: str = '.4g') -> str:
+    """A number in a cell; a dash where there is none, and a string, which stands for inf, as it is."""
+    return '-' if value is None else value if isinstance(value, str) else f'{value:{form}}'
+
+
+def mean_and_std(value: Mapping[str, float | None] | None, form: str = '.4g', std_form: str = '.2g') -> str:
+    """A mean over seeds and its deviation in a cell; a dash where there is none."""
+    if value is None or value['mean'] is None:
+        return '-'
+    return f'{value["mean"]:{form}} ± {value["std"]:{std_form}}'

@@ -1,0 +1,48 @@
+"""What launchers share: tables whose columns line up, captions that fit, flags that name what there is."""
+
+import numpy as np
+import pytest
+from absl import flags
+from matplotlib import pyplot as plt
+from PIL import Image
+
+from experiments.common.figures import save
+from experiments.common.launcher import Choices
+from experiments.common.tables import mean_and_std, shown, text_table
+
+
+def test_columns_line_up_whatever_is_in_them():
+    table = text_table(['', 'W1', 'a wide title'], [['short', '1.5', '-'], ['a longer name', '10', '3']])
+    assert table.splitlines() == [
+        '                W1  a wide title',
+        'short          1.5             -',
+        'a longer name   10             3',
+    ]
+
+
+def test_cells_say_what_is_missing():
+    assert [shown(value) for value in (None, 'inf', 0.123456)] == ['-', 'inf', '0.1235'] and shown(3, 'd') == '3'
+    assert mean_and_std(None) == mean_and_std({'mean': None, 'std': None}) == '-'
+    assert mean_and_std({'mean': 1.0, 'std': 0.25}, '.2f', '.1f') == '1.00 ± 0.2'
+
+
+@pytest.mark.parametrize('caption', ['short', 'many words ' * 40, 'two\nlines'])
+def test_a_caption_has_its_own_room_beneath_the_panels(tmp_path, caption):
+    # Fails if panels and caption overlap, or if a line is cut off at the right.
+    figure, axis = plt.subplots(figsize=(5, 4), layout='constrained')
+    axis.set_xlabel('x')
+    save(figure, tmp_path / 'figure.png', caption)
+    text, panel = (artist.get_window_extent() for artist in (figure.texts[0], axis.xaxis.label))
+    assert text.y1 < panel.y0 and text.x1 < figure.bbox.x1 and text.y0 >= 0
+    assert np.asarray(Image.open(tmp_path / 'figure.png')).shape[:2] == (400, 500)
+    assert not plt.fignum_exists(figure.number)
+
+
+@pytest.mark.parametrize('text', ['', 'a,x', 'a,a'])
+def test_names_that_cannot_be_chosen_are_answered_with_those_that_can(text):
+    values = flags.FlagValues()
+    flags.DEFINE(Choices(['a', 'b']), 'some', None, 'Some.', values, flags.ListSerializer(','))
+    with pytest.raises(flags.IllegalFlagValueError, match='there are: a, b'):
+        values(['program', f'--some={text}'])
+    values(['program', '--some=b,a'])
+    assert values.some == ['b', 'a']

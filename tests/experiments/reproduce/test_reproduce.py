@@ -1,0 +1,118 @@
+"""Claims and their page: what holds, what does not, what was not measured, and that nothing comes from a network."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.reproduce.checks import Claim, check, near
+from experiments.reproduce.claims import CLAIMS
+from experiments.reproduce.page import Section, interval, number, write_page
+from tests.experiments.processes import finish, start
+
+ROWS = (
+    Claim('t', 'a number', '5', 'one', lambda r: r['x'], **near(5.0, 0.1)),
+    Claim('t', 'a bound <b>', 'at least 3', 'one', lambda r: r['y'], 3.0, unit='nats'),
+    Claim('t', 'of a launcher that did not run', '0', 'two', lambda r: r['z'], **near(0.0, 1.0)),
+    Claim('t', 'of a number that is not there', '0', 'one', lambda r: r['z'], **near(0.0, 1.0)),
+    Claim('t', 'of a number that is none', '0', 'one', lambda r: r['nan'], **near(0.0, 1.0)),
+)
+
+
+def test_a_claim_holds_inside_its_interval_only():
+    # Fails if NaN passes for held, or a missing number for one that did not hold.
+    rows = check(ROWS, {'one': {'x': 5.1, 'y': 2.9, 'nan': float('nan')}})
+    assert [row['held'] for row in rows] == [True, False, None, None, False]
+    assert rows[0]['measured'] == 5.1 and rows[2]['measured'] is None
+    assert rows[4]['measured'] == 'nan'  # which JSON has no number for
+    assert rows[1]['lowest'] == 3.0 and rows[1]['highest'] is None
+
+
+def test_every_claim_says_what_it_checks():
+    assert len({(claim.topic, claim.text) for claim in CLAIMS}) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert claim.theory and claim.lowest <= claim.highest and (claim.lowest, claim.highest) != (-np.inf, np.inf)
+    assert all(row['held'] is None for row in check(CLAIMS, {}))
+
+
+def test_page_is_whole_and_needs_no_network(tmp_path):
+    figure = tmp_path / 'figure.png'
+    Image.new('RGB', (8, 8)).save(figure)
+    rows = check(ROWS, {'one': {'x': 5.0, 'y': 2.9, 'nan': 0.5}})
+    sections = [Section('one', 'A question?', 'Look here.', './launch.sh one', [figure], 1.5),
+                Section('two', 'Another', 'There.', './launch.sh two', [], None)]  # fmt: skip
+    write_page(tmp_path / 'index.html', sections, rows, 'made by hand')
+    text = (tmp_path / 'index.html').read_text()
+    assert '2 of 5 claims held, 1 did not, 2 were not measured' in text and 'did not finish' in text
+    assert 'a bound &lt;b&gt;' in text and text.count('did not hold</td>') == 1 and '2.9 nats' in text
+    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert sources and all(s.startswith(('data:image/', '#')) for s in sources) and 'http' not in text
+
+
+def test_numbers_and_intervals_are_readable():
+    assert number(5.409627658840001) == '5.409627659' and number(3.4e-12) == '3.4e-12' and number(0.0) == '0'
+    assert interval({'lowest': 3.0, 'highest': None}) == '≥ 3'
+    assert interval({'lowest': None, 'highest': 1.0}) == '≤ 1'
+    assert interval({'lowest': 0.0, 'highest': 1.0}) == '0 to 1'
+    assert interval({'lowest': 4.9, 'highest': 5.1}) == '5 ± 0.1'
+
+
+def _results(folder):
+    return json.loads((folder / 'results.json').read_text())
+
+
+def _seeds(config):
+    """What the keys seed and seeds hold, anywhere in a config."""
+    if not isinstance(config, dict):
+        return []
+    own = [config[name] for name in ('seed', 'seeds') if name in config]
+    return own + [seed for inner in config.values() for seed in _seeds(inner)]
+
+
+def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
+    # Those that no other test runs. Fails if one cannot run at all, a claim asks for what none writes, or a launcher
+    # that is done begins anew.
+    names = ('vanishing_gradients', 'loss_quality', 'momentum')
+    flags = ('--size=tiny', f'--only={",".join(names)}', '--seed=3', f'--workdir={tmp_path}')
+    code, out, err = finish(start('reproduce', *flags))
+    assert code == 0, err
+    for name in names:
+        config = json.loads((tmp_path / name / 'config.json').read_text())
+        assert config['launcher'] == name
+        assert any(seed in (3, [3]) for seed in _seeds(config))  # which it was given
+        assert list((tmp_path / name).glob('*.png')) and list((tmp_path / name).glob('*.npz'))
+    critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
+    assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
+    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as readings:
+        assert readings['iterations'].tolist() == [0, 1, 2] and readings['standard_gradient_norm'].shape == (1, 3, 2)
+        assert (readings['clip_gradient_norm'] > 0).all()
+    quality = _results(tmp_path / 'loss_quality')
+    assert set(quality) == {'wgan_fails', 'gan_fails'}
+    for row in quality.values():  # rates are too high on purpose: a run may blow up, and then says when
+        assert 'blown up' in row['reason'] if row['spearman'] is None else -1 <= row['spearman'] <= 1
+    with np.load(tmp_path / 'loss_quality' / 'curves.npz') as curves:
+        assert curves['gan_fails_steps'].tolist() == [1, 2, 3, 4, 5] and (curves['gan_fails_distance'] > 0).all()
+        # The JS divergence of a discriminator that is no better than chance is about 0, and never above log 2.
+        assert (curves['gan_fails_estimate'] <= np.log(2)).all()
+    study = _results(tmp_path / 'momentum')
+    assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
+    assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    assert any(row['launcher'] == 'momentum' and row['measured'] is not None for row in claims)
+    assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
+
+    begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+    code, again, err = finish(start('reproduce', *flags))
+    assert code == 0 and again == out, err
+    assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+
+
+@pytest.mark.slow
+def test_every_launcher_runs_and_every_claim_finds_its_number(tmp_path):
+    code, _, err = finish(start('reproduce', '--size=tiny', f'--workdir={tmp_path}'))
+    assert code == 0, err
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    missing = {row['launcher'] for row in claims if row['measured'] is None}
+    assert missing <= {'loss_quality', 'lipschitz', 'mode_collapse', 'mode_collapse_ours'}  # which leave out most runs

@@ -1,0 +1,75 @@
+"""What the launchers refuse: exit status 2, one line that names the flag, and nothing written."""
+
+import numpy as np
+import pytest
+
+from tests.experiments.processes import answers
+
+# NAME, its flags, and what the line must say.
+REFUSALS = [
+    ('benchmark', ['--cases=gp,gpu'], '--cases=gp,gpu: gpu is unknown; there are: all, clip, gp, '),
+    ('benchmark', ['--pairs=0'], '--pairs=0: 0 is not a positive integer'),
+    ('discriminator', ['--stds=1,0'], 'stds=1,0 must be positive'),
+    ('discriminator', ['--means=1'], 'must each be two numbers'),
+    ('distances', ['--p=1,2', '--q=2,2'], 'unequal totals'),
+    ('distances', ['--p=1,2', '--q=1,1,1'], 'same number of bins'),
+    ('distances', ['--p=1,-2', '--q=-2,1'], 'must not be negative'),
+    ('distances', ['--p=1,x', '--q=1,1'], 'p=1,x must be finite numbers'),
+    ('distances', ['--p=1,2'], 'go together'),
+    ('distances', ['--samples=0'], '--samples=0: 0 is not a positive integer'),
+    ('distances', ['--points=5000'], '--points=5000: 5000 is not an integer in the range [1, 2000]'),
+    ('game', ['--step_size=0'], 'step_size=0.0 must be a positive number'),
+    ('game', ['--step_size=a'], 'step_size=a must be finite numbers separated by commas'),
+    ('game', ['--steps=0'], '--steps=0: 0 is not a positive integer'),
+    ('game', ['--steps=many'], "invalid literal for int() with base 10: 'many': it takes a positive integer"),
+    ('game', ['--game=chess'], 'game=chess is unknown; there are: bilinear, '),
+    ('game', ['--update=adagrad'], 'update=adagrad is unknown; there are: simultaneous, '),
+    ('game', ['--update=consensus(beta=1)'], 'beta is not an option of consensus; there are: gamma'),
+    ('game', ['--start=1,2,3'], 'has 3 numbers; bilinear takes 2: 1 of the generator, then 1 of the critic'),
+    ('game', ['--steps=1000000000000'], 'GB for the paths'),
+    ('game', ['--run=/nowhere'], 'is not the folder of a training run'),
+    ('game', ['--run=/nowhere', '--steps=3'], 'steps has no effect with --run'),
+    ('game', ['--run=/nowhere', '--workdir=/elsewhere'], 'workdir has no effect with --run'),
+    ('game', ['--count=3'], 'count has no effect without --run'),
+    ('lipschitz', ['--constraints=clips'], '--constraints=clips: clips is unknown; there are: none, clip'),
+    ('lipschitz', ['--width=3'], 'width=3 must be even'),
+    ('loss_quality', ['--points=2'], '--points=2: 2 is not integer >= 5'),
+    ('loss_quality', ['--points=20', '--steps=10'], 'points=20 must lie between 5 and steps=10'),
+    ('loss_quality', ['--only=wgan'], '--only=wgan: wgan is unknown; there are: wgan_dcgan'),
+    ('mode_collapse', ['--methods=gan,pacgan'], 'pacgan is unknown; there are: gan_minimax'),
+    ('mode_collapse', ['--methods=gan,gan'], '--methods=gan,gan: name some, each once; there are: gan_minimax'),
+    ('mode_collapse', ['--seed=4294967295'], 'seed=4294967295 leaves no room for 5 seeds below 2**32'),
+    ('momentum', ['--seeds=0'], '--seeds=0: 0 is not a positive integer'),
+    ('n_critic', ['--seed=-1'], '--seed=-1: -1 is not an integer in the range [0, 4294967295]'),
+    ('reproduce', ['--size=huge'], '--size=huge: value should be one of <tiny|quick|full>'),
+    ('reproduce', ['--only=toy_momentum'], 'toy_momentum is unknown; there are: distances, game, '),
+    ('sample', ['--waypoints=1'], '--waypoints=1: 1 is not integer >= 2'),
+    ('toy', ['--data={folder}/bad.npz'], 'is not finite in 1 rows'),
+    ('toy', ['--penalty_weight=0.1,-1'], 'penalty_weight=-1.0 must be a number >= 0'),
+    ('toy', ['--clip=0.1,0.1'], 'clip=0.1,0.1 must be finite numbers, each once'),
+    ('toy', ['--preset=stylegan'], '--preset=stylegan: value should be one of <wgan|wgan_gp|'),
+    ('vanishing_gradients', ['--generator_steps=10,x'], 'generator_steps=10,x must be whole numbers'),
+    ('vanishing_gradients', ['--iterations=0'], '--iterations=0: 0 is not a positive integer'),
+]
+
+
+@pytest.fixture(scope='module')
+def answered(tmp_path_factory):
+    """What each of REFUSALS is answered, all in turn."""
+    folder = tmp_path_factory.mktemp('refusals')
+    np.savez(folder / 'bad.npz', np.array([[0.0], [np.nan]]))
+    commands = []
+    for name, flags, _ in REFUSALS:
+        own = [] if flags[0].startswith('--run') else [f'--workdir={folder / "run"}']
+        commands.append((name, *(flag.replace('{folder}', str(folder)) for flag in flags), *own))
+    return folder, answers(*commands)
+
+
+@pytest.mark.parametrize('i', range(len(REFUSALS)), ids=[f'{name} {" ".join(flags)}' for name, flags, _ in REFUSALS])
+def test_what_cannot_be_used_gets_one_line_and_status_2(answered, i):
+    name, _, message = REFUSALS[i]
+    folder, answer = answered
+    code, out, err = answer[i]
+    assert code == 2 and message in err and not out, answer[i]
+    assert len(err.strip().splitlines()) == 1 and err.startswith(f'{name}: '), err
+    assert not (folder / 'run').exists()
