@@ -1,8 +1,7 @@
 """Trains the runs of a sweep and evaluates them at regular moments, with fresh samples."""
 
 import dataclasses
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,13 +19,12 @@ from wgan_jax.training.draws import Role, role_key
 from wgan_jax.training.gan import GAN
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.step import Metrics
-from wgan_jax.training.sweep import Sweep, map_runs
+from wgan_jax.training.sweep import Sweep, map_runs, train_in_chunks
 from wgan_jax.types import Array, Key, Variables
 
 CURVE_SAMPLES = 512  # a side, for the exact distance during training
 FINAL_SAMPLES = 2048  # a side, at the end
 MODE_SAMPLES = 2500  # as in the published tables
-SECONDS_PER_CALL = 2.0
 
 
 class Evaluation(NamedTuple):
@@ -69,10 +67,9 @@ def evaluate(gan: GAN, density: Density, state: TrainState, real: Array, key: Ke
         return gan.networks.generator.apply(variables, latents, train=False)[0]
 
     def critic_fn(x):
-        variables = Variables(state.params.critic, state.network_state.critic)
-        return gan.networks.critic.apply(variables, x, train=False)[0]
+        return gan.networks.critic.apply(state.critic, x, train=False)[0]
 
-    fake = generate(Variables(state.params.generator, state.network_state.generator), fake_key, len(real))
+    fake = generate(state.generator, fake_key, len(real))
     weights = jax.random.uniform(between_key, (len(real), 1))
     points = jnp.concatenate([real, fake, weights * real + (1 - weights) * fake])
     samples = generate(state.ema, sample_key, MODE_SAMPLES)
@@ -119,48 +116,25 @@ class History(NamedTuple):
 class Clock:
     """Training time of a sweep in seconds: that of its first call, which is mostly compilation, and of the others."""
 
-    compiling: float = 0.0
+    compiling: float | None = None
     training: float = 0.0
+
+    def shown_on(self, bar: tqdm) -> Callable[[int, float], None]:
+        """What ``train_in_chunks`` tells of its calls is added here, and moves the bar."""
+
+        def note(count: int, seconds: float) -> None:
+            if self.compiling is None:
+                self.compiling = seconds
+            else:
+                self.training += seconds
+            bar.update(count)
+
+        return note
 
 
 def eval_steps(steps: int, num_evals: int) -> list[int]:
     """0 and ``num_evals`` about equal intervals up to ``steps``."""
     return sorted({round(steps * i / num_evals) for i in range(num_evals + 1)})
-
-
-def train_in_chunks(
-    sweep: Sweep, when: Sequence[int], bar: tqdm, clock: Clock, *, start: TrainState | None = None, weight: int = 1
-) -> Iterator[tuple[int, TrainState, np.ndarray]]:
-    """Trains all runs of a sweep, in calls of about two seconds.
-
-    Args:
-        sweep: what to train.
-        when: generator updates at which to yield, ascending.
-        bar: advances by the number of steps times the weight.
-        clock: is added to.
-        start: stacked states to begin from, which are used up; initial ones by default.
-        weight: see ``bar``.
-
-    Yields:
-        (step, states, metrics since the last, (R, steps, metrics)); the states only last until the next is asked for.
-    """
-    states, done, size = sweep.init() if start is None else start, 0, 1
-    for moment in when:
-        rows = []
-        while done < moment:
-            count = min(size, moment - done, sweep.capacity)
-            began = time.perf_counter()
-            states, part = sweep.run(states, count)
-            rows.append(np.asarray(part[:, :count]))
-            took = time.perf_counter() - began
-            if done == 0:
-                clock.compiling += took
-            else:
-                clock.training += took
-                size = max(1, min(2 * count, round(SECONDS_PER_CALL * count / took)))
-            done += count
-            bar.update(count * weight)
-        yield moment, states, np.concatenate(rows, axis=1) if rows else None
 
 
 def train_runs(
@@ -185,13 +159,12 @@ def train_runs(
     )
     draw = jax.jit(lambda key: synthetic.draw(density, key, CURVE_SAMPLES))
     steps_seen, seen, critics, distances, rows, clock = [], [], [], [], [], Clock()
-    for step, states, part in train_in_chunks(sweep, eval_steps(steps, num_evals), bar, clock):
+    for step, states, part in train_in_chunks(sweep, eval_steps(steps, num_evals), on_chunk=clock.shown_on(bar)):
         real_key, fake_key = jax.random.split(jax.random.fold_in(key, step))
         real = draw(real_key)
         steps_seen.append(step)
         seen.append(jax.tree.map(np.asarray, look_at(states, real, fake_key)))
-        first = (states.params.critic, states.network_state.critic)
-        critics.append(Variables(*jax.tree.map(lambda leaf: np.asarray(leaf[0]), first)))
+        critics.append(jax.tree.map(lambda leaf: np.asarray(leaf[0]), states.critic))
         distances.append([_distance(real, fake) for fake in seen[-1].fake])
         if part is not None:
             rows.append(part)
@@ -202,7 +175,7 @@ def train_runs(
         metrics=np.concatenate(rows, axis=1).swapaxes(0, 1),
         critics=critics,
         seconds=clock.training,
-        compile_seconds=clock.compiling,
+        compile_seconds=clock.compiling or 0.0,
         **{name: value for name, value in stacked._asdict().items() if name != 'fake'},
     )
     return states, history

@@ -86,9 +86,8 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
 
 def _train(settings: Settings, seeds: range, bar: tqdm) -> History:
     density = synthetic.load(settings.dataset)
-    gan, _ = build_toy(settings, density)
-    rates = {name: (getattr(settings, name),) for name in ('generator_lr', 'critic_lr', 'clip', 'penalty_weight')}
-    sweep = make_sweep(gan, combinations(seeds, **rates))
+    gan, hyperparameters = build_toy(settings, density)
+    sweep = make_sweep(gan, combinations(seeds, hyperparameters))
     return train_runs(sweep, gan, density, steps=settings.steps, num_evals=NUM_EVALS, seed=seeds[0], bar=bar)[1]
 
 

@@ -36,7 +36,7 @@ from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import Metrics, train_steps
-from wgan_jax.types import Players, Variables
+from wgan_jax.types import Players
 
 DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
@@ -190,8 +190,7 @@ def _estimate(gan: GAN, rows: np.ndarray) -> float:
 def _judge(gan: GAN, state: TrainState, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The patch distance of fixed samples of the generator itself, not of its average, and the samples."""
     (keys,) = example_keys(state.seed, (Role.SAMPLE,), 0, jnp.arange(SAMPLES.value))
-    variables = Variables(state.params.generator, state.network_state.generator)
-    images, _ = gan.networks.generator.apply(variables, jax.vmap(gan.latent)(keys), train=True)
+    images, _ = gan.networks.generator.apply(state.generator, jax.vmap(gan.latent)(keys), train=True)
     images = jnp.clip(images.astype(jnp.float32), -1, 1)
     return patch_distance(to_float(pixels), images, jax.random.key(0)), images
 

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from experiments.common import launcher
 from experiments.common.tables import mean_and_std, shown, text_table
-from experiments.common.toy_run import Clock, eval_steps, mean_std, train_in_chunks
+from experiments.common.toy_run import Clock, eval_steps, mean_std
 from experiments.mode_collapse import figures
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics import mode_coverage
 from wgan_jax.training.draws import Role, draw_from, role_key
 from wgan_jax.training.settings import Settings
-from wgan_jax.training.sweep import combinations, make_sweep, map_runs
+from wgan_jax.training.sweep import combinations, make_sweep, map_runs, train_in_chunks
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 DATA = ('ring', 'grid')
@@ -112,10 +112,9 @@ def _train(method: str, seeds: range, bar: tqdm) -> tuple[dict[str, Any], dict[s
     """All seeds of a method on both densities, in one program."""
     settings = settings_of(method, SIZE.value)
     densities = [synthetic.load(name) for name in DATA]
-    gan, _ = build_toy(settings, densities[0])
+    gan, hyperparameters = build_toy(settings, densities[0])
     gan = dataclasses.replace(gan, draw=draw_from(synthetic.sample_mixture))
-    rates = {name: (getattr(settings, name),) for name in ('generator_lr', 'critic_lr', 'clip', 'penalty_weight')}
-    one = combinations(seeds, **rates)
+    one = combinations(seeds, hyperparameters)
     mixtures = synthetic.stack_mixtures(densities)
     runs = jax.tree.map(lambda leaf: np.concatenate([leaf] * len(DATA)), one)
     runs = runs._replace(data=jax.tree.map(lambda leaf: np.repeat(leaf, SEEDS.value, axis=0), mixtures))
@@ -131,7 +130,7 @@ def _train(method: str, seeds: range, bar: tqdm) -> tuple[dict[str, Any], dict[s
     steps, _, num_evals = SIZES[SIZE.value]
     clock, when, samples = Clock(), eval_steps(steps, num_evals), []
     key = role_key(seeds[0], Role.SAMPLE)
-    for step, states, _ in train_in_chunks(sweep, when, bar, clock):
+    for step, states, _ in train_in_chunks(sweep, when, on_chunk=clock.shown_on(bar)):
         drawn = np.asarray(sample(states, jax.random.fold_in(key, step)))
         samples.append(drawn.reshape(len(DATA), SEEDS.value, NUM_SAMPLES, -1))
     samples = np.stack(samples, axis=2)  # (densities, seeds, moments, samples, 2)

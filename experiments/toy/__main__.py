@@ -53,11 +53,7 @@ def main() -> int:
 
 def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:
     """Name and run indices of each combination of hyperparameters; the name says what differs between them."""
-    hyperparameters = runs.hyperparameters
-    columns = {
-        'generator lr': hyperparameters.learning_rate.generator, 'critic lr': hyperparameters.learning_rate.critic,
-        'clip': hyperparameters.clip, 'penalty weight': hyperparameters.penalty_weight,
-    }  # fmt: skip
+    columns = {name.replace('_', ' '): values for name, values in runs.hyperparameters._asdict().items()}
     differing = {name: values for name, values in columns.items() if len(set(values.tolist())) > 1}
     groups = []
     for first in range(0, len(runs.seed), num_seeds):
@@ -103,9 +99,8 @@ def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: 
         surface = dict(zip(('grid', 'scores', 'gradient_norms'), fields[-1], strict=True))
     with atomic_path(workdir / 'arrays.npz') as temporary:
         np.savez_compressed(
-            temporary, real=real, seed=runs.seed, generator_lr=runs.hyperparameters.learning_rate.generator,
-            critic_lr=runs.hyperparameters.learning_rate.critic, clip=runs.hyperparameters.clip,
-            penalty_weight=runs.hyperparameters.penalty_weight, step=history.step, samples=history.samples[-1],
+            temporary, real=real, seed=runs.seed, **runs.hyperparameters._asdict(),
+            step=history.step, samples=history.samples[-1],
             samples_of_first_run=history.samples[:, 0], estimate=history.estimate, gradient_norm=history.gradient_norm,
             distance=history.distance, captured=history.captured, high_quality=history.high_quality,
             reverse_kl=history.reverse_kl, metrics=history.metrics, **surface,

@@ -7,6 +7,7 @@ from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.sweep import Runs, combinations
 from wgan_jax.training.toy import TOY_PRESETS
@@ -77,8 +78,5 @@ def resolve() -> tuple[Settings, Density, Runs]:
                 TOY_PRESETS[PRESET.value], chosen | {other: some[0] for other, some in lists.items()} | {name: number}
             )
     settings = override(TOY_PRESETS[PRESET.value], chosen | {name: numbers[0] for name, numbers in lists.items()})
-    runs = combinations(
-        seeds,
-        **{name: lists.get(name, (getattr(settings, name),)) for name in _LISTS},
-    )
+    runs = combinations(seeds, hyperparameters_of(settings), **lists)
     return settings, density, runs

@@ -90,7 +90,12 @@ def make_gan(
         draw=draw,
         **{name: getattr(settings, name) for name in _AS_THEY_ARE},
     )
-    return gan, Hyperparameters(*(jnp.float32(getattr(settings, name)) for name in Hyperparameters._fields))
+    return gan, hyperparameters_of(settings)
+
+
+def hyperparameters_of(settings: Settings) -> Hyperparameters:
+    """The hyperparameters that settings name, float32 scalars."""
+    return Hyperparameters(*(jnp.float32(getattr(settings, name)) for name in Hyperparameters._fields))
 
 
 def build_gan(settings: Settings, channels: int, *, conv_impl: str | None = None) -> tuple[GAN, Hyperparameters]:

@@ -18,12 +18,11 @@ from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import Objective, wasserstein_estimate
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.pace import SECONDS_PER_CALL, Pace
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
 from wgan_jax.training.sweep import default_group, group_size, map_runs
 from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables
-
-SECONDS_PER_CALL = 2.0
 
 
 class CriticProbe(NamedTuple):
@@ -61,7 +60,9 @@ def between(gan: GAN, real: Callable[[PyTree, Key], Array], fake: Callable[[PyTr
         del key
         return Variables({}, {})
 
-    def apply(variables: Variables, keys: Key, *, train: bool, axis_name=None, labels=None) -> tuple[Array, PyTree]:
+    def apply(
+        variables: Variables, keys: Key, *, train: bool, axis_name: str | None = None, labels: Array | None = None
+    ) -> tuple[Array, PyTree]:
         del train, axis_name, labels
         return jax.vmap(lambda key: fake(variables.params, key))(keys), variables.state
 
@@ -77,7 +78,7 @@ def fresh_critic(
     Args:
         gan: whose generator network takes these variables; its critic, objective and constraint may be others than
             those that the generator was trained with.
-        hyperparameters: the traced numbers.
+        hyperparameters: the traced scalars.
         generator: of whose arrays no copy is made.
         seed: of the critic's initial weights and of all draws from here on.
         step: generator updates done, which instance noise depends on.
@@ -105,7 +106,7 @@ def fit_critic(
     """Critic updates against the generator as it is; pure, and ``vmap`` runs over critics.
 
     Args:
-        gan, hyperparameters: what is trained, and its numbers.
+        gan, hyperparameters: what is trained, and its hyperparameters.
         state: of whose fields only the critic's change.
         data: the whole dataset, as ``gan.draw`` takes it.
         num_updates: how many, a run-time value.
@@ -115,11 +116,10 @@ def fit_critic(
     Returns:
         The state after the updates.
     """
-    rates = hyperparameters.learning_rate
 
     def body(_, state):
         left = jnp.where(horizon > 0, jnp.maximum(0.0, 1.0 - state.critic_step / jnp.maximum(horizon, 1)), 1.0)
-        now = hyperparameters._replace(learning_rate=rates._replace(critic=rates.critic * left))
+        now = hyperparameters._replace(critic_lr=hyperparameters.critic_lr * left)
         return critic_update(gan, now, state, data)[0]
 
     return jax.lax.fori_loop(0, num_updates, body, state)
@@ -176,17 +176,18 @@ def fit_critics(
 
     states = begin(hyperparameters, generators, seeds)
     compiled = run.lower(hyperparameters, states, data, np.int32(0)).compile()
-    done, size, seconds = 0, 1, 0.0
+    done, seconds, pace = 0, 0.0, Pace(num_updates)
+    pace.took(1, SECONDS_PER_CALL)  # compiled already
     while done < num_updates:
-        count = min(size, num_updates - done)
+        count = pace.next(num_updates - done)
         began = time.perf_counter()
         states = jax.block_until_ready(compiled(hyperparameters, states, data, np.int32(count)))
         took = time.perf_counter() - began
         done, seconds = done + count, seconds + took
-        size = max(1, min(4 * count, round(SECONDS_PER_CALL * count / took)))
+        pace.took(count, took)
         if on_updates is not None:
             on_updates(count)
-    return Critics(Variables(states.params.critic, states.network_state.critic), seconds)
+    return Critics(states.critic, seconds)
 
 
 def probe_critic(
@@ -206,9 +207,10 @@ def probe_critic(
 
     Source: Arjovsky and Bottou, 2017, https://arxiv.org/abs/1701.04862, figures 2 and 3.
     """
-    critic = Variables(state.params.critic, state.network_state.critic)
     real, fake, _ = draw_batches(gan, state, data, state.critic_step)
-    real_scores, fake_scores = (gan.networks.critic.apply(critic, images, train=True)[0] for images in (real, fake))
+    real_scores, fake_scores = (
+        gan.networks.critic.apply(state.critic, images, train=True)[0] for images in (real, fake)
+    )
     right = jnp.concatenate([real_scores > 0, fake_scores < 0])
     counters = jnp.uint32(0x80000000) + jnp.uint32(state.critic_step) * draws + jnp.arange(draws, dtype=jnp.uint32)
 

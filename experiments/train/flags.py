@@ -5,8 +5,9 @@ import dataclasses
 from absl import flags
 
 from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.training.configure import settings
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import Settings, override
+from wgan_jax.training.settings import Settings
 
 PRESET = flags.DEFINE_string('preset', 'flags', f'Settings to start from: {", ".join(PRESETS)}.')
 
@@ -58,11 +59,13 @@ _SETTINGS = {
 }
 
 PARALLEL = flags.DEFINE_string('parallel', 'auto', 'jit: one device; pmap: all devices; auto: whichever fits.')
-DEVICES = flags.DEFINE_integer('devices', None, 'Number of virtual CPU devices.')
-CHECKPOINT_EVERY = flags.DEFINE_integer('checkpoint_every', 500, 'Steps between checkpoints.')
-KEEP_CHECKPOINTS = flags.DEFINE_integer('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.')
-SAMPLE_EVERY = flags.DEFINE_integer('sample_every', 100, 'Steps between grids of samples.')
-LOG_EVERY = flags.DEFINE_integer('log_every', 10, 'Steps between lines of metrics.jsonl.')
+DEVICES = flags.DEFINE_integer('devices', None, 'Number of virtual CPU devices.', lower_bound=1)
+CHECKPOINT_EVERY = flags.DEFINE_integer('checkpoint_every', 500, 'Steps between checkpoints.', lower_bound=1)
+KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    'keep_checkpoints', 3, 'How many of the newest checkpoints are kept.', lower_bound=1
+)
+SAMPLE_EVERY = flags.DEFINE_integer('sample_every', 100, 'Steps between grids of samples.', lower_bound=1)
+LOG_EVERY = flags.DEFINE_integer('log_every', 10, 'Steps between lines of metrics.jsonl.', lower_bound=1)
 LOG_LIPSCHITZ = flags.DEFINE_bool(
     'log_lipschitz', False, 'With every grid of samples, write bounds of how steep the critic is to lipschitz.jsonl.'
 )
@@ -75,10 +78,5 @@ def settings_from_flags(seed: int) -> Settings:
     Raises:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
-    if PRESET.value not in PRESETS:
-        raise ValueError(f'preset={PRESET.value} is unknown; there are: {", ".join(PRESETS)}')
-    for flag in (CHECKPOINT_EVERY, KEEP_CHECKPOINTS, SAMPLE_EVERY, LOG_EVERY, DEVICES):
-        if flag.value is not None and flag.value < 1:
-            raise ValueError(f'{flag.name}={flag.value} must be at least 1')
     given = {name: flag.value for name, flag in _SETTINGS.items() if flag.value is not None}
-    return override(PRESETS[PRESET.value], {**given, 'seed': seed})
+    return settings(PRESET.value, **given, seed=seed)

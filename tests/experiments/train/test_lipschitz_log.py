@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.common.lipschitz_log import LipschitzLog
+from experiments.train.lipschitz_log import LipschitzLog
 from tests.experiments.processes import finish, start
 from tests.training.common import small_gan, small_pixels, small_settings
 from wgan_jax.data.images import collect, to_float

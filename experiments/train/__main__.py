@@ -9,13 +9,13 @@ import os
 import sys
 import time
 
-from experiments.common import launcher, train_flags  # before JAX: the launcher prepares its environment
-
-import jax  # isort: skip
+import jax
 
 import wgan_jax
-from experiments.common.lipschitz_log import LipschitzLog
-from experiments.common.train_outputs import Events, Figures, Progress
+from experiments.common import launcher
+from experiments.train import flags
+from experiments.train.lipschitz_log import LipschitzLog
+from experiments.train.outputs import Events, Figures, Progress
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.signals import Interrupted
@@ -25,9 +25,9 @@ def main() -> int:
     """Reads the flags, trains, and returns the exit status."""
     progress = Progress()
     with launcher.usage_errors():
-        settings = train_flags.settings_from_flags(launcher.seed())
+        settings = flags.settings_from_flags(launcher.seed())
         _choose_devices(settings)
-    workdir = launcher.WORKDIR.value or f'runs/{train_flags.PRESET.value}'
+    workdir = launcher.WORKDIR.value or f'runs/{flags.PRESET.value}'
     began = time.monotonic()
     try:
         generator = wgan_jax.train(
@@ -35,17 +35,17 @@ def main() -> int:
             workdir,
             callbacks=[
                 progress,
-                events := Events(train_flags.LOG_EVERY.value),
-                *([LipschitzLog(events)] if train_flags.LOG_LIPSCHITZ.value else []),
+                events := Events(flags.LOG_EVERY.value),
+                *([LipschitzLog(events)] if flags.LOG_LIPSCHITZ.value else []),
                 Figures(),
             ],
-            checkpoint_every=train_flags.CHECKPOINT_EVERY.value,
-            keep_checkpoints=train_flags.KEEP_CHECKPOINTS.value,
-            sample_every=train_flags.SAMPLE_EVERY.value,
-            log_every=train_flags.LOG_EVERY.value,
-            parallel=train_flags.PARALLEL.value,
-            num_devices=train_flags.DEVICES.value,
-            profile=train_flags.PROFILE.value,
+            checkpoint_every=flags.CHECKPOINT_EVERY.value,
+            keep_checkpoints=flags.KEEP_CHECKPOINTS.value,
+            sample_every=flags.SAMPLE_EVERY.value,
+            log_every=flags.LOG_EVERY.value,
+            parallel=flags.PARALLEL.value,
+            num_devices=flags.DEVICES.value,
+            profile=flags.PROFILE.value,
         )
     except ValueError as error:
         if progress.started:
@@ -72,12 +72,12 @@ def _choose_devices(settings: Settings) -> None:
     """Acts on what must be known before JAX looks for devices. Raises ValueError for what cannot be."""
     if settings.deterministic:
         os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_gpu_deterministic_ops=true'
-    devices = train_flags.DEVICES.value
+    devices = flags.DEVICES.value
     if devices is not None:
         jax.config.update('jax_num_cpu_devices', devices)
         if jax.default_backend() != 'cpu':
             raise ValueError('--devices makes virtual CPU devices: set WGAN_JAX_BACKEND=cpu, or leave it out')
-        if devices > 1 and train_flags.PARALLEL.value == 'jit':
+        if devices > 1 and flags.PARALLEL.value == 'jit':
             raise ValueError(f'--devices={devices} has no effect with --parallel=jit: use --parallel=pmap')
 
 

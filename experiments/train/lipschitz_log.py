@@ -5,7 +5,7 @@ import logging
 import jax
 import jax.numpy as jnp
 
-from experiments.common.train_outputs import Events
+from experiments.train.outputs import Events
 from wgan_jax.data.images import to_float
 from wgan_jax.lipschitz import lower_bounds, upper_bound
 from wgan_jax.training.callbacks import Callback, RunInfo

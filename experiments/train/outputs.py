@@ -112,10 +112,9 @@ class Figures(Callback):
 
 def write_figures(workdir: Path) -> None:
     """``curves.png``, ``curves.npz`` and ``training.gif`` of a run with metrics and samples."""
-    import matplotlib
+    from matplotlib import pyplot as plt  # slow to import, and wanted at the end only
 
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
+    from experiments.common.figures import save
 
     rows = read_metrics(workdir / 'metrics.jsonl')
     names = [name for name in rows[0] if name not in ('step', 'seconds') and rows[0][name] is not None] if rows else []
@@ -135,8 +134,11 @@ def write_figures(workdir: Path) -> None:
         axes[0].legend(loc='best', fontsize='small')
         axes[0].set_title(f'Training of {workdir.name}: losses and gradients over generator updates')
         axes[-1].set_xlabel('generator updates')
-        with atomic_path(workdir / 'curves.png') as temporary:
-            figure.savefig(temporary, dpi=100)
-        plt.close(figure)
+        save(
+            figure,
+            workdir / 'curves.png',
+            'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
+            'as far as the critic is near its best; what matters is that the curves stay bounded and settle.',
+        )
     frames = sorted((workdir / 'samples').glob('step_*.png'))
     pictures.gif_of_files(workdir / 'training.gif', frames)
