@@ -8,17 +8,22 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+_CLONE = Path(__file__).resolve().parent.parent
 
 
 def _prepare_environment() -> None:
     jaxlib = importlib.metadata.version('jaxlib')
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.jax_cache' / f'jaxlib-{jaxlib}'))
+    cache = _CLONE / '.jax_cache' if (_CLONE / 'launch.sh').exists() else _user_cache() / 'wgan_jax'
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / f'jaxlib-{jaxlib}'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
     os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
     if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
         # With fewer threads than virtual devices, collective operations wait for each other for ever.
         os.environ.setdefault('NPROC', '16')
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
 
 
 _prepare_environment()

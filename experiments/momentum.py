@@ -4,8 +4,8 @@ The clipped critic on the ring under RMSProp and under Adam with three first dec
 the generator's samples and the data, and how much the critic's loss varies, over seeds.
 """
 
-from experiments.common import launcher
-from experiments.common.toy_study import Variant, run_study, small_settings
+from .common import launcher
+from .common.toy_study import Variant, run_study, small_settings
 
 LINE = 'WGAN, clipped'
 BETA2 = 0.99  # as long a memory of squares as RMSProp's

@@ -4,8 +4,8 @@ Three objectives on the ring at four numbers of critic updates, all at the same 
 is the exact W1 between the generator's samples and the data, over seeds.
 """
 
-from experiments.common import launcher
-from experiments.common.toy_study import Variant, run_study, small_settings
+from .common import launcher
+from .common.toy_study import Variant, run_study, small_settings
 
 METHODS = {'GAN, log(1 - D)': 'dcgan_minimax', 'GAN, -log D': 'dcgan', 'WGAN-GP': 'wgan_gp'}
 N_CRITICS = (1, 5, 25, 100)

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.common import launcher, pictures
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.latents import slerp
 from wgan_jax.training.load import Generator, load
+
+from .common import launcher, pictures
 
 NUM = flags.DEFINE_integer('num', 64, 'How many images.', lower_bound=1)
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint to sample from (default: the newest).', lower_bound=0)

@@ -12,12 +12,13 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.benchmark import report
-from experiments.benchmark.cases import CASES, case_settings
-from experiments.benchmark.rounds import measure, torch_device
-from experiments.common import launcher
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.settings import PRECISIONS
+
+from ..common import launcher
+from . import report
+from .cases import CASES, case_settings
+from .rounds import measure, torch_device
 
 CASE_NAMES = [f'{case}_{precision}' for case in CASES for precision in PRECISIONS]
 

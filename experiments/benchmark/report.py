@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
-from experiments.common.tables import shown, text_table
+from ..common.figures import save
+from ..common.tables import shown, text_table
 
 COLUMNS = {  # title: (key of results.json, form)
     's/round': ('seconds_per_round', '.3f'),

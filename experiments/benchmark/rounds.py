@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.benchmark.cases import CASES, TOY_DENSITY, build_case, case_data, matmul_rate, round_products
 from wgan_jax.data.images import to_float
 from wgan_jax.data.synthetic import DENSITIES, draw
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import train_steps
+
+from .cases import CASES, TOY_DENSITY, build_case, case_data, matmul_rate, round_products
 
 
 class Ours:
@@ -56,7 +57,7 @@ class Ours:
 def _torch_round(case: str, settings: Settings, seed: int, device: str) -> Callable[[], None]:
     import torch
 
-    from experiments.benchmark.torch_baseline import make_round
+    from .torch_baseline import make_round
 
     torch.manual_seed(seed)
     if CASES[case].toy:

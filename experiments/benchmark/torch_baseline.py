@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from experiments.benchmark import torch_networks as networks
 from wgan_jax.training.settings import Settings
+
+from . import torch_networks as networks
 
 
 def build_networks(settings: Settings, image_shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:

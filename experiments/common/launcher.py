@@ -25,6 +25,9 @@ SEED = flags.DEFINE_integer(
 )
 
 
+_PACKAGE = __name__.partition('.')[0]
+
+
 class UsageError(Exception):
     """Input that cannot be used; its text is the one line the user sees."""
 
@@ -108,6 +111,11 @@ def results_folder(name: str) -> Iterator[Path]:
         yield workdir
 
 
+def command() -> str:
+    """What a launcher is started with: the script of a clone, or the command of an installed package."""
+    return './launch.sh' if _PACKAGE == 'experiments' else 'wgan-jax'
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Parses flags, calls ``main`` and exits with the right status.
 
@@ -123,7 +131,7 @@ def run(main: Callable[[], int | None]) -> None:
     logging.getLogger('wgan_jax').addHandler(handler)
     logging.getLogger('wgan_jax').propagate = False
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
-        print(f'{module.__doc__.strip()}\n\nusage: ./launch.sh {name} [--flag=value ...]\n')
+        print(f'{module.__doc__.strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
         print(_flags_text())
         sys.exit(0)
     try:
@@ -157,7 +165,7 @@ def _one_line(error: Exception) -> str:
 def _flags_text() -> str:
     lines = []
     modules = flags.FLAGS.flags_by_module_dict()  # absl's and JAX's own flags are nobody's business here
-    ours = [flag for name, group in modules.items() for flag in group if name.startswith('experiments.')]
+    ours = [flag for name, group in modules.items() for flag in group if name.startswith(f'{_PACKAGE}.')]
     ours += modules.get(sys.argv[0], [])
     for flag in sorted(ours, key=lambda flag: flag.name):
         default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'

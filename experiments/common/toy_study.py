@@ -10,15 +10,16 @@ from absl import flags
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.figures import save
-from experiments.common.tables import mean_and_std, text_table
-from experiments.common.toy_run import History, column, mean_std, train_runs
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
+
+from . import launcher
+from .figures import save
+from .tables import mean_and_std, text_table
+from .toy_run import History, column, mean_std, train_runs
 
 SEEDS = flags.DEFINE_integer('seeds', 3, 'Seeds of every variant, from --seed on, all in one program.', lower_bound=1)
 STEPS = flags.DEFINE_integer('steps', None, "Generator updates (default: the study's own).", lower_bound=1)

@@ -15,9 +15,6 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import text_table
-from experiments.discriminator.figures import draw, sigmoid
 from wgan_jax.data import synthetic
 from wgan_jax.distances import gaussian_js, gaussian_wasserstein
 from wgan_jax.distances.optimal import optimal_critic, optimal_logit
@@ -25,6 +22,10 @@ from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.frozen import between, fit_critics
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from wgan_jax.types import Array, Key, Variables
+
+from ..common import launcher
+from ..common.tables import text_table
+from .figures import draw, sigmoid
 
 MEANS = flags.DEFINE_list('means', ['2', '-2'], 'Means of the real and of the generated Gaussian.')
 STDS = flags.DEFINE_list('stds', ['1', '1'], 'Their standard deviations.')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
+from ..common.figures import save
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

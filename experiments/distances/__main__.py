@@ -14,11 +14,12 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import shown, text_table
-from experiments.distances import figures, numbers, speed
 from wgan_jax import distances
 from wgan_jax.files import atomic_path, write_json
+
+from ..common import launcher
+from ..common.tables import shown, text_table
+from . import figures, numbers, speed
 
 SAMPLES = flags.DEFINE_integer('samples', 20_000, 'Samples a side behind the dots of the first sheet.', lower_bound=1)
 POINTS = flags.DEFINE_integer('points', 60, 'Points a side of the clouds.', lower_bound=1, upper_bound=2000)

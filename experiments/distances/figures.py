@@ -7,9 +7,10 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import NullLocator
 
-from experiments.common.figures import save
-from experiments.distances.numbers import SHOWN
 from wgan_jax.distances import EarthMoves, optimal_logit
+
+from ..common.figures import save
+from .numbers import SHOWN
 
 REAL, FAKE = 'C0', 'C1'
 NAMES = {'tv': 'total variation', 'kl': 'KL divergence', 'js': 'Jensen-Shannon', 'w1': 'Wasserstein-1'}

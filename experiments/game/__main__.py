@@ -17,15 +17,16 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import shown, text_table
-from experiments.game import figures
-from experiments.game.calls import Call, parse_calls
-from experiments.game.run import study_run
-from experiments.game.study import Study, study, sweep, sweepable
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.games import GAMES, UPDATES, Example
 from wgan_jax.types import Players
+
+from ..common import launcher
+from ..common.tables import shown, text_table
+from . import figures
+from .calls import Call, parse_calls
+from .run import study_run
+from .study import Study, study, sweep, sweepable
 
 GAME = flags.DEFINE_string('game', 'bilinear', 'Game, with its options.')
 UPDATE = flags.DEFINE_string('update', 'all', 'Update rules, with their options, separated by commas.')

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common import pictures
-from experiments.common.figures import save
-from experiments.game.study import Map, Study
 from wgan_jax.files import atomic_path
 from wgan_jax.games import Example, Spectrum, vector_field
 from wgan_jax.types import Players
+
+from ..common import pictures
+from ..common.figures import save
+from .study import Map, Study
 
 LINES = 150  # paths drawn in one portrait, at most, evenly picked
 FRAMES = 50

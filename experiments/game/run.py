@@ -7,11 +7,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.game import figures
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.games import Spectrum, leading_spectrum, vector_field
 from wgan_jax.training.as_game import load_game
+
+from ..common import launcher
+from . import figures
 
 
 def study_run(run: str, step: int | None, count: int, batch_size: int | None, seed: int) -> int:

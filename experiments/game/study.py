@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.game.calls import Call
 from wgan_jax.games import UPDATES, Example, UpdateRule, final_state, fitted_rate, simulate, update_eigenvalues
 from wgan_jax.types import Array, Players
+
+from .calls import Call
 
 # The option that is swept in a rule's map: name, lowest, highest, and the options held beside it.
 SWEEPS = {

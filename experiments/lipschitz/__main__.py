@@ -14,10 +14,19 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import shown, text_table
-from experiments.lipschitz import figures
-from experiments.lipschitz.pairs import (
+from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.data import synthetic
+from wgan_jax.distances import wasserstein_exact
+from wgan_jax.files import atomic_path, write_json
+from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
+from wgan_jax.objectives import wasserstein_estimate
+from wgan_jax.training.settings import Settings
+from wgan_jax.training.toy import TOY_PRESETS
+
+from ..common import launcher
+from ..common.tables import shown, text_table
+from . import figures
+from .pairs import (
     Critics,
     gaussians,
     noisy,
@@ -27,14 +36,6 @@ from experiments.lipschitz.pairs import (
     train_critics,
     translated,
 )  # fmt: skip
-from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.data import synthetic
-from wgan_jax.distances import wasserstein_exact
-from wgan_jax.files import atomic_path, write_json
-from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
-from wgan_jax.objectives import wasserstein_estimate
-from wgan_jax.training.settings import Settings
-from wgan_jax.training.toy import TOY_PRESETS
 
 PARTS = ('surfaces', 'layers', 'table')
 SURFACES = ('ring', 'grid', 'swiss_roll')

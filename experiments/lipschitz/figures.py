@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
+from ..common.figures import save
 
 NAMES = {'clip': 'weight clipping, c = 0.01', 'gradient_penalty': 'gradient penalty'}
 

@@ -19,10 +19,6 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher, pictures
-from experiments.common.tables import shown, text_table
-from experiments.loss_quality.figures import draw
-from experiments.loss_quality.summary import FILTER, summary
 from wgan_jax import data
 from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path, write_json
@@ -37,6 +33,11 @@ from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import Metrics, train_steps
 from wgan_jax.types import Players
+
+from ..common import launcher, pictures
+from ..common.tables import shown, text_table
+from .figures import draw
+from .summary import FILTER, summary
 
 DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')

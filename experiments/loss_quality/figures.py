@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
-from experiments.loss_quality.summary import smooth
+from ..common.figures import save
+from .summary import smooth
 
 
 def draw(

@@ -14,10 +14,6 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import mean_and_std, shown, text_table
-from experiments.common.toy_run import Clock, eval_steps, mean_std
-from experiments.mode_collapse import figures
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics import mode_coverage
@@ -25,6 +21,11 @@ from wgan_jax.training.draws import Role, draw_from, role_key
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep, map_runs, train_in_chunks
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
+
+from ..common import launcher
+from ..common.tables import mean_and_std, shown, text_table
+from ..common.toy_run import Clock, eval_steps, mean_std
+from . import figures
 
 DATA = ('ring', 'grid')
 # Generator updates, width of the networks, evaluations along the way.

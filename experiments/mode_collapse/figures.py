@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
 from wgan_jax.data import synthetic
+
+from ..common.figures import save
 
 COLUMNS = 5  # moments shown of each density
 

@@ -15,12 +15,13 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.reproduce.checks import check
-from experiments.reproduce.claims import CLAIMS
-from experiments.reproduce.jobs import JOBS, SIZES
-from experiments.reproduce.page import Section, number, write_page
 from wgan_jax.files import read_json, write_json
+
+from ..common import launcher
+from .checks import check
+from .claims import CLAIMS
+from .jobs import JOBS, SIZES
+from .page import Section, number, write_page
 
 SIZE = flags.DEFINE_enum(
     'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '
@@ -97,7 +98,7 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
 
 
 def _run(launcher_name: str, *arguments: str, log: Path) -> int:
-    command = [sys.executable, '-P', '-m', f'experiments.{launcher_name}', *arguments]
+    command = [sys.executable, '-P', '-m', f'{__package__.partition(".")[0]}.{launcher_name}', *arguments]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     with log.open('w') as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process:
         try:

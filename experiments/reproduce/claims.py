@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from experiments.reproduce.checks import Claim, Results, near
+from .checks import Claim, Results, near
 
 
 def _update(results: Results, name: str) -> Results:

@@ -14,17 +14,18 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import mean_and_std, text_table
-from experiments.common.toy_run import column, final_look, mean_std, train_runs
-from experiments.toy import figures
-from experiments.toy import flags as toy_flags
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import Runs, make_sweep
 from wgan_jax.training.toy import build_toy
+
+from ..common import launcher
+from ..common.tables import mean_and_std, text_table
+from ..common.toy_run import column, final_look, mean_std, train_runs
+from . import figures
+from . import flags as toy_flags
 
 NUM_EVALS = flags.DEFINE_integer(
     'num_evals', 30, 'Moments at which samples are drawn and distances computed.', lower_bound=1

@@ -7,11 +7,12 @@ import jax
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common import pictures
-from experiments.common.figures import save
-from experiments.common.toy_run import History
 from wgan_jax.penalties import gradient_norms
 from wgan_jax.types import Network, Variables
+
+from ..common import pictures
+from ..common.figures import save
+from ..common.toy_run import History
 
 GRID = 96  # points a side of value surfaces
 PANELS = 8  # at most, of samples

@@ -2,7 +2,6 @@
 
 from absl import flags
 
-from experiments.common import launcher
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
@@ -11,6 +10,8 @@ from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.sweep import Runs, combinations
 from wgan_jax.training.toy import TOY_PRESETS
+
+from ..common import launcher
 
 PRESET = flags.DEFINE_enum('preset', 'wgan_gp', list(TOY_PRESETS), f'Settings to start from: {", ".join(TOY_PRESETS)}.')
 DATA = flags.DEFINE_string('data', 'ring', f'Density: {", ".join(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')

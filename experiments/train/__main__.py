@@ -12,13 +12,14 @@ import time
 import jax
 
 import wgan_jax
-from experiments.common import launcher
-from experiments.train import flags
-from experiments.train.lipschitz_log import LipschitzLog
-from experiments.train.outputs import Events, Figures, Progress
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.signals import Interrupted
+
+from ..common import launcher
+from . import flags
+from .lipschitz_log import LipschitzLog
+from .outputs import Events, Figures, Progress
 
 
 def main() -> int:

@@ -5,13 +5,14 @@ import logging
 import jax
 import jax.numpy as jnp
 
-from experiments.train.outputs import Events
 from wgan_jax.data.images import to_float
 from wgan_jax.lipschitz import lower_bounds, upper_bound
 from wgan_jax.training.callbacks import Callback, RunInfo
 from wgan_jax.training.records import MetricsLog
 from wgan_jax.training.state import TrainState
 from wgan_jax.types import Array
+
+from .outputs import Events
 
 NUM_REAL = 64
 

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.common import pictures
 from wgan_jax.files import atomic_path
 from wgan_jax.training.callbacks import Callback, Record, RunInfo
-from wgan_jax.training.records import open_tensorboard, read_metrics
+from wgan_jax.training.records import read_metrics
 from wgan_jax.training.state import TrainState
+
+from ..common import pictures
 
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
@@ -76,7 +77,10 @@ class Events(Callback):
         self._log_every, self._writer = log_every, None
 
     def start(self, run: RunInfo) -> None:
-        self._writer = open_tensorboard(run.workdir / 'tensorboard', int(run.state.step))
+        from tensorboardX import SummaryWriter  # slow to import
+
+        # Events past the step that the run continues from are hidden.
+        self._writer = SummaryWriter(str(run.workdir / 'tensorboard'), purge_step=int(run.state.step) + 1)
 
     def metrics(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -114,7 +118,7 @@ def write_figures(workdir: Path) -> None:
     """``curves.png``, ``curves.npz`` and ``training.gif`` of a run with metrics and samples."""
     from matplotlib import pyplot as plt  # slow to import, and wanted at the end only
 
-    from experiments.common.figures import save
+    from ..common.figures import save
 
     rows = read_metrics(workdir / 'metrics.jsonl')
     names = [name for name in rows[0] if name not in ('step', 'seconds') and rows[0][name] is not None] if rows else []

@@ -15,9 +15,6 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments.common import launcher
-from experiments.common.tables import shown, text_table
-from experiments.vanishing_gradients.figures import draw
 from wgan_jax import data
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.objectives import OBJECTIVES
@@ -28,6 +25,10 @@ from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_steps
 from wgan_jax.types import Variables
+
+from ..common import launcher
+from ..common.tables import shown, text_table
+from .figures import draw
 
 DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')

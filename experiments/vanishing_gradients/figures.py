@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.common.figures import save
+from ..common.figures import save
 
 
 def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], probes: Mapping[str, Any]) -> None:

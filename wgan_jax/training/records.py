@@ -1,4 +1,4 @@
-"""The metrics of a run on disk: one JSON object a line, and TensorBoard events."""
+"""The metrics of a run on disk: one JSON object a line."""
 
 import json
 import os
@@ -60,18 +60,3 @@ def _lines_up_to(text: str, step: float) -> list[str]:
             break
         lines.append(line)
     return lines
-
-
-def open_tensorboard(folder: str | os.PathLike, step: int) -> Any:
-    """A TensorBoard event writer that hides earlier events past ``step``.
-
-    Args:
-        folder: where the events lie.
-        step: the step that the run continues from.
-
-    Returns:
-        A ``tensorboardX.SummaryWriter``.
-    """
-    from tensorboardX import SummaryWriter  # slow to import, and only a training run wants it
-
-    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,40 @@
+"""The command of an installed package: ``wgan-jax NAME [--flag=value ...]`` does what ``./launch.sh NAME`` does."""
+
+import ast
+import runpy
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def launchers() -> dict[str, str]:
+    """The launchers by name, each with the first line of its docstring."""
+    files = {path.parent.name: path for path in _HERE.glob('*/__main__.py')}
+    files |= {path.stem: path for path in _HERE.glob('*.py') if not path.stem.startswith('_')}
+    return {name: _first_line(files[name]) for name in sorted(files)}
+
+
+def _first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text())) or '').partition('\n')[0]
+
+
+def main() -> None:
+    """Runs the launcher that the command line names; ``train`` without a name."""
+    arguments = sys.argv[1:]
+    known = launchers()
+    if arguments and arguments[0] in ('-h', '--help'):
+        print('usage: wgan-jax [NAME] [--flag=value ...]\n')
+        print('Runs NAME (default: train); wgan-jax NAME --help lists its flags. NAME is one of:\n')
+        print('\n'.join(f'  {name:20} {line}' for name, line in known.items()))
+        return
+    name = 'train' if not arguments or arguments[0].startswith('-') else arguments.pop(0)
+    if name not in known:
+        print(f"wgan-jax: there is no launcher '{name}'; there are: {' '.join(known)}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[1:] = arguments
+    runpy.run_module(f'{__package__}.{name}', run_name='__main__', alter_sys=True)
+
+
+if __name__ == '__main__':
+    main()
