@@ -43,6 +43,7 @@ Runs NAME (default: train); ./launch.sh NAME --help lists its flags. NAME is one
 $(list_launchers)
   setup                Only make the environment.
   test                 Run the tests; further arguments go to pytest.
+  check                Check style and types, and run the examples in the documentation of the code.
 
 The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
 versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. WGAN_JAX_BACKEND=cpu, cuda or
@@ -120,18 +121,33 @@ make_environment() { # backend
   echo "$wanted" > "$venv/.installed"
 }
 
-run_tests() { # pytest arguments
-  local argument paths=("$root/tests") wanted
+install_test_packages() {
+  local wanted
   wanted="$(cksum < "$root/tests/requirements.txt")"
   if [[ "$(cat "$venv/.installed_tests" 2> /dev/null)" != "$wanted" ]]; then
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$root/tests/requirements.txt" >&2 \
       || fail 1 "pip could not install the packages of tests/requirements.txt (see above)"
     echo "$wanted" > "$venv/.installed_tests"
   fi
+}
+
+run_tests() { # pytest arguments
+  local argument paths=("$root/tests")
+  install_test_packages
   for argument in "$@"; do
     [[ "$argument" != -* && -e "${argument%%::*}" ]] && paths=()
   done
   exec "$venv/bin/python" -P -m pytest -c "$root/pyproject.toml" --rootdir "$root" "$@" ${paths[@]+"${paths[@]}"}
+}
+
+# What can be said of the code without training anything: style, types, and the examples in docstrings.
+run_checks() {
+  install_test_packages
+  cd "$root"
+  "$venv/bin/python" -m ruff check .
+  "$venv/bin/python" -m ruff format --check .
+  "$venv/bin/python" -m mypy
+  "$venv/bin/python" -P -m pytest -c "$root/pyproject.toml" --rootdir "$root" "$root/tests/test_doctests.py"
 }
 
 main() {
@@ -144,10 +160,10 @@ main() {
     exit 0
   fi
   case "$name" in
-    setup | test) ;;
+    setup | test | check) ;;
     *)
       [[ "$name" =~ ^[a-z][a-z0-9_]*$ ]] && find_launcher "$name" > /dev/null \
-        || fail 2 "there is no launcher '$name'; there are: $(list_launchers | awk '{printf "%s ", $1}')setup test"
+        || fail 2 "there is no launcher '$name'; there are: $(list_launchers | awk '{printf "%s ", $1}')setup test check"
       ;;
   esac
   backend="$(choose_backend)" || exit $?
@@ -163,6 +179,7 @@ main() {
   case "$name" in
     setup) echo "launch.sh: $venv is ready for $backend" ;;
     test) run_tests "$@" ;;
+    check) run_checks ;;
     *) exec "$venv/bin/python" -P -m "experiments.$name" "$@" ;;
   esac
 }
