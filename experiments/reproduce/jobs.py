@@ -74,7 +74,7 @@ JOBS = {
     'momentum': Job(
         'Does momentum go together with clipping?',
         'The distance of the generator from the data under RMSProp and under Adam with more and more momentum.',
-        tiny=('--steps=1', '--seeds=1'), full=('--seeds=10',),
+        tiny=('--steps=2', '--seeds=1'), full=('--seeds=10',),
     ),
     'mode_collapse': Job(
         'Which GANs miss modes?',
