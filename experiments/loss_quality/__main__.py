@@ -158,15 +158,15 @@ def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: t
 
     A run whose numbers stop being finite stays where it broke: its estimate and distance are NaN from there on.
     """
-    moments = np.unique(np.linspace(0, STEPS.value, POINTS.value + 1).round().astype(int))
-    capacity = int(np.diff(moments).max())
+    eval_steps = np.unique(np.linspace(0, STEPS.value, POINTS.value + 1).round().astype(int))
+    capacity = int(np.diff(eval_steps).max())
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
     judge = jax.jit(functools.partial(_judge, gan))
-    shown = {int(moments[i]) for i in np.linspace(1, len(moments) - 1, STRIP).round().astype(int)}
+    shown = {int(eval_steps[i]) for i in np.linspace(1, len(eval_steps) - 1, STRIP).round().astype(int)}
     state = init_state(gan, hyperparameters, launcher.seed())
     state = jax.jit(functools.partial(fit_critic, gan))(hyperparameters, state, pixels, np.int32(FIRST_UPDATES.value))
     estimates, distances, samples = [], [], []
-    for begin, end in itertools.pairwise(moments):
+    for begin, end in itertools.pairwise(eval_steps):
         state, rows = steps(hyperparameters, state, pixels, np.int32(end - begin))
         estimates.append(_estimate(gan, np.asarray(rows)[: end - begin]))
         distance, images = judge(state, pixels)
@@ -175,7 +175,7 @@ def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: t
             samples.append(np.asarray(images[:4]))
         bar.update(int(end - begin))
     return {
-        'steps': moments[1:], 'estimate': np.array(estimates), 'distance': np.array(distances),
+        'steps': eval_steps[1:], 'estimate': np.array(estimates), 'distance': np.array(distances),
         'samples': np.stack(samples),
     }  # fmt: skip
 

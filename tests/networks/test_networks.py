@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from wgan_jax import networks
 from wgan_jax.networks import ARCHITECTURES, dcgan, mlp
-from wgan_jax.networks.layers import BatchNorm, LayerNorm
+from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.types import Players, Variables
 
 # The library's own convolutions compile fastest.

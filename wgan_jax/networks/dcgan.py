@@ -15,8 +15,9 @@ from flax import linen as nn
 
 from wgan_jax.networks.architecture import Architecture, require_multiple
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
-from wgan_jax.networks.layers import BatchNorm, Conv, ConvTranspose, Dense, LayerNorm
+from wgan_jax.networks.layers import Conv, ConvTranspose, Dense
 from wgan_jax.networks.network import from_linen
+from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.networks.parametrization import check_parametrization, max_min
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport

@@ -25,8 +25,9 @@ from flax import linen as nn
 
 from wgan_jax.networks.architecture import Architecture, require_multiple
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
-from wgan_jax.networks.layers import BatchNorm, Dense, LayerNorm, SameConv, double, flat, halve
+from wgan_jax.networks.layers import Dense, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
+from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.networks.parametrization import check_parametrization
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport

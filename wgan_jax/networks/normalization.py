@@ -1,0 +1,105 @@
+"""Normalisation layers: statistics and parameters in float32, any compute type."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from wgan_jax.networks.report import LayerReport
+from wgan_jax.types import Array
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation, y = (x - mean) / sqrt(var + 1e-5) * scale + bias per channel.
+
+    In training mean and var are those of the whole batch over all axes but that of channels (the biased variance, from
+    centred values, so that mean >> std costs no digits), and the running ones become 0.9 running + 0.1 batch. Otherwise
+    the running ones normalise. Same function as ``flax.linen.BatchNorm(momentum=0.9, use_fast_variance=False)``.
+
+    Attributes:
+        channel_axis: of the input.
+        momentum: share of the running statistics that stays at each batch.
+        epsilon: added to the variance.
+
+    Source: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167.
+    """
+
+    channel_axis: int = -1
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(
+        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+    ) -> Array:
+        """Normalises x.
+
+        Args:
+            x: any shape, with C entries along the channel axis.
+            train: whether the batch's own statistics normalise.
+            axis_name: mapped axis over which those statistics are averaged.
+            report: to which to report.
+
+        Returns:
+            An array of the shape and dtype of x.
+        """
+        if report is not None:
+            report.unbounded('batch normalisation divides by a deviation that the rest of the batch decides')
+        scale, bias, shape = _affine(self, x)
+        count = (x.shape[self.channel_axis],)
+        running_mean = self.variable('batch_stats', 'mean', jnp.zeros, count)
+        running_var = self.variable('batch_stats', 'var', jnp.ones, count)
+        wide = x.astype(jnp.float32)
+        if train:
+            axes = tuple(i for i in range(x.ndim) if i != self.channel_axis % x.ndim)
+            average = (lambda v: jax.lax.pmean(v, axis_name)) if axis_name is not None else (lambda v: v)
+            mean = average(wide.mean(axes))
+            var = average(jnp.square(wide - mean.reshape(shape)).mean(axes))
+            if not self.is_initializing():
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+        else:
+            mean, var = running_mean.value, running_var.value
+        y = (wide - mean.reshape(shape)) * (jax.lax.rsqrt(var.reshape(shape) + self.epsilon) * scale) + bias
+        return y.astype(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation with statistics over H, W, C of each example, scale and bias per channel.
+
+    y = (x - mean) / sqrt(var + epsilon) * scale + bias
+
+    Attributes:
+        channel_axis: of the input, 0 for images (C, H, W, N), -1 for (N, H, W, C).
+        epsilon: added to the variance.
+
+    Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450, in the form used by Gulrajani et al., 2017.
+    """
+
+    channel_axis: int = -1
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Array, *, report: LayerReport | None = None) -> Array:
+        """Normalises x, (N, H, W, C) or, with channel axis 0, (C, H, W, N); same shape and dtype out."""
+        scale, bias, _ = _affine(self, x)
+        if report is not None:
+            # dy/dx = scale (I - 1/n - y y^T / n) / sqrt(var + eps), with less than a projection in the middle; the
+            # bound is approached where an image is nearly constant.
+            report.bounds.append(
+                lambda clip: (jnp.max(jnp.abs(scale)) if clip is None else clip) / math.sqrt(self.epsilon)
+            )
+        axes = (0, 1, 2) if self.channel_axis == 0 else (1, 2, 3)
+        wide = x.astype(jnp.float32)
+        centred = wide - wide.mean(axes, keepdims=True)
+        var = jnp.square(centred).mean(axes, keepdims=True)
+        y = centred * jax.lax.rsqrt(var + self.epsilon) * scale + bias
+        return y.astype(x.dtype)
+
+
+def _affine(module: nn.Module, x: Array) -> tuple[Array, Array, list[int]]:
+    """Declares scale and bias, and returns them in the shape, also returned, that broadcasts along the channel axis."""
+    shape = [1] * x.ndim
+    shape[module.channel_axis] = x.shape[module.channel_axis]
+    scale = module.param('scale', scale_init, (x.shape[module.channel_axis],))
+    bias = module.param('bias', nn.initializers.zeros, (x.shape[module.channel_axis],))
+    return scale.reshape(shape), bias.reshape(shape), shape
