@@ -34,7 +34,6 @@ def flat(draw: Callable) -> nn.initializers.Initializer:
 
 # As the original releases do.
 conv_init = flat(lambda key, size, shape: 0.02 * jax.random.normal(key, (size,)))
-scale_init = flat(lambda key, size, shape: 1 + 0.02 * jax.random.normal(key, (size,)))
 
 
 class Dense(nn.Module):

@@ -1,11 +1,16 @@
 """Normalisation layers: statistics and parameters in float32, any compute type."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.layers import flat
 from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array
+
+scale_init = flat(lambda key, size, shape: 1 + 0.02 * jax.random.normal(key, (size,)))
 
 
 class BatchNorm(nn.Module):
