@@ -72,8 +72,7 @@ def test_rates_fall_to_0_with_the_critic_s_own_updates(trained):
     gan, hyperparameters, _, start, _, update = trained
     state = start
     for i in range(4):
-        rates = hyperparameters.learning_rate
-        now = hyperparameters._replace(learning_rate=rates._replace(critic=rates.critic * np.float32(1 - i / 4)))
+        now = hyperparameters._replace(critic_lr=hyperparameters.critic_lr * np.float32(1 - i / 4))
         state = update(now, state, small_pixels(), np.int32(1))
     falling = jax.jit(functools.partial(fit_critic, gan))
     first = falling(hyperparameters, start, small_pixels(), np.int32(3), horizon=np.int32(4))
