@@ -22,14 +22,17 @@ from wgan_jax.games import GAMES, UPDATES, Example
 from wgan_jax.types import Players
 
 from ..common import launcher
+from ..common.choices import described
 from ..common.tables import shown, text_table
 from . import figures
 from .calls import Call, parse_calls
 from .run import study_run
 from .study import Study, study, sweep, sweepable
 
-GAME = flags.DEFINE_string('game', 'bilinear', 'Game, with its options.')
-UPDATE = flags.DEFINE_string('update', 'all', 'Update rules, with their options, separated by commas.')
+GAME = flags.DEFINE_string('game', 'bilinear', f'Game, with its options: {described(GAMES)}.')
+UPDATE = flags.DEFINE_string(
+    'update', 'all', f'Update rules, with their options, separated by commas; all: {described(UPDATES)}.'
+)
 STEP_SIZE = flags.DEFINE_list('step_size', ['0.1'], 'Step sizes, separated by commas.')
 START = flags.DEFINE_list('start', None, "Start: the generator's numbers, then the critic's (default: the game's own).")
 STEPS = flags.DEFINE_integer('steps', 100, 'Steps.', lower_bound=1)

@@ -7,14 +7,16 @@ from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import hyperparameters_of
+from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.sweep import Runs, combinations
 from wgan_jax.training.toy import TOY_PRESETS
 
 from ..common import launcher
+from ..common.choices import described
 
-PRESET = flags.DEFINE_enum('preset', 'wgan_gp', list(TOY_PRESETS), f'Settings to start from: {", ".join(TOY_PRESETS)}.')
-DATA = flags.DEFINE_string('data', 'ring', f'Density: {", ".join(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')
+PRESET = flags.DEFINE_enum('preset', 'wgan_gp', list(TOY_PRESETS), f'Settings to start from: {described(TOY_PRESETS)}.')
+DATA = flags.DEFINE_string('data', 'ring', f'Density: {described(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')
 SEEDS = flags.DEFINE_integer('seeds', 1, 'Seeds to train, from --seed on, all in one compiled program.', lower_bound=1)
 DEPTH = flags.DEFINE_integer('depth', 3, 'Hidden layers of either network.', lower_bound=1)
 
@@ -31,11 +33,11 @@ _SINGLE = {
     'batch_size': flags.DEFINE_integer('batch_size', None, 'Examples in a batch.'),
     'steps': flags.DEFINE_integer('steps', None, 'Generator updates.'),
     'n_critic': flags.DEFINE_integer('n_critic', None, 'Critic updates per generator update.'),
-    'objective': flags.DEFINE_string('objective', None, f'Losses: {", ".join(OBJECTIVES)}.'),
+    'objective': flags.DEFINE_string('objective', None, f'Losses: {described(OBJECTIVES)}.'),
     'constraint': flags.DEFINE_string(
-        'constraint', None, f'What keeps the critic Lipschitz: {", ".join(CONSTRAINTS)}.'
+        'constraint', None, f'What keeps the critic Lipschitz: {described(CONSTRAINTS)}.'
     ),
-    'optimizer': flags.DEFINE_string('optimizer', None, 'adam or rmsprop.'),
+    'optimizer': flags.DEFINE_string('optimizer', None, f'Of both players: {described(OPTIMIZERS)}.'),
     'beta1': flags.DEFINE_float('beta1', None, 'Decay of the mean of gradients (adam).'),
     'beta2': flags.DEFINE_float('beta2', None, 'Decay of the mean of squared gradients (adam).'),
     'decay_steps': flags.DEFINE_integer(

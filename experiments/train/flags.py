@@ -5,33 +5,53 @@ import dataclasses
 from absl import flags
 
 from wgan_jax.constraints import CONSTRAINTS
+from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.latents import LATENTS
+from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.networks.dcgan import UPSAMPLINGS
+from wgan_jax.networks.resnet import VARIANTS
+from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
 from wgan_jax.training.configure import settings
+from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.settings import CRITIC_NORMS, PRECISIONS, Settings
 
-PRESET = flags.DEFINE_string('preset', 'flags', f'Settings to start from: {", ".join(PRESETS)}.')
+from ..common.choices import datasets, described
+
+PRESET = flags.DEFINE_string('preset', 'flags', f'Settings to start from: {described(PRESETS)}.')
+
+_VARIANTS = {
+    'auto': 'good where both sides are multiples of 16 and at least 64, else cifar',
+    'cifar': 'of one width',
+    'good': 'whose widths double towards small images',
+}
+_AUGMENTATIONS = {
+    'data': 'flips, small turns and zooms, slight colour changes of the real images',
+    'diff': 'brightness, saturation, contrast, shifts and holes, of real and fake alike',
+}
 
 # One flag for each field of Settings (--seed is every launcher's); without it, the preset decides.
 _HELP = {
-    'dataset': 'flags, mnist, any TFDS name with images, or folder:PATH',
+    'dataset': f'images: {datasets()}',
     'data_dir': 'where TFDS finds its prepared datasets',
     'image_size': 'image side in pixels, or HEIGHTxWIDTH',
-    'arch': 'networks: mlp, dcgan or resnet',
-    'resnet_variant': 'which residual network: cifar, of one width; good, whose widths double towards small images; '
-    'auto: good where both sides are multiples of 16 and at least 64, else cifar',
+    'arch': f'networks: {described(ARCHITECTURES)}',
+    'resnet_variant': f'which residual network (resnet): {described(("auto", *VARIANTS), _VARIANTS)}',
     'width': 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)',
     'critic_width': 'the same of the critic; 0: as the generator',
-    'upsampling': 'how the generator doubles its size: transposed, or nearest, which draws no checkerboard (dcgan)',
+    'upsampling': 'how the generator doubles its size (dcgan): '
+    + described(UPSAMPLINGS, {'nearest': 'which draws no checkerboard'}),
     'latent_dim': 'dimensions of the latent vector',
-    'latent': 'distribution of the latent vector: normal or uniform',
-    'critic_norm': 'normalisation in the critic: none, batch or layer',
-    'objective': 'wasserstein, minimax, non_saturating, hinge or least_squares',
-    'label_smoothing': 'how far below 1 the target of real images lies (minimax, non_saturating); that of fake stays 0',
-    'constraint': f'what keeps the critic Lipschitz: {", ".join(CONSTRAINTS)}',
+    'latent': 'distribution of the latent vector: ' + described(LATENTS, {'uniform': 'in [-1, 1]'}),
+    'critic_norm': f'normalisation in the critic: {described(CRITIC_NORMS)}',
+    'objective': f'losses: {described(OBJECTIVES)}',
+    'label_smoothing': f'how far below 1 the target of real images lies ({described(LOGIT_OBJECTIVES)}); that of fake '
+    'stays 0',
+    'constraint': f'what keeps the critic Lipschitz: {described(CONSTRAINTS)}',
     'clip': 'largest absolute value of a critic weight',
     'penalty_weight': 'factor of the penalty in the critic loss; for r1 and r2 the gamma of gamma/2 E|grad|^2',
     'instance_noise': 'deviation of the noise on all that the critic sees, falling linearly to 0 over decay_steps',
-    'optimizer': 'adam or rmsprop',
+    'optimizer': f'optimizer of both players: {described(OPTIMIZERS)}',
     'generator_lr': "the generator's learning rate",
     'critic_lr': "the critic's learning rate",
     'beta1': 'decay of the mean of gradients (adam)',
@@ -42,8 +62,8 @@ _HELP = {
     'steps': 'generator updates after which training is done',
     'batch_size': 'images in a batch, over all devices',
     'generator_batch_size': "images in the batch of a generator update, over all devices; 0: as the critic's",
-    'precision': 'precision of the computation: float32 or bfloat16; parameters are float32',
-    'augment': 'augmentation: none; data: flips, rotations, zooms, colour of the real; diff: of real and fake alike',
+    'precision': f'precision of the computation: {described(PRECISIONS)}; parameters are float32',
+    'augment': f'augmentation: {described(AUGMENTATIONS, _AUGMENTATIONS)}',
     'ema_decay': "decay of the generator's moving average, from which samples come; 0: none",
     'init_from': "another run's folder, whose networks to begin from",
     'deterministic': 'make a GPU repeat itself to the bit, at some cost in speed',

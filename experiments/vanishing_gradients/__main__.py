@@ -27,10 +27,11 @@ from wgan_jax.training.step import train_steps
 from wgan_jax.types import Variables
 
 from ..common import launcher
+from ..common.choices import datasets
 from ..common.tables import shown, text_table
 from .figures import draw
 
-DATASET = flags.DEFINE_string('dataset', 'flags', 'flags, mnist, any TFDS name with images, or folder:PATH.')
+DATASET = flags.DEFINE_string('dataset', 'flags', f'Images: {datasets()}.')
 DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
 IMAGE_SIZE = flags.DEFINE_string('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
 WIDTH = flags.DEFINE_integer('width', None, 'Width of the networks (default: 32; 8 with --fast).', lower_bound=1)
