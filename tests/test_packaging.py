@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+REGISTRIES = ('wgan_jax/REGISTRIES.md', 'wgan_jax/training/PRESETS.md')
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 
 
@@ -51,7 +52,7 @@ def test_the_version_is_the_same_everywhere(file):
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in ('README.md', 'experiments/RESULTS.md', 'wgan_jax/training/PRESETS.md', 'CHANGELOG.md'):
+    for document in ('README.md', 'experiments/RESULTS.md', *REGISTRIES, 'CHANGELOG.md'):
         path = ROOT / document
         for target in re.findall(r'\]\(([^)#\s]+)', path.read_text()):
             if '://' not in target:
