@@ -6,6 +6,7 @@ from absl import flags
 from matplotlib import pyplot as plt
 from PIL import Image
 
+from experiments.common.choices import described
 from experiments.common.figures import save
 from experiments.common.launcher import Choices
 from experiments.common.tables import mean_and_std, shown, text_table
@@ -46,3 +47,10 @@ def test_names_that_cannot_be_chosen_are_answered_with_those_that_can(text):
         values(['program', f'--some={text}'])
     values(['program', '--some=b,a'])
     assert values.some == ['b', 'a']
+
+
+def test_the_help_of_a_flag_has_every_name_and_no_words_about_another():
+    assert described({'adam': 1, 'rmsprop': 2}) == 'adam, rmsprop'
+    assert described(('none', 'diff', 'data'), {'data': 'of the real'}) == 'none; diff; data: of the real'
+    with pytest.raises(ValueError, match='words about flips, and only: none, data'):
+        described(('none', 'data'), {'flips': 'each way'})
