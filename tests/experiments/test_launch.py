@@ -42,7 +42,9 @@ def test_help_lists_every_launcher_and_installs_nothing(clone, tmp_path):
     launchers = {path.stem: path for path in folder.glob('[a-z]*.py')}
     launchers |= {path.parent.name: path for path in folder.glob('*/__main__.py')}
     listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.startswith('  '))
-    assert set(listed) == {*launchers, 'setup', 'test', 'check'} and {'train', 'toy', 'sample', 'game'} <= set(launchers)
+    assert set(listed) == {*launchers, 'setup', 'test', 'check'} and {'train', 'toy', 'sample', 'game'} <= set(
+        launchers
+    )
     for name, path in launchers.items():
         assert listed[name] == path.read_text().splitlines()[0].strip('"')
 
