@@ -4,6 +4,7 @@ set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 venv="${WGAN_JAX_VENV:-$root/.venv}"
+[[ "$venv" == /* ]] || venv="$PWD/$venv"
 unset WGAN_JAX_VENV # this call's own, and no matter of what it starts
 
 fail() { # status, message

@@ -33,7 +33,11 @@ def main() -> None:
         print(f"wgan-jax: there is no launcher '{name}'; there are: {' '.join(known)}", file=sys.stderr)
         sys.exit(2)
     sys.argv[1:] = arguments
-    runpy.run_module(f'{__package__}.{name}', run_name='__main__', alter_sys=True)
+    try:
+        runpy.run_module(f'{__package__}.{name}', run_name='__main__', alter_sys=True)
+    except ModuleNotFoundError as error:
+        print(f"wgan-jax: {error.name} is missing: pip install 'wgan_jax[experiments]'", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == '__main__':

@@ -17,9 +17,10 @@ from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.penalties import gradient_norms
 from wgan_jax.training.draws import Role, role_key
 from wgan_jax.training.gan import GAN
+from wgan_jax.training.groups import map_runs
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.step import Metrics
-from wgan_jax.training.sweep import Sweep, map_runs, train_in_chunks
+from wgan_jax.training.sweep import Sweep, train_in_chunks
 from wgan_jax.types import Array, Key, Variables
 
 CURVE_SAMPLES = 512  # a side, for the exact distance during training

@@ -18,8 +18,9 @@ from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics import mode_coverage
 from wgan_jax.training.draws import Role, draw_from, role_key
+from wgan_jax.training.groups import map_runs
 from wgan_jax.training.settings import Settings
-from wgan_jax.training.sweep import combinations, make_sweep, map_runs, train_in_chunks
+from wgan_jax.training.sweep import combinations, make_sweep, train_in_chunks
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 from ..common import launcher

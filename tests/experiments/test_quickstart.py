@@ -34,3 +34,30 @@ def test_every_cell_runs(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-2000:]
     assert 'exact W1 of two real samples' in result.stdout and '4 updates, 4 of them in this call' in result.stdout
+
+
+def test_the_code_of_the_readme_runs(tmp_path):
+    blocks = re.findall(r'```python\n(.*?)```', (NOTEBOOK.parents[1] / 'README.md').read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    first = re.sub(r'\b(steps|decay_steps)=\d+', r'\1=2', blocks[0]).replace("'flags', ", "'flags', width=4, ")
+    mine = """
+import flax.linen as nn, jax, jax.numpy as jnp, numpy as np
+np.save('pictures.npy', np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8))
+class MyGenerator(nn.Module):
+    @nn.compact
+    def __call__(self, z): return nn.Dense(32 * 32 * 3)(z).reshape(-1, 32, 32, 3)
+class MyCritic(nn.Module):
+    @nn.compact
+    def __call__(self, x): return nn.Dense(1)(x.reshape(len(x), -1))[:, 0]
+def my_penalty(critic_fn, real, fake, keys, *, axis_name=None): return jnp.mean(critic_fn(real) ** 2)
+def my_critic_loss(real, fake): return jnp.mean(fake) - jnp.mean(real)
+def my_generator_loss(fake): return -jnp.mean(fake)
+"""
+    last = "\nwgan_jax.train(wgan_jax.settings('wgan_gp', image_size=32, arch=networks, steps=2), 'runs/mine')"
+    script = tmp_path / 'readme.py'
+    script.write_text(mine + first.replace('width=32', 'width=4') + blocks[1] + last)
+    environment = {**os.environ, 'PYTHONPATH': str(NOTEBOOK.parents[1])}
+    result = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert result.returncode == 0, result.stderr[-2000:]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.training.gan import GAN
-from wgan_jax.training.loop import NotFinite, Schedule, train
+from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.step import Metrics
 
@@ -61,7 +61,7 @@ class Recorder:
 def _train(schedule, start=0, bad_at=None, should_stop=lambda: False):
     runner, calls = _runner(bad_at)
     recorder = Recorder()
-    done = train(GAN_LIKE, runner, State(start, np.float32(1)), schedule, recorder, should_stop=should_stop)
+    done = run_loop(GAN_LIKE, runner, State(start, np.float32(1)), schedule, recorder, should_stop=should_stop)
     return done, recorder, calls
 
 
@@ -102,7 +102,7 @@ def test_bad_numbers_stop_the_run_by_name_before_anything_is_handed_on():
     runner, _ = _runner(bad_at=11)
     recorder = Recorder()
     with pytest.raises(NotFinite, match=r'generator_loss became nan at step 11'):
-        train(GAN_LIKE, runner, State(0, np.float32(1)), Schedule(40, 10, 10), recorder)
+        run_loop(GAN_LIKE, runner, State(0, np.float32(1)), Schedule(40, 10, 10), recorder)
     assert recorder.events == [('sample', 10), ('checkpoint', 10)]
     assert recorder.steps == list(range(1, 11))
 
@@ -112,5 +112,5 @@ def test_a_bad_parameter_is_not_saved():
     recorder = Recorder()
     broken = runner._replace(fetch=lambda x: State(x['step'], np.float32('nan')) if isinstance(x, dict) else x)
     with pytest.raises(NotFinite, match='weight is not finite at step 10'):
-        train(GAN_LIKE, broken, State(0, np.float32(1)), Schedule(40, 0, 10), recorder)
+        run_loop(GAN_LIKE, broken, State(0, np.float32(1)), Schedule(40, 0, 10), recorder)
     assert not recorder.events

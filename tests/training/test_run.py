@@ -1,10 +1,16 @@
 """A whole run by one call: begun, stopped, continued, found done; parts of one's own; and what is refused."""
 
 import dataclasses
+import functools
 import json
+import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -13,16 +19,18 @@ import numpy as np
 import pytest
 
 import wgan_jax
-from wgan_jax.constraints import Constraint
+from wgan_jax.constraints import CONSTRAINTS, Constraint
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.images import collect
 from wgan_jax.networks import Architecture, Players, from_linen, mlp
-from wgan_jax.objectives import Objective
+from wgan_jax.objectives import OBJECTIVES, Objective
 from wgan_jax.penalties import gradient_norms
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.folder import locked
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.parts import record_part
+from wgan_jax.training.parts import record_part, same_part
+from wgan_jax.training.records import MetricsLog
 from wgan_jax.training.signals import Interrupted
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 4, 3), np.uint8)
@@ -164,9 +172,70 @@ def test_a_failing_callback_ends_the_run_with_everything_closed(tmp_path):
     assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12  # the lock is free
 
 
-def test_numbers_that_go_bad(tmp_path):
+def test_numbers_that_go_bad_end_the_run_and_leave_the_last_good_checkpoint(tmp_path):
+    good = tiny(steps=4)
+    wgan_jax.train(good, tmp_path, dataset=IMAGES, **EVERY)
+    other, recorder = tmp_path / 'bad', Recorder()
+    bad = tiny(steps=60, critic_lr=1e30, generator_lr=1e30, init_from=str(tmp_path))
     with pytest.raises(NotFinite, match='at step'):
-        wgan_jax.train(tiny(steps=60, critic_lr=1e30, generator_lr=1e30), tmp_path, dataset=IMAGES, **EVERY)
+        wgan_jax.train(bad, other, dataset=IMAGES, callbacks=[recorder], **EVERY)
+    assert recorder.calls[-1] == ('close',)
+    with locked(other):  # nobody holds it any more
+        assert all(np.isfinite(a).all() for a in arrays(tmp_path)[1].values())
+
+
+def test_a_run_needs_what_it_began_from_only_to_begin(tmp_path):
+    wgan_jax.train(tiny(steps=2), tmp_path / 'first', dataset=IMAGES, **EVERY)
+    second = tiny(steps=2, init_from=str(tmp_path / 'first'))
+    wgan_jax.train(second, tmp_path / 'second', dataset=IMAGES, **EVERY)
+    shutil.rmtree(tmp_path / 'first')
+    more = dataclasses.replace(second, steps=3)
+    assert wgan_jax.train(more, tmp_path / 'second', dataset=IMAGES, **EVERY).step == 3
+    with pytest.raises(ValueError, match='is not the folder of a training run'):
+        wgan_jax.train(second, tmp_path / 'third', dataset=IMAGES)
+
+
+@pytest.mark.parametrize('what', ['start', 'finish'])
+def test_a_callback_that_fails_early_or_late_leaves_a_run_that_goes_on(what, tmp_path):
+    class Failing(Recorder):
+        pass
+
+    def fail(self, *arguments):
+        raise OSError('no room')
+
+    setattr(Failing, what, fail)
+    first, failing, last = Recorder(), Failing(), Recorder()
+    with pytest.raises(OSError, match='no room'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[first, failing, last], **EVERY)
+    assert first.calls[-1] == failing.calls[-1] == ('close',)
+    assert last.calls == [] if what == 'start' else last.calls[-1] == ('close',)  # closed only if it was started
+    assert not (tmp_path / 'results.json').exists()
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+    assert (tmp_path / 'results.json').exists()
+
+
+def test_a_signal_at_the_very_end_is_not_lost(tmp_path):
+    class Late(Callback):
+        def finish(self, results):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match='SIGTERM'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Late()], **EVERY)
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+def test_files_are_safe_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    order = []
+    for owner, name in ((MetricsLog, 'sync'), (CheckpointStore, 'save')):
+        plain = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, plain=plain, name=name: (order.append(name), plain(*a))[1])
+
+    class Mine(Callback):
+        def checkpoint(self, step, state):
+            order.append('callback')
+
+    wgan_jax.train(tiny(steps=4), tmp_path, dataset=IMAGES, callbacks=[Mine()], **EVERY)
+    assert order == ['sync', 'callback', 'save']
 
 
 class MyGenerator(nn.Module):
@@ -179,6 +248,12 @@ class MyCritic(nn.Module):
     @nn.compact
     def __call__(self, x):
         return nn.Dense(1)(nn.relu(nn.Dense(16)(x.reshape(len(x), -1))))[:, 0]
+
+
+class Flat(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x.reshape(len(x), -1))  # (N, 1) where (N,) is wanted
 
 
 class Normalised(nn.Module):
@@ -270,24 +345,179 @@ def test_an_architecture_of_one_s_own_reads_the_settings(tmp_path):
         tiny(arch=mine, upsampling='nearest')
 
 
-def test_the_record_of_a_part_changes_with_its_source_and_its_numbers():
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def penalty(self, critic_fn, real, fake, keys, *, axis_name=None):
+        return self.factor * jnp.mean(gradient_norms(critic_fn, real))
+
+
+def _typed(source):
+    """A function as a prompt has it: of no file."""
+    scope = {'jnp': jnp}
+    exec(source, scope)
+    return scope['penalty']
+
+
+PROMPT = 'def penalty(critic_fn, real, fake, keys, *, axis_name=None):\n    return jnp.mean(real) * {}\n'
+
+
+def test_the_record_of_a_part_changes_with_all_that_it_is_made_of():
     def scaled(factor):
         return Constraint(penalty=lambda *a, axis_name=None: factor * jnp.ones(()))
 
-    records = {record_part(scaled(factor)) for factor in (1.0, 2.0)} | {
-        record_part(Players(from_linen(nn.Dense(n), (3,)), NETWORKS.critic)) for n in (1, 2)
-    }
-    assert len(records) == 4
-    assert record_part(scaled(1.0)) == record_part(scaled(1.0)) and record_part('clip') == 'clip'
+    def network(module):
+        return Players(from_linen(module, (3,)), NETWORKS.critic)
+
+    makers = [
+        *(lambda f=f: scaled(f) for f in (1.0, 2.0, np.float32(3), np.arange(3), np.arange(4), {'a': 1}, {'a': 2})),
+        *(lambda f=f: Constraint(penalty=Scaled(f).penalty) for f in (1.0, 2.0)),
+        *(lambda f=f: Constraint(penalty=functools.partial(my_penalty, keys=f)) for f in (1, 2)),
+        *(lambda n=n: network(nn.Dense(n)) for n in (1, 2)),
+        *(lambda t=t: network(nn.Dense(1, dtype=t)) for t in (jnp.float32, jnp.bfloat16)),
+        *(lambda n=n: Constraint(penalty=_typed(PROMPT.format(n))) for n in (2, 3)),
+    ]
+    records = [record_part(make()) for make in makers]
+    assert len(set(records)) == len(makers)
+    assert records == [record_part(make()) for make in makers]
+    assert record_part('clip') == 'clip'
+    with pytest.raises(ValueError, match='cannot be recorded: pass functions, numbers and arrays'):
+        record_part(scaled(iter([])))
+
+
+def test_another_file_and_the_package_s_own_code_do_not_matter(monkeypatch):
+    record = record_part(NETWORKS)
+    assert same_part(record, record.replace('test_run.py', '<ipython-input-7>'))
+    assert not same_part(record, record.replace('MyCritic', 'Other')) and not same_part(record, 'mlp')
+    monkeypatch.setattr('inspect.getsource', lambda piece: f'{piece.__module__} {piece.__qualname__}')
+    found = record_part(NETWORKS)
+    monkeypatch.setattr(
+        'inspect.getsource',
+        lambda piece: f'{piece.__module__} {piece.__qualname__}' + '# new' * piece.__module__.startswith('wgan_jax'),
+    )
+    assert record_part(NETWORKS) == found
+
+
+FACTOR = 1.0
+
+
+def _helper(x):
+    return x
+
+
+def _by_name(critic_fn, real, fake, keys, *, axis_name=None):
+    return FACTOR * jnp.mean(_helper(critic_fn(real)))
+
+
+def test_what_a_part_uses_by_name_belongs_to_it(monkeypatch):
+    records = [record_part(Constraint(penalty=_by_name))]
+    monkeypatch.setitem(globals(), 'FACTOR', 2.0)
+    records.append(record_part(Constraint(penalty=_by_name)))
+    monkeypatch.setitem(globals(), '_helper', my_penalty)
+    records.append(record_part(Constraint(penalty=_by_name)))
+    assert len(set(records)) == 3
+
+
+@pytest.mark.parametrize(
+    'part, message',
+    [
+        (
+            {'constraint': Constraint(penalty=lambda c, r, f, k: jnp.mean(c(r)))},
+            "unexpected keyword argument 'axis_name'",
+        ),
+        ({'constraint': Constraint(penalty=lambda *a, axis_name=None: None)}, 'NoneType'),
+        ({'objective': Objective(lambda real, fake: real, lambda fake: jnp.mean(fake))}, 'scalar-output functions'),
+        ({'augment': Augmentation(lambda keys, images: images[:, ::2], None)}, r'MyCritic takes \(N, 6, 4, 3\)'),
+    ],
+)
+def test_parts_that_fail_do_so_before_anything_is_written(part, message, tmp_path):
+    base = {name: value for name, value in TINY.items() if name not in ('arch', 'width')}
+    with pytest.raises(ValueError, match=f"a step with these parts of one's own fails: .*{message}"):
+        wgan_jax.train(wgan_jax.settings('wgan_gp', **{**base, 'arch': NETWORKS, **part}), tmp_path, dataset=IMAGES)
+    assert not (tmp_path / 'config.json').exists()
+
+
+def test_a_run_in_float64_is_not_continued_in_float32(tmp_path):
+    with jax.enable_x64(True):
+        wgan_jax.train(tiny(steps=1), tmp_path, dataset=IMAGES, **EVERY)
+    with pytest.raises(ValueError, match='jax_enable_x64: True -> False'):
+        wgan_jax.train(tiny(steps=2), tmp_path, dataset=IMAGES, **EVERY)
+
+
+@pytest.mark.parametrize(
+    'module, shape, message',
+    [
+        (MyCritic, (3,), 'takes a module of flax.linen, such as'),
+        (MyCritic(), 16, 'input_shape=16 must be the sizes of one example'),
+        (MyCritic(), (None, 3), 'must be the sizes of one example'),
+    ],
+)
+def test_what_from_linen_refuses(module, shape, message):
+    with pytest.raises(ValueError, match=message):
+        from_linen(module, shape)
+
+
+def test_a_sequential_is_a_network():
+    network = from_linen(nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)]), (3,))
+    out, _ = network.apply(network.init(jax.random.key(0)), jnp.ones((5, 3)), train=True)
+    assert out.shape == (5, 2)
+
+
+def test_a_registered_part_given_as_a_value_is_the_registered_one():
+    given = tiny(objective=OBJECTIVES['wasserstein'], constraint=CONSTRAINTS['gradient_penalty'])
+    assert given == tiny() and given.objective == 'wasserstein'
+
+
+def test_batch_statistics_of_one_s_own_are_refused_on_many_devices_unless_they_are_shared(tmp_path):
+    class Shared(nn.Module):
+        @nn.compact
+        def __call__(self, x, train, axis_name=None):
+            x = nn.Dense(16)(x.reshape(len(x), -1))
+            name = None if self.is_initializing() else axis_name
+            x = nn.relu(nn.BatchNorm(use_running_average=not train, axis_name=name)(x))
+            return nn.Dense(1)(x)[:, 0]
+
+    base = {name: value for name, value in TINY.items() if name not in ('arch', 'width')}
+    losses = []
+    for critic, parallel in ((Shared, 'jit'), (Shared, 'pmap'), (Normalised, 'pmap')):
+        networks = Players(NETWORKS.generator, from_linen(critic(), (6, 4, 3)))
+        mine = wgan_jax.settings('wgan', **base, arch=networks, steps=2)
+        workdir = tmp_path / f'{critic.__name__}_{parallel}'
+        if critic is Normalised:
+            with pytest.raises(ValueError, match='normalises over the batch and takes no axis_name'):
+                wgan_jax.train(mine, workdir, dataset=IMAGES, parallel=parallel, **EVERY)
+        else:
+            wgan_jax.train(mine, workdir, dataset=IMAGES, parallel=parallel, **EVERY)
+            losses.append([row['critic_loss'] for row in metrics(workdir)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4, atol=1e-7)
+
+
+def test_making_a_network_does_not_touch_the_devices():
+    code = (
+        'import flax.linen as nn, jax, jax.extend\nfrom wgan_jax.networks import from_linen\n'
+        "from_linen(nn.Dense(2), (3,))\njax.config.update('jax_num_cpu_devices', 3)\nprint(jax.device_count())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != 'XLA_FLAGS'}
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, env=environment)
+    assert out.stdout.strip() == '3'
 
 
 REFUSED = [
-    ({'arch': Players(NETWORKS.critic, NETWORKS.critic)}, 'the generator makes|takes'),
+    (
+        {'arch': Players(NETWORKS.critic, NETWORKS.critic)},
+        r'arch: the generator: MyCritic takes \(N, 6, 4, 3\), not \(2, 3\)',
+    ),
+    ({'arch': Players(from_linen(nn.Dense(4), (3,)), NETWORKS.critic)}, r'the generator makes \(2, 4\) of \(2, 3\)'),
+    ({'arch': Players(NETWORKS.generator, from_linen(Flat(), (6, 4, 3)))}, r'it must make \(N,\)'),
     ({'arch': Players(NETWORKS.generator, None)}, 'holds NoneType as its critic: a Network is needed'),
-    ({'arch': NETWORKS, 'latent_dim': 5}, r'MyGenerator|takes \(N, 3\)'),
+    ({'arch': NETWORKS, 'latent_dim': 5}, r'arch: the generator: MyGenerator takes \(N, 3\), not \(2, 5\)'),
     ({'arch': NETWORKS, 'width': 8}, "width has no effect with networks of one's own"),
     ({'arch': NETWORKS, 'constraint': 'spectral'}, "with networks of one's own use constraint=none"),
-    ({'arch': Players(NETWORKS.generator, from_linen(Normalised(), (6, 4, 3)))}, 'batch normalisation mixes'),
+    (
+        {'arch': Players(NETWORKS.generator, from_linen(Normalised(), (6, 4, 3)))},
+        'mixes the samples: take it out of the critic',
+    ),
     ({'objective': my_critic_loss}, 'must be a name or Objective, not function'),
     ({'constraint': 'my_penalty of mine.py (sha256 0123456789ab)'}, 'is no part of the package: give it again'),
     ({'beta3': 0.5}, 'beta3 is no setting; did you mean beta'),
@@ -311,7 +541,13 @@ def test_parts_that_do_not_fit_are_refused_in_one_line(changes, message, tmp_pat
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'dataset': IMAGES.astype(np.float32)}, r'images must be uint8 \(N, H, W, C\)'),
+        ({'dataset': IMAGES.astype(np.float32)}, r'images must be uint8 from 0 to 255, not float32: \(255 \* x\)'),
+        ({'dataset': IMAGES[..., 0]}, r'not \(20, 6, 4\): x\[..., None\] makes grey ones'),
+        ({'dataset': IMAGES.transpose(0, 3, 1, 2)}, r'not \(20, 3, 6, 4\): x.transpose\(0, 2, 3, 1\)'),
+        ({'dataset': collect(IMAGES)._replace(pixels=IMAGES / 255)}, 'images must be uint8'),
+        ({'dataset': Path('/x')}, "name a folder of pictures as 'folder:/x'"),
+        ({'dataset': IMAGES, 'keep_checkpoints': 2.5}, 'keep_checkpoints=2.5 must be a whole number'),
+        ({'dataset': IMAGES, 'callbacks': print}, 'callbacks must be a list'),
         ({'dataset': IMAGES, 'log_every': 0}, 'log_every=0 must be at least 1'),
         ({'dataset': IMAGES, 'callbacks': [3]}, 'neither a Callback nor a function'),
         ({'dataset': IMAGES, 'parallel': 'mpi'}, 'parallel=mpi is unknown'),
@@ -328,9 +564,6 @@ def test_arguments_that_cannot_be_used(options, message, tmp_path):
 
 
 def test_importing_the_package_costs_next_to_nothing():
-    import subprocess
-    import sys
-
     code = (
         'import wgan_jax, sys; print([m for m in ("jax", "flax", "numpy", "orbax") if m in sys.modules]); dir(wgan_jax)'
     )

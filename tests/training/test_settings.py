@@ -24,7 +24,7 @@ REFUSED = [
     ),
     ('dcgan', {'instance_noise': -0.1}, 'instance_noise=-0.1 must be a number >= 0'),
     ('dcgan', {'label_smoothing': 1.0}, r'label_smoothing=1.0 must lie in \[0, 1\)'),
-    ('wgan', {'label_smoothing': 0.1}, 'label_smoothing has no effect with objective=wasserstein'),
+    ('wgan', {'label_smoothing': 0.1}, 'label_smoothing=0.1 has no effect with objective=wasserstein'),
     ('wgan', {'penalty_weight': 10.0}, 'penalty_weight has no effect with constraint=clip'),
     ('wgan_gp', {'clip': 0.01}, 'clip has no effect with constraint=gradient_penalty'),
     ('wgan', {'beta1': 0.5}, 'beta1 has no effect with optimizer=rmsprop'),

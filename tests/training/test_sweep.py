@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from wgan_jax.data import synthetic
+from wgan_jax.networks import Players, mlp
 from wgan_jax.training.configure import settings
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import Hyperparameters
+from wgan_jax.training.groups import default_group, group_size, map_runs
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import train_steps
-from wgan_jax.training.sweep import combinations, default_group, group_size, make_sweep, map_runs, sweep
+from wgan_jax.training.sweep import combinations, make_sweep, sweep
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 SMALL = {'width': 8, 'batch_size': 8, 'n_critic': 2}
@@ -124,8 +126,24 @@ def test_a_sweep_of_images_and_what_is_refused():
         ({'n_critic': [1, 2]}, 'n_critic cannot be swept; there are: generator_lr'),
         ({'steps': 0}, 'steps=0 must be at least 1'),
         ({'seeds': []}, 'seeds has no values'),
+        ({'seeds': [-1]}, r'seeds=\[-1\] must lie in'),
+        ({'critic_lr': 0.1}, 'critic_lr=0.1 must be a sequence of values'),
     ):
         with pytest.raises(ValueError, match=message):
             sweep(tiny, dataset=pixels, **options)
+    with pytest.raises(ValueError, match='arch=dcgan is not read for a density'):
+        settings('wgan', toy=True, critic_norm='layer', arch='dcgan', image_size=16)
+    with pytest.raises(ValueError, match='init_from=/x has no effect on a sweep'):
+        sweep(settings('wgan', toy=True, init_from='/x'))
     with pytest.raises(ValueError, match='preset=flags is unknown for a density; there are: wgan, wgan_gp'):
         sweep('flags', dataset='ring')
+
+
+def test_a_toy_of_networks_of_one_s_own():
+    generator = mlp.generator((2,), latent_dim=2, width=4, depth=1)
+    mine = Players(generator, mlp.critic((2,), width=4, depth=1))
+    result = sweep(settings('wgan_gp', toy=True, arch=mine, batch_size=8), dataset='ring', steps=2)
+    assert result.gan.networks is mine and result.metrics.penalty.shape == (1, 2)
+    with pytest.raises(ValueError, match=r'arch: the generator makes \(2, 3\) of \(2, 2\)'):
+        other = Players(mlp.generator((3,), latent_dim=2, width=4), mine.critic)
+        sweep(settings('wgan_gp', toy=True, arch=other), dataset='ring', steps=2)

@@ -57,7 +57,7 @@ def generator(
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
     module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,))
+    return from_linen(module, (latent_dim,), uses_batch_statistics=True)
 
 
 def critic(

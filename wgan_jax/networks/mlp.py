@@ -52,7 +52,7 @@ def generator(
         A network from (N, Z) to (N, H, W, C). 6,880,768 parameters at 64x64x3.
     """
     module = _Generator(tuple(image_shape), width, depth, init, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,))
+    return from_linen(module, (latent_dim,), uses_batch_statistics=False)
 
 
 def critic(
@@ -89,7 +89,7 @@ def critic(
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
     check_parametrization(parametrization, width)
     module = _Critic(width, depth, init, parametrization, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, tuple(image_shape), reports=True)
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=False, reports=True)
 
 
 INITIALISERS = {

@@ -31,12 +31,19 @@ def from_linen(
 
     Returns:
         The network. Its ``apply`` raises ValueError for an input of another shape, or if labels are given.
-    """
-    taken = inspect.signature(type(module).__call__).parameters
-    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
 
-    def options(**given):
-        return {name: value for name, value in given.items() if any_name or name in taken}
+    Raises:
+        ValueError: for what is no Linen module, or no shape. Modules that draw random numbers (dropout) do not work.
+    """
+    if not isinstance(module, nn.Module):
+        raise ValueError(f'from_linen takes a module of flax.linen, such as MyNetwork(), not {module!r}')
+    if not isinstance(input_shape, Sequence) or not all(isinstance(side, int) and side > 0 for side in input_shape):
+        raise ValueError(f'input_shape={input_shape} must be the sizes of one example, such as (32, 32, 3)')
+    name, wanted = type(module).__name__, ', '.join(map(str, ('N', *input_shape)))
+    taken = set(inspect.signature(type(module).__call__).parameters)
+
+    def options(**given: Any) -> dict[str, Any]:
+        return {option: value for option, value in given.items() if option in taken}
 
     @jax.jit  # the forward pass that Linen runs to find the shapes is then dead code
     def init(key: Key) -> Variables:
@@ -52,9 +59,14 @@ def from_linen(
         labels: Array | None = None,
     ) -> tuple[Array, PyTree]:
         if labels is not None:
-            raise ValueError(f'{type(module).__name__} is unconditional: call it without labels.')
+            raise ValueError(f'{name} is unconditional: call it without labels.')
         if x.shape[1:] != tuple(input_shape):
-            raise ValueError(f'{type(module).__name__} takes (N, {str(tuple(input_shape))[1:-1]}), not {x.shape}.')
+            raise ValueError(f'{name} takes ({wanted}), not {x.shape}.')
+        if axis_name is not None and uses_batch_statistics and 'axis_name' not in taken:
+            raise ValueError(
+                f'{name} normalises over the batch and takes no axis_name: on several devices let its '
+                "__call__ take one for nn.BatchNorm(axis_name=axis_name), or train with parallel='jit'"
+            )
         params, state = variables
         chosen = options(train=train, axis_name=axis_name)
         if not (train and state):
@@ -64,7 +76,7 @@ def from_linen(
         return both
 
     if uses_batch_statistics is None:
-        uses_batch_statistics = 'batch_stats' in jax.eval_shape(init, jax.random.key(0)).state
+        uses_batch_statistics = 'batch_stats' in jax.eval_shape(lambda: init(jax.random.key(0))).state
     if not reports:
         return Network(init, apply, uses_batch_statistics)
 

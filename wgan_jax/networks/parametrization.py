@@ -193,7 +193,12 @@ def _check_orthonormal(layer: nn.Module) -> None:
     plain = isinstance(layer, nn.Dense)
     if isinstance(layer, nn.Conv):
         plain = isinstance(layer.kernel_size, Sequence) and len(layer.kernel_size) == 2
-        plain = plain and layer.feature_group_count == 1 and layer.kernel_dilation in (1, None, (1, 1))
+        plain = (
+            plain
+            and layer.padding not in ('REFLECT', 'CIRCULAR')
+            and layer.feature_group_count == 1
+            and layer.kernel_dilation in (1, None, (1, 1))
+        )
     if not plain:
         raise ValueError(
             f'orthonormal {type(layer).__name__} layers are not built; nn.Dense and plain two-dimensional nn.Conv are'

@@ -68,7 +68,7 @@ def generator(
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
     module = _Generator(tuple(image_shape), width, variant, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,))
+    return from_linen(module, (latent_dim,), uses_batch_statistics=True)
 
 
 def critic(

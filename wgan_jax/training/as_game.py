@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +72,7 @@ def load_game(
     *,
     batch_size: int | None = None,
     images: Images | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> tuple[Game, Players, int]:
     """The game that a checkpoint of a training run stands in.
 
@@ -78,6 +81,7 @@ def load_game(
         step: of the checkpoint; the newest sound one by default.
         batch_size: examples that make the losses; the run's own by default.
         images: the dataset, where the run was given it as an array.
+        parts: the run's own networks, objective, constraint or augmentation, by the names of the settings.
 
     Returns:
         (game, players, step): the game on the run's data, the checkpoint's parameters, its generator updates.
@@ -87,7 +91,7 @@ def load_game(
             another one now, or the batch size is below 1.
     """
     config = read_run(workdir)
-    settings = settings_of(config)
+    settings = dataclasses.replace(settings_of(config), **(parts or {}))
     if batch_size is not None:
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1')

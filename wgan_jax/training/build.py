@@ -35,13 +35,17 @@ def build_networks(settings: Settings, channels: int, *, conv_impl: str | None =
     shape = (*settings.height_width, channels)
     architecture = find_part('arch', settings.arch)
     if isinstance(architecture, Players):
-        return _fitting(architecture, settings.latent_dim, shape)
+        return fitting(architecture, settings.latent_dim, shape)
     parametrization = find_part('constraint', settings.constraint).parametrization
     return Players(*architecture.build(settings, shape, parametrization, conv_impl))
 
 
-def _fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...]) -> Players[Network]:
-    """The networks, if they map latents to images and images to scores."""
+def fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...]) -> Players[Network]:
+    """The networks, if they map latents (N, latent_dim) to examples (N, *shape) and those to scores (N,).
+
+    Raises:
+        ValueError: naming the network that does not, and what it makes.
+    """
     batch = 2
 
     def out(network, size):
@@ -53,7 +57,10 @@ def _fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...]
         ('generator', networks.generator, (latent_dim,), shape),
         ('critic', networks.critic, shape, ()),
     ):
-        found = out(network, size)
+        try:
+            found = out(network, size)
+        except ValueError as error:
+            raise ValueError(f'arch: the {name}: {str(error).splitlines()[0]} (latent_dim={latent_dim})') from error
         if found != (batch, *wanted):
             shown = ', '.join(map(str, ('N', *wanted)))
             raise ValueError(

@@ -36,8 +36,8 @@ class RunInfo(NamedTuple):
 class Callback:
     """Is told what happens in a run. All methods do nothing here: override those that are wanted.
 
-    States are fetched, as NumPy arrays, and hold everything up to the step that is named. ``close`` is called however
-    a run ends, once ``start`` has been.
+    States are NumPy arrays and hold everything up to the step that is named. ``close`` is called however a run ends,
+    and also where ``start`` itself fails.
     """
 
     def start(self, run: RunInfo) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
-from wgan_jax.training.toy import TOY_PRESETS
+from wgan_jax.training.toy import TOY_PRESETS, check_toy
 
 
 def settings(preset: str = 'flags', *, toy: bool = False, **changes: Any) -> Settings:
@@ -30,6 +30,9 @@ def settings(preset: str = 'flags', *, toy: bool = False, **changes: Any) -> Set
             have no effect.
     """
     presets = TOY_PRESETS if toy else PRESETS
-    if preset not in presets:
+    if not isinstance(preset, str) or preset not in presets:
         raise ValueError(f'preset={preset} is unknown; there are: {", ".join(presets)}')
-    return override(presets[preset], changes)
+    chosen = override(presets[preset], changes)
+    if toy:
+        check_toy(chosen)
+    return chosen

@@ -1,9 +1,12 @@
 """The images that a run is on, whatever way they are given."""
 
+import os
+
 import numpy as np
 
 from wgan_jax import data
 from wgan_jax.data.images import Images, collect
+from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.training.configure import settings as preset_settings
 from wgan_jax.training.settings import Settings, override
 
@@ -24,13 +27,35 @@ def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | N
     Raises:
         ValueError: for what cannot be loaded, or settings that do not fit the images.
     """
+    if isinstance(dataset, os.PathLike):
+        raise ValueError(f"dataset={dataset}: name a folder of pictures as 'folder:{dataset}', or pass an array")
     if isinstance(settings, str):
         settings = preset_settings(settings)
     settings = override(settings, {} if not isinstance(dataset, str) else {'dataset': dataset})
     if dataset is None or isinstance(dataset, str):
+        if settings.dataset in DENSITIES:
+            raise ValueError(f'dataset={settings.dataset} is a density, no images: train on it by wgan_jax.sweep')
         if settings.dataset == ARRAY:
             raise ValueError('dataset=array: this run was given its images, pass them again')
         return settings, data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
-    images = dataset if isinstance(dataset, Images) else collect(np.asarray(dataset))
+    if isinstance(dataset, Images):
+        images = collect(dataset.pixels, dataset.names)
+    else:
+        images = collect(_as_images(np.asarray(dataset)))
     height, width = images.pixels.shape[1:3]
     return override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'}), images
+
+
+def _as_images(pixels: np.ndarray) -> np.ndarray:
+    """The array, if it holds images. Raises ValueError with what would make images of it."""
+    if pixels.dtype != np.uint8 and np.issubdtype(pixels.dtype, np.floating):
+        raise ValueError(
+            f'dataset: images must be uint8 from 0 to 255, not {pixels.dtype}: (255 * x).round().astype(np.uint8) '
+            'makes them of floats in [0, 1]'
+        )
+    if pixels.ndim == 3:
+        raise ValueError(f'dataset: images must be (N, H, W, C), not {pixels.shape}: x[..., None] makes grey ones')
+    if pixels.ndim == 4 and pixels.shape[-1] not in (1, 3):
+        first = ': x.transpose(0, 2, 3, 1) puts the channels last' if pixels.shape[1] in (1, 3) else ''
+        raise ValueError(f'dataset: images must be (N, H, W, C) with C 1 or 3, not {pixels.shape}{first}')
+    return pixels

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.files import read_json
+from wgan_jax.training.parts import same_part
 from wgan_jax.training.settings import Settings, record, resolve
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
@@ -53,9 +54,13 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if before['dataset']['fingerprint'] != now['dataset']['fingerprint']:
         shown = [f'{c["settings"]["dataset"]} ({c["dataset"]["fingerprint"][:8]})' for c in (before, now)]
         lines.append(f'dataset: {shown[0]} -> {shown[1]}')
+    if before.get('x64', False) != now.get('x64', False):  # runs of before this was recorded had it off
+        lines.append(f'jax_enable_x64: {before.get("x64", False)} -> {now.get("x64", False)}')
     old, new = before['settings'], now['settings']
     lines += [
-        f'{name}: {old[name]} -> {new[name]}' for name in new if name not in MAY_CHANGE and old[name] != new[name]
+        f'{name}: {old[name]} -> {new[name]}'
+        for name in new
+        if name not in MAY_CHANGE and not same_part(old[name], new[name])
     ]
     return lines
 

@@ -18,10 +18,10 @@ from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import Objective, wasserstein_estimate
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.groups import default_group, group_size, map_runs
 from wgan_jax.training.pace import SECONDS_PER_CALL, Pace
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
-from wgan_jax.training.sweep import default_group, group_size, map_runs
 from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables
 
 

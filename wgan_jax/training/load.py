@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.latents import LATENTS
-from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.folder import read_run, settings_of
+from wgan_jax.training.parts import record_part, same_part
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Array, Key, Network, Players, Variables
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 64  # images of one call; few enough that one image costs little, many enough to keep a device busy
 
@@ -132,7 +136,7 @@ def load(
     step: int | None = None,
     ema: bool = True,
     *,
-    networks: Players[Network] | None = None,
+    networks: Players[Network] | Architecture | None = None,
 ) -> Generator:
     """A trained generator from a run's folder.
 
@@ -140,7 +144,8 @@ def load(
         workdir: of a run of ``train``.
         step: of the checkpoint; the newest sound one by default.
         ema: the moving average of the generator, or else the generator itself.
-        networks: those that the run was trained with, where they are not the package's.
+        networks: those that the run was trained with, where they are not the package's; a warning says when their
+            record differs from the run's.
 
     Returns:
         A Generator; ``.sample(key, n)`` gives images (n, H, W, C) in [-1, 1].
@@ -152,7 +157,12 @@ def load(
     config = read_run(workdir)
     settings = settings_of(config)
     if networks is not None:
-        network, shapes = _with_shapes(networks.generator)
+        if not isinstance(networks, Players | Architecture):
+            raise ValueError(f'networks must be Players of two networks, not {type(networks).__name__}')
+        if not same_part(record_part(networks), settings.arch):
+            logger.warning(f'{workdir} was trained with {settings.arch}, not with {record_part(networks)}')
+        mine = dataclasses.replace(settings, arch=networks, constraint='none')
+        network, shapes = _with_shapes(build_networks(mine, config['dataset']['shape'][-1]).generator)
     elif settings.arch not in ARCHITECTURES:
         raise ValueError(f'{workdir} was trained with networks of its own, {settings.arch}: load(..., networks=...)')
     else:

@@ -99,7 +99,7 @@ class _Call(NamedTuple):
     rows: jax.Array
 
 
-def train(
+def run_loop(
     gan: GAN,
     runner: Runner,
     state: TrainState,

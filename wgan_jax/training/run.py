@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
@@ -18,15 +19,17 @@ from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
 from wgan_jax.training.dataset import with_images
-from wgan_jax.training.files import RunFiles, final_metrics
 from wgan_jax.training.folder import differences, locked, read_run
+from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
-from wgan_jax.training.loop import Schedule
-from wgan_jax.training.loop import train as train_loop
-from wgan_jax.training.parallel import make_runner
+from wgan_jax.training.loop import Schedule, run_loop
+from wgan_jax.training.parallel import AXIS, make_runner
+from wgan_jax.training.parts import KINDS
+from wgan_jax.training.run_files import RunFiles, final_metrics
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
+from wgan_jax.training.step import train_step
 
 
 def train(
@@ -72,16 +75,21 @@ def train(
         ValueError: in one line that says what would do, before anything is changed: for what cannot be used, a folder
             in use, a run with other settings, no sound checkpoint.
         NotFinite: when a metric or parameter becomes infinite or NaN; the last good checkpoint stays.
-        Interrupted: see above.
+        Interrupted: see above; also when the signal came too late to stop anything.
     """
-    for name, value in (
-        ('checkpoint_every', checkpoint_every),
-        ('keep_checkpoints', keep_checkpoints),
-        ('sample_every', sample_every),
-        ('log_every', log_every),
-    ):
-        if value < 1:
-            raise ValueError(f'{name}={value} must be at least 1')
+    checkpoint_every, keep_checkpoints, sample_every, log_every = (
+        _count(name, value)
+        for name, value in (
+            ('checkpoint_every', checkpoint_every),
+            ('keep_checkpoints', keep_checkpoints),
+            ('sample_every', sample_every),
+            ('log_every', log_every),
+        )
+    )
+    if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
+        raise ValueError(f'workdir={workdir!r} must be the path of a folder')
+    if not isinstance(callbacks, Sequence):
+        raise ValueError('callbacks must be a list')
     listeners = [as_callback(callback) for callback in callbacks]
     settings, images = with_images(settings, dataset)
     _check_deterministic(settings)
@@ -93,7 +101,8 @@ def train(
         raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
-    source = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
+    if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
+        _try_parts(gan, hyperparameters, shapes, images.pixels, runner.num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir))
         received = held.enter_context(stop_signals())
@@ -105,53 +114,80 @@ def train(
                 'parallel': parallel, 'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
                 'sample_every': sample_every, 'log_every': log_every,
             },
+            'x64': bool(jax.config.read('jax_enable_x64')),
             **environment(),
         }  # fmt: skip
         _check_continuation(workdir, config)
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
+        held.callback(store.close)
         found = store.read_newest()
-        state = unflatten(shapes, found[1], f'checkpoint {found[0]}') if found else fresh()._replace(**source)
+        if found:
+            state = unflatten(shapes, found[1], f'checkpoint {found[0]}')
+        else:
+            begun = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
+            state = jax.tree.map(np.asarray, fresh()._replace(**begun))
         step, results = int(state.step), workdir / 'results.json'
-        if step >= settings.steps and results.exists() and read_json(results)['steps'] == step:
-            store.close()
-            return Generator(gan.networks.generator, _on_device(state.ema), settings, step)
-        write_json(workdir / 'config.json', config)
-        results.unlink(missing_ok=True)  # of a shorter run
-        files = RunFiles(workdir, settings, gan.networks.generator, store, step, log_every, listeners)
-        held.callback(files.close)
-        for listener in listeners:
-            listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
-        schedule = Schedule(settings.steps, sample_every, checkpoint_every)
-        tracer = functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None
-        began = time.monotonic()
-        last = _Last(files, state)
-        done = train_loop(
-            gan, runner, state, schedule, last, should_stop=lambda: bool(received) or should_stop(), tracer=tracer
-        )
-        store.wait()
-        if received and not done:
-            raise Interrupted(received[0])
-        if done:
-            final = {
-                'steps': max(step, settings.steps),
-                'seconds_of_last_process': round(time.monotonic() - began, 1),
-                'final': final_metrics(workdir),
-            }
+        if step < settings.steps or not results.exists() or read_json(results)['steps'] != step:
+            write_json(workdir / 'config.json', config)
+            results.unlink(missing_ok=True)  # of a shorter run
+            files = RunFiles(workdir, settings, gan.networks.generator, store, step, log_every, listeners)
+            held.callback(files.close)
             for listener in listeners:
-                listener.finish(final)
-            write_json(results, final)
-        return Generator(gan.networks.generator, _on_device(last.state.ema), settings, int(last.state.step))
+                held.callback(listener.close)
+                listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
+            began = time.monotonic()
+            done = run_loop(
+                gan,
+                runner,
+                state,
+                Schedule(settings.steps, sample_every, checkpoint_every),
+                files,
+                should_stop=lambda: bool(received) or should_stop(),
+                tracer=functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None,
+            )
+            store.wait()
+            state = state if files.saved is None else files.saved
+            if done:
+                final = {
+                    'steps': max(step, settings.steps),
+                    'seconds_of_last_process': round(time.monotonic() - began, 1),
+                    'final': final_metrics(workdir),
+                }
+                for listener in listeners:
+                    listener.finish(final)
+                write_json(results, final)
+        if received:
+            raise Interrupted(received[0])
+        return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
 
 
-class _Last:
-    """Passes everything on and keeps the newest state that was fetched."""
+def _count(name: str, value: Any) -> int:
+    """The value as an int. Raises ValueError for anything but a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f'{name}={value!r} must be a whole number')
+    if value < 1:
+        raise ValueError(f'{name}={value} must be at least 1')
+    return int(value)
 
-    def __init__(self, files: RunFiles, state: TrainState):
-        self.metrics, self.sample, self._files, self.state = files.metrics, files.sample, files, state
 
-    def checkpoint(self, step: int, state: TrainState) -> None:
-        self._files.checkpoint(step, state)
-        self.state = state
+def _try_parts(
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: np.ndarray, num_devices: int
+) -> None:
+    """Traces one step with parts of one's own, before anything is written. Raises ValueError with what they raise."""
+
+    def step(state: TrainState, axis_name: str | None) -> Any:
+        return train_step(gan, hyperparameters, state, pixels, axis_name=axis_name)
+
+    try:
+        if num_devices == 1:
+            jax.eval_shape(functools.partial(step, axis_name=None), state)
+        else:
+            each = jax.vmap(lambda state: step(state, AXIS), None, axis_name=AXIS, axis_size=num_devices)
+            jax.eval_shape(each, state)
+    except Exception as error:
+        raise ValueError(
+            f"a step with these parts of one's own fails: {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _check_deterministic(settings: Settings) -> None:
@@ -183,7 +219,3 @@ def _networks_of(workdir: str, shapes: TrainState) -> dict[str, Any]:
         raise ValueError(f'init_from={workdir} has no checkpoint to begin from')
     taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
     return unflatten(taken, found[1], f'init_from={workdir}')
-
-
-def _on_device(variables):
-    return jax.tree.map(jax.numpy.asarray, variables)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
 from wgan_jax.training.optimizers import OPTIMIZERS
-from wgan_jax.training.parts import KINDS, find_part, record_part
+from wgan_jax.training.parts import KINDS, find_part, name_part, record_part
 from wgan_jax.types import Network, Players
 
 CRITIC_NORMS = ('none', 'batch', 'layer')
@@ -29,7 +30,7 @@ class Settings:
     ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
     (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``,
     ``generator_batch_size`` 0 for ``batch_size``, ``resnet_variant`` 'auto' for what ``resolve`` makes of it. A field
-    that the others leave without effect keeps its default.
+    that nothing reads has no meaning.
 
     ``arch``, ``objective``, ``constraint`` and ``augment`` are registered names or values of one's own: an
     ``Architecture`` or ``Players`` of two ``Network``, an ``Objective``, a ``Constraint``, an ``Augmentation``.
@@ -108,9 +109,11 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
             hint = f'did you mean {near[0]}?' if near else f'there are: {", ".join(known)}'
             raise ValueError(f'{name} is no setting; {hint}')
     given = dict(given)
+    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
     if 'image_size' in given:
         given['image_size'] = parse_image_size(str(given['image_size']))
     settings = dataclasses.replace(preset, **given)
+    settings = dataclasses.replace(settings, **{kind: name_part(kind, getattr(settings, kind)) for kind in KINDS})
     validate(settings)
     for name, reason in _without_effect(settings).items():
         if name in given:
@@ -192,6 +195,11 @@ def validate(settings: Settings) -> None:
     _require(settings, 'critic_width', settings.critic_width >= 0, 'must be >= 0 (0: the same as width)')
     own = settings.generator_batch_size
     _require(settings, 'generator_batch_size', own >= 0, 'must be >= 0 (0: the same as batch_size)')
+    if settings.label_smoothing and settings.objective not in LOGIT_OBJECTIVES:
+        raise ValueError(
+            f'label_smoothing={settings.label_smoothing} has no effect with objective='
+            f'{record_part(settings.objective)}, whose scores are no logits: set it to 0'
+        )
     constraint = parts['constraint']
     if isinstance(parts['arch'], Architecture):
         parts['arch'].check(settings, constraint.parametrization)
@@ -206,9 +214,12 @@ def validate(settings: Settings) -> None:
             'use critic_norm=none'
         )
     if constraint.penalty is not None and uses_batch_statistics:
+        mend = 'use critic_norm=none or critic_norm=layer'
+        if not isinstance(parts['arch'], Architecture):
+            mend = 'take it out of the critic, or say from_linen(..., uses_batch_statistics=False) if it has none'
         raise ValueError(
             f'constraint={shown} needs the gradient of each sample by itself, and batch normalisation mixes the '
-            'samples: use critic_norm=none or critic_norm=layer'
+            f'samples: {mend}'
         )
 
 

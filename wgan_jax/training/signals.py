@@ -39,4 +39,4 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
         yield received
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,8 +1,8 @@
 """The train step: n_critic critic updates, one generator update; and many steps inside one compiled call.
 
-All functions are pure and run under jit, vmap (over seeds and
-hyperparameters) and pmap. Under pmap, ``axis_name`` names the mapped axis: each device then works on its share of the
-batch, and losses, gradients and batch statistics are averaged over the axis.
+All functions are pure and run under jit, vmap (over seeds and hyperparameters) and pmap. Under pmap, ``axis_name``
+names the mapped axis: each device then works on its share of the batch, and losses, gradients and batch statistics
+are averaged over the axis.
 """
 
 from typing import NamedTuple

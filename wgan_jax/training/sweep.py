@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
@@ -18,7 +19,9 @@ from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.dataset import with_images
+from wgan_jax.training.draws import draw_images
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.groups import default_group, group_size, map_runs
 from wgan_jax.training.pace import Pace
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
@@ -56,10 +59,13 @@ def combinations(seeds: Sequence[int], base: Hyperparameters, **values: Sequence
         ValueError: for a name that is no hyperparameter, or no values or seeds at all.
     """
     for name, given in {**values, 'seeds': seeds}.items():
-        if name not in (*Hyperparameters._fields, 'seeds'):
-            raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
         if not len(given):
             raise ValueError(f'{name} has no values')
+    if min(seeds) < 0 or max(seeds) >= 2**32:
+        raise ValueError(f'seeds={list(seeds)} must lie in [0, 2**32)')
+    unknown = values.keys() - set(Hyperparameters._fields)
+    if unknown:
+        raise ValueError(f'{min(unknown)} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
     columns = [values.get(name, [getattr(base, name)]) for name in Hyperparameters._fields]
     *swept, seed = zip(*itertools.product(*columns, seeds), strict=True)
     arrays: list[Any] = [np.array(column, np.float32) for column in swept]
@@ -81,40 +87,6 @@ class Sweep(NamedTuple):
     run: Callable[[TrainState, int], tuple[TrainState, Array]]
     group: int
     capacity: int
-
-
-def group_size(num: int, most: int) -> int:
-    """The largest divisor of ``num`` that is at most ``most``."""
-    return max(size for size in range(1, min(num, most) + 1) if num % size == 0)
-
-
-def default_group(backend: str | None = None) -> int:
-    """The most runs to batch together: 1 on a CPU, where batching small products gains nothing, else 64."""
-    return 1 if (backend or jax.default_backend()) == 'cpu' else 64
-
-
-def map_runs(function: Callable, group: int) -> Callable:
-    """``vmap`` in groups: ``map_runs(f, g)(*stacked)`` is ``vmap(f)(*stacked)``, g runs at a time.
-
-    Args:
-        function: of one run.
-        group: a divisor of the number of runs.
-
-    Returns:
-        The function of stacked arguments, for use under ``jit``.
-    """
-
-    def mapped(*stacked: PyTree) -> PyTree:
-        num = jax.tree.leaves(stacked)[0].shape[0]
-        if num == group:
-            return jax.vmap(function)(*stacked)
-        if group == 1:
-            return jax.lax.map(lambda one: function(*one), stacked)
-        grouped = jax.tree.map(lambda leaf: leaf.reshape(num // group, group, *leaf.shape[1:]), stacked)
-        out = jax.lax.map(lambda some: jax.vmap(function)(*some), grouped)
-        return jax.tree.map(lambda leaf: leaf.reshape(num, *leaf.shape[2:]), out)
-
-    return mapped
 
 
 def make_sweep(gan: GAN, runs: Runs, data: PyTree = None, *, capacity: int = 512, group: int | None = None) -> Sweep:
@@ -181,7 +153,7 @@ def train_in_chunks(
             count = pace.next(step - done)
             began = time.perf_counter()
             states, part = sweep.run(states, count)
-            rows.append(np.asarray(part[:, :count]))
+            rows.append(np.asarray(part)[:, :count])  # on the device it would be a program for each count
             seconds = time.perf_counter() - began
             pace.took(count, seconds)
             done += count
@@ -205,9 +177,13 @@ class SweepResult(NamedTuple):
     metrics: Metrics
 
     def sample(self, key: Key, n: int) -> Array:
-        """``n`` samples of each run's averaged generator, from the same latents: (R, n, ...)."""
+        """``n`` samples of each run's averaged generator, all from the same latents: (R, n, ...), float32.
+
+        Images lie in [-1, 1], as those of ``Generator.sample`` do.
+        """
         latents = jax.vmap(self.gan.latent)(jax.random.split(key, n))
-        return _sample(self.gan, self.states.ema, latents)
+        samples = _sample(self.gan, self.states.ema, latents).astype(jnp.float32)
+        return jnp.clip(samples, -1, 1) if self.gan.draw is draw_images else samples
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -244,16 +220,27 @@ def sweep(
     Raises:
         ValueError: for what cannot be used, and a hyperparameter that has no effect.
     """
+    for name, given in {**values, 'seeds': seeds}.items():
+        if name not in (*Hyperparameters._fields, 'seeds'):
+            raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
+        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+            raise ValueError(f'{name}={given!r} must be a sequence of values')
+    if not all(isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) for seed in seeds):
+        raise ValueError(f'seeds={list(seeds)} must be whole numbers')
+    if group is not None and (not isinstance(group, int) or group < 1):
+        raise ValueError(f'group={group} must be a whole number of at least 1')
     gan, hyperparameters, data, settings = _build(settings, dataset)
+    if steps is not None:
+        settings = override(settings, {'steps': steps})
+    for name in ('init_from', 'deterministic'):
+        if getattr(settings, name):
+            raise ValueError(f'{name}={getattr(settings, name)} has no effect on a sweep: leave it out')
+    runs = combinations(seeds, hyperparameters, **values)
     for name, given in values.items():
         for value in given:
             override(settings, {name: value})
-    runs = combinations(seeds, hyperparameters, **values)
     program = make_sweep(gan, runs, data, group=group)
-    num_steps = settings.steps if steps is None else steps
-    if num_steps < 1:
-        raise ValueError(f'steps={num_steps} must be at least 1')
-    ((_, states, rows),) = train_in_chunks(program, [num_steps], on_chunk=on_chunk)
+    ((_, states, rows),) = train_in_chunks(program, [settings.steps], on_chunk=on_chunk)
     assert rows is not None  # there is at least one step
     return SweepResult(runs, gan, states, Metrics(*np.moveaxis(rows, 2, 0)))
 

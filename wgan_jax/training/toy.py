@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from wgan_jax.data.synthetic import Density
 from wgan_jax.networks import mlp
-from wgan_jax.training.build import make_gan
+from wgan_jax.training.build import fitting, make_gan
 from wgan_jax.training.draws import draw_from
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.training.parts import find_part
+from wgan_jax.training.parts import KINDS, find_part, record_part
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Players
@@ -51,24 +51,36 @@ TOY_PRESETS['r1_ema'] = dataclasses.replace(
 )  # fmt: skip
 
 
+def check_toy(settings: Settings) -> None:
+    """Raises ValueError, in one line, for settings that a toy does not read."""
+    for name in ('arch', 'critic_width', 'critic_norm', 'augment'):
+        value = getattr(settings, name)
+        if value != _TOY[name] and not (name == 'arch' and isinstance(value, Players)):
+            raise ValueError(
+                f'{name}={record_part(value) if name in KINDS else value} is not read for a density, whose networks '
+                f"are multilayer perceptrons, or Players of one's own: use {name}={_TOY[name]}"
+            )
+
+
 def build_toy(settings: Settings, density: Density, *, depth: int = 3) -> tuple[GAN, Hyperparameters]:
     """The GAN that settings describe on a density: d from its samples, both networks with weights as He et al. draw.
 
     Args:
-        settings: validated settings with arch 'mlp' and no augmentation; dataset and image size are not looked at.
+        settings: validated settings, with arch 'mlp' or Players of networks from latents to points and from points to
+            scores; dataset and image size are not looked at.
         density: where real examples come from, anew for every batch.
         depth: hidden layers of either network.
 
     Returns:
         (GAN, Hyperparameters); its steps take ``None`` as data.
     """
+    check_toy(settings)
     shape = (density.dim,)
-    common: dict[str, Any] = {
-        'width': settings.width,
-        'depth': depth,
-        'init': 'he',
-        'dtype': jnp.dtype(settings.precision),
-    }
+    if isinstance(settings.arch, Players):
+        networks = fitting(settings.arch, settings.latent_dim, shape)
+        return make_gan(settings, networks, draw=draw_from(lambda data, key: density.sample(key)))
+    dtype = jnp.dtype(settings.precision)
+    common: dict[str, Any] = {'width': settings.width, 'depth': depth, 'init': 'he', 'dtype': dtype}
     parametrization = find_part('constraint', settings.constraint).parametrization
     networks = Players(
         mlp.generator(shape, latent_dim=settings.latent_dim, **common),

@@ -1,7 +1,6 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +46,7 @@ class RunFiles:
         self._log_every, self._callbacks = log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
+        self.saved: TrainState | None = None  # the state of the newest checkpoint of this call
 
     def metrics(self, chunk: MetricsChunk) -> None:
         """Metrics of some steps: every ``log_every``-th to the file."""
@@ -72,21 +72,19 @@ class RunFiles:
         self._store.wait()  # for the one before, whose failure must not pass unseen
         if step not in self._store.steps():
             self._store.save(step, state)
+        self.saved = state
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for callback in self._callbacks:
             getattr(callback, what)(*arguments)
 
     def close(self) -> None:
-        """Waits until all is written; every file is closed, whatever becomes of another."""
-        with contextlib.ExitStack() as closing:
-            closers: list[Callable[[], None]] = [self._log.close, self._store.close]
-            for close in (*closers, *(callback.close for callback in self._callbacks)):
-                closing.callback(close)
+        """Closes the file of metrics."""
+        self._log.close()
 
 
 def final_metrics(workdir: Path) -> dict[str, float]:
-    """The logged metrics of a run, averaged over the last tenth of the lines; times apart."""
+    """The logged metrics of a run, averaged over the last tenth of the lines; without the time since the start."""
     rows = read_metrics(workdir / 'metrics.jsonl')
     last = rows[-max(1, len(rows) // 10) :]
     if not last:
