@@ -16,7 +16,7 @@ def test_latents_have_their_distribution(name, mean_square):
     assert name == 'normal' or float(jnp.abs(z).max()) <= 1
 
 
-def test_great_circle_keeps_the_length_and_turns_evenly():
+def test_slerp_keeps_the_length_and_turns_evenly():
     a, b = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
     points = slerp(a, b, jnp.array([0.0, 1 / 3, 1.0]))
     np.testing.assert_allclose(points, 2 * np.array([[1, 0, 0], [np.sqrt(3) / 2, 0.5, 0], [0, 1, 0]]), atol=1e-6)
@@ -40,7 +40,7 @@ def _check_arc(a, b, t, points):
 @pytest.mark.parametrize('gap', [0.0, 1e-7, 1e-6, 1e-4, 1e-2, 0.5])
 @pytest.mark.parametrize('opposite', [False, True])
 @pytest.mark.parametrize('ratio', [1.0, 20.0])
-def test_great_circle_is_an_arc_with_lengths_between_at_every_angle(gap, opposite, ratio):
+def test_slerp_is_an_arc_with_lengths_between_at_every_angle(gap, opposite, ratio):
     # The angle between a and b is gap, or pi - gap. Fails where sines are divided by one that is nearly 0: opposite
     # vectors of unequal length then go far beyond both, or straight through 0.
     e, f, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(30, 3)))[0].T
@@ -59,17 +59,17 @@ def test_great_circle_is_an_arc_with_lengths_between_at_every_angle(gap, opposit
 
 
 @pytest.mark.parametrize('size', [1e-30, 1e30])
-def test_great_circle_of_any_size(size):
+def test_slerp_of_any_size(size):
     a, b, t = jnp.array([3.0, 0.0, 1.0]), jnp.array([-1.0, 2.0, 0.5]), np.linspace(0, 1, 5)
     _check_arc(a, b, t, slerp(a * size, b * size, jnp.asarray(t, jnp.float32)) / size)
 
 
-def test_great_circle_of_parallel_latents_is_the_straight_line():
+def test_slerp_of_parallel_latents_is_the_straight_line():
     a, t = jnp.array([1.0, 2.0]), jnp.linspace(0, 1, 5)
     np.testing.assert_allclose(slerp(a, 3 * a, t), (1 + 2 * t)[:, None] * a, rtol=1e-6)
 
 
-def test_great_circle_from_or_to_zero_is_the_straight_line():
+def test_slerp_from_or_to_zero_is_the_straight_line():
     zero, b, t = jnp.zeros(3), jnp.array([1.0, -2.0, 0.5]), jnp.linspace(0, 1, 5)
     np.testing.assert_allclose(slerp(zero, b, t), t[:, None] * b, atol=1e-6)
     np.testing.assert_allclose(slerp(b, zero, t), (1 - t)[:, None] * b, atol=1e-6)
@@ -77,12 +77,12 @@ def test_great_circle_from_or_to_zero_is_the_straight_line():
     assert jnp.isfinite(jax.jacobian(slerp)(zero, zero, t)).all()
 
 
-def test_great_circle_of_whole_numbers():
+def test_slerp_of_whole_numbers():
     points = slerp(jnp.array([2, 0]), jnp.array([0, 2]), jnp.array([0, 1]))
     np.testing.assert_allclose(points, [[2, 0], [0, 2]], atol=1e-6)
 
 
-def test_great_circle_in_one_dimension():
+def test_slerp_in_one_dimension():
     t = jnp.array([0.0, 0.25, 0.5, 1.0])
     points = slerp(jnp.array([2.0]), jnp.array([-2.0]), t)[:, 0]
     np.testing.assert_allclose(points, [2, np.sqrt(2), 0, -2], atol=1e-6)

@@ -115,7 +115,7 @@ def _section(name: str, seed: int, workdir: Path) -> Section:
     return Section(
         name=name,
         title=job.title,
-        look=job.look,
+        caption=job.caption,
         command=f'./launch.sh {_launcher(name)} {flags_given}'.strip(),
         figures=sorted(folder.glob('*.png')),
         minutes=_minutes(read_json(record)) if record.exists() else None,

@@ -9,13 +9,13 @@ class Job(NamedTuple):
     """One run of a launcher: its question, what to see, and its flags at each size.
 
     Attributes:
-        title, look: the question, and what to see in the figures.
+        title, caption: the question, and what to see in the figures.
         tiny, quick, full: flags at each size.
         launcher: which one runs; None for the one of the job's own name.
     """
 
     title: str
-    look: str
+    caption: str
     tiny: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     full: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ class Section(NamedTuple):
     Attributes:
         name: of the launcher.
         title: what it asks.
-        look: what to see in the figures.
+        caption: what to see in the figures.
         command: that makes them.
         figures: PNG and GIF files, in order.
         minutes: it took; None where it did not run to its end.
@@ -34,7 +34,7 @@ class Section(NamedTuple):
 
     name: str
     title: str
-    look: str
+    caption: str
     command: str
     figures: Sequence[Path]
     minutes: float | None
@@ -73,7 +73,7 @@ def _section(section: Section, rows: Sequence[Mapping[str, Any]]) -> str:
     took = 'did not finish' if section.minutes is None else f'{section.minutes:.1f} minutes'
     parts = [
         f'<h2 id="{section.name}">{html.escape(section.title)}</h2>',
-        f'<p>{html.escape(section.look)}</p>',
+        f'<p>{html.escape(section.caption)}</p>',
         f'<p class="note"><code>{html.escape(section.command)}</code> ({took})</p>',
     ]
     if rows:

@@ -180,7 +180,7 @@ def _arrays(probes: dict[str, list[list[tuple[int, CriticProbe]]]]) -> dict[str,
 def _summary(arrays: dict[str, np.ndarray], horizons: list[int]) -> dict[str, Any]:
     """What the claims are about, for each frozen generator.
 
-    Falls and spans are in orders of magnitude (log10): of the discriminator's gradients from the first reading to the
+    Falls and spans are in orders of magnitude (log10): of the discriminator's gradients from the first probe to the
     last, of the critics' between the largest and the smallest after the first tenth of their training, in which their
     weights grow from their initial size.
     """

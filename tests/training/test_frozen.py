@@ -1,4 +1,4 @@
-"""Critics trained against a frozen generator: nothing else moves, and readings are what they say."""
+"""Critics trained against a frozen generator: nothing else moves, and probes are what they say."""
 
 import dataclasses
 import functools
@@ -52,7 +52,7 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
     # Against norms computed one by one; fails for the norm of a mean, or for one objective used for all.
     gan, _, _, _, after, _ = trained
     objectives = [OBJECTIVES['minimax'], OBJECTIVES['non_saturating']]
-    reading = jax.jit(functools.partial(probe_critic, gan, objectives, draws=2))(after, small_pixels())
+    probe = jax.jit(functools.partial(probe_critic, gan, objectives, draws=2))(after, small_pixels())
     first = np.uint32(0x80000000) + np.uint32(int(after.critic_step) * 2)
     for i, objective in enumerate(objectives):
         single = jax.jit(functools.partial(generator_gradient, dataclasses.replace(gan, objective=objective)))
@@ -60,11 +60,11 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
         for draw in range(2):
             _, gradient = single(after, first + np.uint32(draw))
             norms.append(np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))))
-        np.testing.assert_allclose(reading.gradient_norm[i], np.mean(norms), rtol=1e-5)
-        np.testing.assert_allclose(reading.gradient_std[i], np.std(norms), rtol=1e-3, atol=1e-7)
-    assert 0 <= reading.accuracy <= 1
+        np.testing.assert_allclose(probe.gradient_norm[i], np.mean(norms), rtol=1e-5)
+        np.testing.assert_allclose(probe.gradient_std[i], np.std(norms), rtol=1e-3, atol=1e-7)
+    assert 0 <= probe.accuracy <= 1
     # d/dg log(1 - D) = -D l' and d/dg -log D = -(1 - D) l': near D = 1/2 the two are about equal.
-    np.testing.assert_allclose(*reading.gradient_norm, rtol=0.5)
+    np.testing.assert_allclose(*probe.gradient_norm, rtol=0.5)
 
 
 def test_rates_fall_to_0_with_the_critic_s_own_updates(trained):

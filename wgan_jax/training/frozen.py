@@ -48,7 +48,8 @@ def between(gan: GAN, real: Callable[[PyTree, Key], Array], fake: Callable[[PyTr
     """``gan`` with two distributions in place of its data and its generator, for the functions of this module.
 
     Args:
-        gan: its critic, objective, constraint, critic optimizer and batch size are kept.
+        gan: its critic, objective, constraint, augmentation, instance noise, critic optimizer and
+            batch size are kept.
         real, fake: ``sample(parameters, key)``, one example each.
 
     Returns:

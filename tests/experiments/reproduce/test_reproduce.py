@@ -85,9 +85,9 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
         assert list((tmp_path / name).glob('*.png')) and list((tmp_path / name).glob('*.npz'))
     critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
     assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
-    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as readings:
-        assert readings['iterations'].tolist() == [0, 1, 2] and readings['standard_gradient_norm'].shape == (1, 3, 2)
-        assert (readings['clip_gradient_norm'] > 0).all()
+    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as probes:
+        assert probes['iterations'].tolist() == [0, 1, 2] and probes['standard_gradient_norm'].shape == (1, 3, 2)
+        assert (probes['clip_gradient_norm'] > 0).all()
     quality = _results(tmp_path / 'loss_quality')
     assert set(quality) == {'wgan_fails', 'gan_fails'}
     for row in quality.values():  # rates are too high on purpose: a run may blow up, and then says when
