@@ -21,6 +21,9 @@ def from_linen(
 ) -> Network:
     """Makes a ``Network`` of a Linen module.
 
+    On a CPU, XLA computes the kernel gradient of Flax's own convolutions slowly inside the compiled loop; the layers of
+    ``networks.layers`` are made for it.
+
     Args:
         module: called as ``module(x, train=..., axis_name=...)``, or without those of the two that its ``__call__``
             does not take. Its collection 'params' becomes ``Variables.params``, all others ``Variables.state``.
