@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import linecache
 import os
 import re
 import shutil
@@ -384,6 +385,16 @@ def test_the_record_of_a_part_changes_with_all_that_it_is_made_of():
     assert record_part('clip') == 'clip'
     with pytest.raises(ValueError, match='cannot be recorded: pass functions, numbers and arrays'):
         record_part(scaled(iter([])))
+
+
+def test_what_another_program_left_under_the_name_of_a_string_does_not_matter():
+    # Python 3.13 keeps the text of python -c under '<string>', which is also the file of every exec.
+    linecache.cache['<string>'] = (1, None, ['def penalty(): pass\n'] * 9, '<string>')
+    try:
+        records = {record_part(Constraint(penalty=_typed(PROMPT.format(n)))) for n in (2, 3)}
+    finally:
+        linecache.cache.pop('<string>')
+    assert len(records) == 2
 
 
 def test_another_file_and_the_package_s_own_code_do_not_matter(monkeypatch):

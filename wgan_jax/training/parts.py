@@ -190,8 +190,10 @@ def _source(piece: Any) -> str:
     if isinstance(piece, str):
         return piece
     try:
+        if _file(piece) in ('<string>', '<stdin>'):  # of exec: what is found under that name may be another's
+            raise OSError
         return inspect.getsource(piece)
-    except (OSError, TypeError):  # typed at a prompt: the compiled code
+    except (OSError, TypeError):  # of no file: the compiled code
         methods = [v for v in vars(piece).values() if inspect.isfunction(v)] if isinstance(piece, type) else [piece]
         return '\n'.join([piece.__qualname__, *(_compiled(method.__code__) for method in methods)])
 
