@@ -6,7 +6,8 @@
 import os
 from collections.abc import Callable
 
-from wgan_jax.data.images import Images
+from wgan_jax.data.images import Images, check_size
+from wgan_jax.text import listed, printable
 
 # The loaders import Pillow and TFDS themselves, and are themselves imported when they are called.
 
@@ -14,7 +15,7 @@ from wgan_jax.data.images import Images
 def _flags(argument: str, height: int, width: int, data_dir: str | os.PathLike | None) -> Images:
     del data_dir  # they come with the package
     if argument:
-        raise ValueError(f"dataset 'flags' takes nothing after a colon, got {argument!r}")
+        raise ValueError(f"dataset 'flags' takes nothing after a colon, got '{printable(argument, 80)}'")
     from wgan_jax.data import flags
 
     return flags.load(height, width)
@@ -47,8 +48,9 @@ def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | No
     Raises:
         ValueError: an unknown name, or whatever keeps the dataset from being loaded.
     """
-    if height < 1 or width < 1:
-        raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
+    height, width = check_size(height, width)
+    if not isinstance(name, str):
+        raise ValueError(f"a dataset is named by a string, such as 'folder:PATH', got {printable(repr(name), 80)}")
     kind, _, argument = name.partition(':')
     if kind in DATASETS:
         return DATASETS[kind](argument, height, width, data_dir)
@@ -57,5 +59,5 @@ def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | No
     try:
         return tfds_images.load(name, height, width, data_dir=data_dir)
     except tfds_images.UnknownDataset as error:
-        known = ', '.join(f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS)
+        known = listed((f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS), most=20)
         raise ValueError(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error

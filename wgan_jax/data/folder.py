@@ -5,13 +5,32 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_jax.data.images import Images, collect, eight_bit, fit
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
+from wgan_jax.data.reading import NAME, about_path, read_picture
+from wgan_jax.text import printable, reason
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
 
 
+def _root(folder: str | os.PathLike) -> Path:
+    """The folder, ``~`` replaced. Raises ValueError when it is none."""
+    try:
+        root = Path(folder).expanduser()
+    except RuntimeError as error:  # no such user
+        raise ValueError(f'no such folder: {printable(folder, NAME)} ({reason(error)})') from error
+    except TypeError:
+        raise ValueError(f'no such folder: {printable(repr(folder), NAME)} is not a path') from None
+    with about_path('no such folder:', root):
+        os.stat(root)
+    if not root.is_dir():
+        raise ValueError(f'no such folder: {printable(root, NAME)} is a file')
+    return root
+
+
 def files(folder: str | os.PathLike) -> list[Path]:
     """Every image file below a folder, hidden ones left out.
+
+    Folders that are links are not entered. A link to no file is named when it is read, as a damaged picture is.
 
     Args:
         folder: path, ``~`` allowed.
@@ -20,21 +39,32 @@ def files(folder: str | os.PathLike) -> list[Path]:
         At least one path, sorted by the path relative to the folder.
 
     Raises:
-        ValueError: no such folder, or no image in it.
+        ValueError: no such folder, one below that may not be read, or no image in it.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f'no such folder: {folder}')
-    found = [
-        path
-        for path in folder.rglob('*')
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith('.') for part in path.relative_to(folder).parts)
-    ]
+    root = _root(folder)
+    found = []
+
+    def refuse(error: OSError) -> None:
+        with about_path('cannot read the folder', error.filename or root):
+            raise error
+
+    for place, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        for name in names:
+            path = Path(place, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith('.') and _is_picture(path):
+                found.append(path)
     if not found:
-        raise ValueError(f'no images below {folder}: looked for {", ".join(SUFFIXES)} files')
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+        raise ValueError(f'no images below {printable(root, NAME)}: looked for {", ".join(SUFFIXES)} files')
+    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere; pipes, sockets and devices are none."""
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except OSError:
+        return True  # reading it says why
 
 
 def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -49,22 +79,16 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) ->
         uint8 (height, width, channels).
 
     Raises:
-        ValueError: a file that cannot be read as a picture, named; a size below 1, or another number of channels.
+        ValueError: a file that cannot be read as a picture, or is too large to be decoded, named; an impossible size,
+            or another number of channels.
+        OSError, MemoryError: for failures of the machine, never for a bad picture.
     """
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # a copy would forget how many bits the file declares
-            upright = eight_bit(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f'cannot read {path} as an image: {error}') from error
-    return fit(upright, height, width, channels)
+    height, width = check_size(height, width)
+    return fit(read_picture(path), height, width, channels)
 
 
 def load(
-    folder: str | os.PathLike, height: int, width: int, channels: int = 3, *, max_gigabytes: float = 8.0
+    folder: str | os.PathLike, height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES
 ) -> Images:
     """All images below a folder at one size: each centre-cropped to the aspect ratio, then resized.
 
@@ -80,15 +104,9 @@ def load(
     Raises:
         ValueError: no such folder, no images, an unreadable file, too large for memory.
     """
+    root = _root(folder)
     found = files(folder)
-    gigabytes = len(found) * height * width * channels / 1e9
-    if gigabytes > max_gigabytes:
-        raise ValueError(
-            f'{len(found)} images of {height}x{width}x{channels} take {gigabytes:.1f} GB, the limit is '
-            f'{max_gigabytes:g} GB: use a smaller image size or fewer images'
-        )
-    pixels = np.empty((len(found), height, width, channels), np.uint8)
+    pixels = allocate(len(found), height, width, channels, f'folder {printable(root, NAME)}', max_gigabytes)
     for place, path in enumerate(found):
         pixels[place] = read(path, height, width, channels)
-    root = Path(folder).expanduser()
     return collect(pixels, [path.relative_to(root).as_posix() for path in found])

@@ -8,18 +8,28 @@ True
 """
 
 import hashlib
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax import memory
+from wgan_jax.text import printable
 from wgan_jax.types import Array, ArrayLike
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture  # Pillow is imported where it is used
 
 WHITE = 255
+MAX_SIDE = 65_536  # pixels of a side
+MAX_GIGABYTES = 8.0  # of a dataset, unless another limit is asked for
+_STRIP = 2**22  # pixels composited at once
+
+
+class Unsuitable(ValueError):
+    """A whole picture that cannot be used as it is; the text says why and what would do."""
 
 
 class Images(NamedTuple):
@@ -58,6 +68,70 @@ def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()
     digest = hashlib.sha256(repr(tuple(int(n) for n in pixels.shape)).encode())
     digest.update(pixels.data)
     return Images(pixels, names, digest.hexdigest())
+
+
+def check_size(height: int, width: int) -> tuple[int, int]:
+    """A size that images can have.
+
+    Args:
+        height, width: pixels.
+
+    Returns:
+        (height, width), Python's integers.
+
+    Raises:
+        ValueError: no whole numbers, below 1, or above ``MAX_SIDE``.
+    """
+    try:
+        height, width = operator.index(height), operator.index(width)
+    except TypeError:
+        given = f'{printable(repr(height), 40)} and {printable(repr(width), 40)}'
+        raise ValueError(f'height and width must be whole numbers of pixels, got {given}') from None
+    if height < 1 or width < 1:
+        raise ValueError(f'height and width must be at least 1 pixel, got {_side(height)}x{_side(width)}')
+    if max(height, width) > MAX_SIDE:
+        raise ValueError(f'height and width must be at most {MAX_SIDE:,} pixels, got {_side(height)}x{_side(width)}')
+    return height, width
+
+
+def _side(side: int) -> str:
+    return str(side) if abs(side) < 10**40 else 'a number of more than 40 digits'
+
+
+def _check_channels(channels: int) -> None:
+    if isinstance(channels, str) or channels not in (1, 3):
+        raise ValueError(f'channels must be 1 (grey) or 3 (RGB), got {printable(repr(channels), 40)}')
+
+
+def allocate(
+    num: int, height: int, width: int, channels: int, what: str, max_gigabytes: float = MAX_GIGABYTES
+) -> np.ndarray:
+    """Room for the pixels of a dataset, if there is: the one place where every loader asks.
+
+    Args:
+        num: of images.
+        height, width, channels: of each.
+        what: the dataset as messages name it.
+        max_gigabytes: refuse what would take more memory than this.
+
+    Returns:
+        uint8 (num, height, width, channels), not filled.
+
+    Raises:
+        ValueError: no images, an impossible size, more than the limit, or more than the machine has.
+    """
+    height, width = check_size(height, width)
+    _check_channels(channels)
+    if num < 1:
+        raise ValueError(f'{what} holds no images')
+    needed = num * height * width * channels
+    images = f'{what}: {num} images of {height}x{width}x{channels}'
+    instead = 'use a smaller image size or fewer images'
+    if needed > max_gigabytes * 1e9:
+        gigabytes = f'{min(needed, 10**30) / 1e9:.3g}'
+        raise ValueError(f'{images} would take {gigabytes} GB, the limit is {max_gigabytes:g} GB: {instead}')
+    memory.require(needed, images, instead)
+    return np.empty((num, height, width, channels), np.uint8)
 
 
 def to_float(pixels: ArrayLike) -> Array:
@@ -113,7 +187,8 @@ def eight_bit(image: 'Picture') -> 'Picture':
         A ``PIL.Image`` of mode L or RGB.
 
     Raises:
-        ValueError: for signed integers and floating-point numbers, of which nothing says which value is white.
+        Unsuitable: a ValueError, for signed integers and floating-point numbers, of which nothing says which value is
+            white.
     """
     from PIL import Image
 
@@ -126,6 +201,20 @@ def eight_bit(image: 'Picture') -> 'Picture':
         return image.convert('L')
     if image.mode in ('CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX'):
         return image.convert('RGB')
+    if image.width * image.height <= _STRIP:
+        return _over_white(image)
+    # In strips, as every step would else take a copy of the whole.
+    whole = Image.new('RGB', image.size)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(_over_white(strip), (0, top))
+    return whole
+
+
+def _over_white(image: 'Picture') -> 'Picture':
+    from PIL import Image
+
     if image.mode == 'La':
         image = image.convert('LA')
     image = image.convert('RGBA')
@@ -141,21 +230,25 @@ def _eight_bit_grey(image: 'Picture') -> 'Picture':
     bits, sample_format = (tags.get(tag, (default,))[0] for tag, default in ((258, 16), (339, 1)))
     if image.mode == 'F' or sample_format != 1:
         kind = 'floating-point numbers' if image.mode == 'F' else 'signed integers'
-        raise ValueError(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
+        raise Unsuitable(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
     stored = np.asarray(image)
-    # Pillow keeps 32 bits without a sign in integers that have one.
-    values = (stored.view(np.uint32) if bits == 32 else stored).astype(np.float64) / (2.0**bits - 1)
-    if tags.get(262) == 0:  # white is zero
-        values = 1 - values
-    if 'transparency' in image.info:
-        values = np.where(stored == image.info['transparency'], 1, values)
-    return Image.fromarray(np.clip(np.round(values * WHITE), 0, WHITE).astype(np.uint8))
+    levels = np.empty(stored.shape, np.uint8)
+    rows = max(1, _STRIP // max(1, image.width))
+    for top in range(0, len(stored), rows):  # floating-point numbers of the whole would take many times its memory
+        strip = stored[top : top + rows]
+        # Pillow keeps 32 bits without a sign in integers that have one.
+        values = (strip.view(np.uint32) if bits == 32 else strip).astype(np.float64) / (2.0**bits - 1)
+        if tags.get(262) == 0:  # white is zero
+            values = 1 - values
+        if 'transparency' in image.info:
+            values = np.where(strip == image.info['transparency'], 1, values)
+        levels[top : top + rows] = np.clip(np.round(values * WHITE), 0, WHITE)
+    return Image.fromarray(levels)
 
 
 def _channels(image: 'Picture', channels: int) -> 'Picture':
     """Mode L for one channel, RGB for three."""
-    if channels not in (1, 3):
-        raise ValueError(f'channels must be 1 (grey) or 3 (RGB), got {channels}')
+    _check_channels(channels)
     return image.convert('L' if channels == 1 else 'RGB')
 
 
@@ -178,8 +271,7 @@ def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     """
     from PIL import Image
 
-    if height < 1 or width < 1:
-        raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
+    height, width = check_size(height, width)
     image = _channels(eight_bit(image), channels)
     shrinks = width <= image.width and height <= image.height
     image = image.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
@@ -200,11 +292,12 @@ def fit(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndar
     Raises:
         ValueError: a size below 1, another number of channels, or a mode that ``eight_bit`` does not take.
     """
-    if height < 1 or width < 1:
-        raise ValueError(f'height and width must be at least 1 pixel, got {height}x{width}')
+    height, width = check_size(height, width)
     image = eight_bit(image)
     # The largest box of the wanted aspect ratio; at least one pixel wide and high.
     box_width = max(1, min(image.width, round(image.height * width / height)))
     box_height = max(1, min(image.height, round(image.width * height / width)))
     left, top = (image.width - box_width) // 2, (image.height - box_height) // 2
-    return stretch(image.crop((left, top, left + box_width, top + box_height)), height, width, channels)
+    if (box_width, box_height) != image.size:  # a crop is a copy
+        image = image.crop((left, top, left + box_width, top + box_height))
+    return stretch(image, height, width, channels)

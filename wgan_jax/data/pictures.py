@@ -51,3 +51,17 @@ def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
 
     with atomic_path(path) as temporary:
         Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(temporary, optimize=True)
+
+
+def damage(path: str | os.PathLike) -> str | None:
+    """What is wrong with a PNG that ``save_png`` wrote; None when it is whole."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.verify()
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:  # a decoder raises many kinds for damaged files
+        return f'cannot be read as a picture ({error or type(error).__name__})'
+    return None

@@ -14,13 +14,14 @@ import functools
 import math
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax.data.points import read_points
+from wgan_jax.text import printable
 from wgan_jax.types import Array, ArrayLike, Key
 
 
@@ -238,28 +239,10 @@ def load_points(path: str | os.PathLike) -> np.ndarray:
 
     Raises:
         ValueError: in one line, when the file is missing or no ``.npz``, holds none or several arrays, or one that is
-            not of shape (n, d) with n >= 2 and d >= 1, not of real numbers, or not finite.
+            not of shape (n, d) with n >= 2 and d >= 1, not of real numbers, not finite, or too large for memory.
+        OSError, MemoryError: for failures of the machine.
     """
-    if not Path(path).is_file():
-        raise ValueError(f'data={path} is not a file')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file) if hasattr(file, 'files') else None
-    except Exception as error:  # numpy and zipfile raise many kinds for damaged files
-        raise ValueError(f'data={path} cannot be read as an .npz ({error})') from None
-    if arrays is None:
-        raise ValueError(f'data={path} is a single .npy array: save it with numpy.savez')
-    if len(arrays) != 1:
-        raise ValueError(f'data={path} must hold one array of shape (n, d), and holds {len(arrays)}: {sorted(arrays)}')
-    ((name, points),) = arrays.items()
-    if points.ndim != 2 or len(points) < 2 or points.shape[1] < 1:
-        raise ValueError(f'data={path}: {name!r} has shape {points.shape}; samples have shape (n, d), n at least 2')
-    if points.dtype.kind not in 'fiu':
-        raise ValueError(f'data={path}: {name!r} has dtype {points.dtype}; samples are real numbers')
-    bad = ~(np.abs(points) <= np.finfo(np.float32).max).all(axis=1)  # NaN compares false
-    if bad.any():
-        raise ValueError(f'data={path}: {name!r} is not finite in {bad.sum()} rows, first in row {int(bad.argmax())}')
-    return points.astype(np.float32)
+    return read_points(path)
 
 
 def load(name: str) -> Density:
@@ -276,8 +259,10 @@ def load(name: str) -> Density:
     """
     if str(name).endswith('.npz'):
         return resample(load_points(name))
-    if name not in DENSITIES:
-        raise ValueError(f'data={name} is unknown; there are: {", ".join(DENSITIES)}, and any FILE.npz of samples')
+    if not isinstance(name, str) or name not in DENSITIES:
+        raise ValueError(
+            f'data={printable(name, 80)} is unknown; there are: {", ".join(DENSITIES)}, and any FILE.npz of samples'
+        )
     return DENSITIES[name]()
 
 

@@ -1,14 +1,21 @@
 """Any TFDS dataset with an image feature, read into memory without TensorFlow."""
 
+import contextlib
 import io
 import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
+from wgan_jax.data.reading import NAME, about_path, decode, of_the_machine, open_file, quiet
+from wgan_jax.text import listed, printable, reason
 
-from wgan_jax.data.images import Images, collect, fit
-
+_LONGEST = 200  # characters of a name
 _CHUNK = 1024  # examples per read: one call per example costs several times as much
+# NAME, NAME/CONFIG and either with :VERSION. What else TFDS takes can name other people's places, and look there.
+_NAME = re.compile(r'([A-Za-z_]\w*)(/[\w+.-]*[\w+-][\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?', re.ASCII)
 
 
 class UnknownDataset(ValueError):
@@ -26,16 +33,41 @@ def _tfds(name: str) -> Any:
     return tensorflow_datasets
 
 
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever TFDS and the readers of its files raise, as a ValueError that begins with ``what``."""
+    try:
+        with quiet('absl'):
+            yield
+    except Exception as error:  # damaged descriptions and records raise all kinds
+        if of_the_machine(error) or isinstance(error, UnknownDataset):
+            raise
+        raise ValueError(f'{what}: {reason(error)}') from error
+
+
+def _check_folder(name: str, data_dir: str | os.PathLike) -> str:
+    """The folder, ``~`` replaced; opening a pipe in place of a description would never end."""
+    with about_path('data_dir: no such folder:', data_dir):
+        place = os.path.expanduser(data_dir)
+        os.listdir(place)
+    with about_path('cannot read', data_dir):
+        for path in Path(place, re.split('[/:]', name)[0]).rglob('*.json'):
+            open_file(path).close()
+    return place
+
+
 def _builder(tfds: Any, name: str, data_dir: str | os.PathLike | None) -> Any:
     """The dataset's builder; nothing is downloaded."""
     if name.split('/')[0].split(':')[0] == 'national_flags':
         from wgan_jax.data.flags import builder as _  # noqa: F401  registers the dataset
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        raise UnknownDataset(f'unknown dataset {name!r}') from error
-    except (AssertionError, ImportError, RuntimeError, ValueError) as error:
-        raise ValueError(f'cannot use TFDS dataset {name!r}: {str(error).splitlines()[0]}') from error
+    # It prints advice on stdout and stderr when a dataset needs what is not installed.
+    aside = io.StringIO()
+    told = _told(f'cannot use TFDS dataset {name!r}')
+    with told, contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
+        try:
+            return tfds.builder(name, data_dir=data_dir)
+        except tfds.core.DatasetNotFoundError as error:
+            raise UnknownDataset(f'unknown dataset {name!r}') from error
 
 
 def _image_feature(tfds: Any, builder: Any) -> tuple[str, Any]:
@@ -45,7 +77,7 @@ def _image_feature(tfds: Any, builder: Any) -> tuple[str, Any]:
     if isinstance(features, tfds.features.FeaturesDict):
         found = {key: value for key, value in features.items() if type(value) is tfds.features.Image}
     if not found:
-        raise ValueError(f'TFDS dataset {builder.name!r} has no image feature')
+        raise ValueError('it has no image feature')
     key = 'image' if 'image' in found else min(found)
     return key, found[key]
 
@@ -57,7 +89,7 @@ def load(
     *,
     data_dir: str | os.PathLike | None = None,
     split: str = 'train',
-    max_gigabytes: float = 8.0,
+    max_gigabytes: float = MAX_GIGABYTES,
 ) -> Images:
     """A split of a TFDS dataset at one size, on the original's colours: grey stays one channel.
 
@@ -65,7 +97,7 @@ def load(
     (Lanczos), not padded: digits fill the same part of the picture at every size.
 
     Args:
-        name: TFDS name, such as 'mnist' or 'mnist:3.0.1'.
+        name: TFDS name, such as 'mnist' or 'mnist:3.0.1': NAME or NAME/CONFIG, either with :VERSION.
         height, width: pixels.
         data_dir: the folder datasets are prepared in; None: TFDS's own default.
         split: TFDS split or slice, such as 'train[:100]'.
@@ -75,44 +107,55 @@ def load(
         ``Images`` without names, in the order of the files.
 
     Raises:
-        ValueError: TFDS missing, an unknown dataset or split, no image feature, not prepared, too large for memory.
+        ValueError: TFDS missing, an unknown dataset or split, no image feature, not prepared, damaged, too large for
+            memory.
+        OSError, MemoryError: for failures of the machine.
     """
-    from PIL import Image
-
+    height, width = check_size(height, width)
+    if not isinstance(name, str) or len(name) > _LONGEST or not _NAME.fullmatch(name):
+        form = 'a TFDS name is NAME or NAME/CONFIG, either with :VERSION such as :3.0.1'
+        raise UnknownDataset(f"unknown dataset '{printable(name, 80)}' ({form})")
     tfds = _tfds(name)
+    if data_dir is not None:
+        data_dir = _check_folder(name, data_dir)
     builder = _builder(tfds, name, data_dir)
-    key, feature = _image_feature(tfds, builder)
-    where = f' --data_dir={data_dir}' if data_dir else ''
+    this = f'TFDS dataset {name!r}'
+    with _told(f'cannot use {this}'):
+        key, feature = _image_feature(tfds, builder)
+        channels = 1 if feature.shape[-1] == 1 else 3
+        prepared, place = builder.is_prepared(), printable(builder.data_path, NAME)
+    where = f' --data_dir={printable(data_dir, NAME)}' if data_dir else ''
     prepare = f'tfds build {name} --file_format=array_record{where}'
     # Asked first: as it stands, data_source() would try to download.
-    if not builder.is_prepared():
-        raise ValueError(
-            f'TFDS dataset {name!r} is not prepared in {builder.data_path}; '
-            f'where TensorFlow is installed, run: {prepare}'
-        )
-    channels = 1 if feature.shape[-1] == 1 else 3
+    if not prepared:
+        raise ValueError(f'{this} is not prepared in {place}; where TensorFlow is installed, run: {prepare}')
+    damaged = f'{this} in {place} cannot be read'
     try:
-        examples = builder.info.splits[split].num_examples
-    except (KeyError, ValueError) as error:
-        known = ', '.join(builder.info.splits)
-        raise ValueError(f'TFDS dataset {name!r} has no split {split!r}; it has {known}') from error
-    gigabytes = examples * height * width * channels / 1e9
-    if gigabytes > max_gigabytes:
+        with quiet('absl'):
+            info = builder.info.splits[split]
+            examples, paths = int(info.num_examples), info.filepaths
+    except Exception as error:  # TFDS raises several kinds for a split that it cannot parse or has not
+        if of_the_machine(error):
+            raise
+        known = listed(builder.info.splits)
+        raise ValueError(f"{this} has no split '{printable(split, 80)}'; it has {known}") from error
+    pixels = allocate(examples, height, width, channels, this, max_gigabytes)
+    for path in paths:
+        open_file(path).close()
+    with _told(damaged):
+        try:
+            source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()})
+        except NotImplementedError:
+            source = None
+    if source is None:
         raise ValueError(
-            f'TFDS dataset {name!r}: {examples} images of {height}x{width}x{channels} take {gigabytes:.1f} GB, the '
-            f'limit is {max_gigabytes:g} GB: use a smaller image size, or a part of it'
+            f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
+            f'prepare it in another folder: {prepare}'
         )
-    try:
-        source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()})
-    except NotImplementedError as error:
-        raise ValueError(
-            f'TFDS dataset {name!r} in {builder.data_path} is not in array_record form, which is the one that can be '
-            f'read without TensorFlow; prepare it in another folder: {prepare}'
-        ) from error
-    pixels = np.empty((examples, height, width, channels), np.uint8)
-    for start in range(0, examples, _CHUNK):
-        places = range(start, min(start + _CHUNK, examples))
-        for place, example in zip(places, source.__getitems__(places), strict=True):
-            with Image.open(io.BytesIO(example[key])) as image:
-                pixels[place] = fit(image, height, width, channels)
+    with _told(damaged):
+        for start in range(0, examples, _CHUNK):
+            places = range(start, min(start + _CHUNK, examples))
+            for number, example in zip(places, source.__getitems__(places), strict=True):
+                picture = decode(example[key], f'image {number}', upright=False)
+                pixels[number] = fit(picture, height, width, channels)
     return collect(pixels)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgan_jax.data.images import WHITE, Images, collect, stretch
+from wgan_jax.data.images import MAX_GIGABYTES, WHITE, Images, allocate, check_size, collect, stretch
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -55,6 +55,7 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     """
     from PIL import Image
 
+    height, width = check_size(height, width)
     image = image.convert('RGBA')
     if np.asarray(image)[..., 3].min() >= _CUT_OUT_ALPHA:
         # Without the border lines that are part transparent: their colours are blends already, and paler.
@@ -70,24 +71,25 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     return field
 
 
-def load(height: int, width: int, channels: int = 3) -> Images:
+def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES) -> Images:
     """All flags at one size, sorted by code.
 
     Args:
         height, width: pixels; 2:3 is the most common proportion.
         channels: 3, or 1 for grey.
+        max_gigabytes: refuse what would take more memory than this.
 
     Returns:
         ``Images`` with pixels (256, height, width, channels); the names are the codes, ``countries()`` spells them out.
 
     Raises:
-        ValueError: a size below 1, or another number of channels.
+        ValueError: an impossible size, another number of channels, too large for memory.
     """
     from PIL import Image
 
     files = paths()
-    pixels = []
-    for path in files:
+    pixels = allocate(len(files), height, width, channels, 'flags', max_gigabytes)
+    for place, path in enumerate(files):
         with Image.open(path) as image:
-            pixels.append(picture(image, height, width, channels))
-    return collect(np.stack(pixels), [path.stem for path in files])
+            pixels[place] = picture(image, height, width, channels)
+    return collect(pixels, [path.stem for path in files])

@@ -1,0 +1,236 @@
+"""Files and pictures that others made, opened with care: what is wrong with one is told in one line that names it.
+
+What is wrong with a file is a ValueError. A failure of the machine, such as too many open files, is none: it comes
+through as the OSError or MemoryError that it is, so that it is never taken for a bad picture.
+"""
+
+import contextlib
+import errno
+import io
+import logging
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from wgan_jax.data.images import Unsuitable, eight_bit
+from wgan_jax.text import printable, reason
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MAX_DECODED = 2**29  # bytes of a picture in memory, at four or more for each pixel: 134 million pixels
+MAX_FILE = 2**30  # bytes of a picture's file
+# Told apart by what is in the file, whatever its name. Not among them: formats that start other programs.
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'DIB', 'AVIF', 'JPEG2000', 'PPM')
+NAME = 300  # characters of a name that are shown
+# Errors of the file system that are about the path; all others are about the machine.
+_OF_THE_PATH = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.ENXIO, errno.ENODEV,
+)  # fmt: skip
+_KINDS = (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+    (stat.S_ISCHR, 'a device'),
+    (stat.S_ISBLK, 'a device'),
+)
+_pixel_limit = threading.Lock()
+
+
+def of_the_machine(error: BaseException) -> bool:
+    """Whether an exception tells of the machine, not of the file.
+
+    Args:
+        error: what opening, reading or decoding a file raised.
+
+    Returns:
+        True for want of memory and for the system's errors that are not about a path.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_PATH
+
+
+@contextlib.contextmanager
+def about_path(does: str, path: str | bytes | os.PathLike) -> Iterator[None]:
+    """What the system says about a path, as a ValueError.
+
+    Args:
+        does: what the block does, as in 'cannot open'.
+        path: to be named.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: for what is about the path.
+        OSError: for what is about the machine.
+    """
+    try:
+        yield
+    except OSError as error:
+        if of_the_machine(error):
+            raise
+        raise ValueError(f'{does} {printable(path, NAME)}: {reason(error)}') from error
+    except UnicodeError as error:
+        raise ValueError(f'{does} {printable(path, NAME)}: no file name can have all of its characters') from error
+    except ValueError as error:  # a zero byte; no other is raised by the system's functions
+        raise ValueError(f'{does} {printable(path, NAME)}: {reason(error)}') from error
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """A regular file, opened for reading; never waits for one that is none.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The open file.
+
+    Raises:
+        ValueError: in one line, when it is not there, may not be read, or is a folder, pipe, socket or device.
+        OSError: when the machine cannot open files.
+    """
+    with about_path('cannot open', path):
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            # The flag is for a pipe that took the file's place in between: it would wait for a writer.
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0))
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISREG(mode):
+                return os.fdopen(descriptor, 'rb')
+            os.close(descriptor)
+    kind = next((name for test, name in _KINDS if test(mode)), 'something else')
+    raise ValueError(f'cannot open {printable(path, NAME)}: it is {kind}, not a file')
+
+
+@contextlib.contextmanager
+def quiet(logger: str) -> Iterator[None]:
+    """Nothing is printed by a library: no Python warnings, and no records of a logger.
+
+    Args:
+        logger: its name; those below it are quiet too.
+
+    Yields:
+        Nothing.
+    """
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def decode(data: bytes, what: str, *, upright: bool = True) -> 'Picture':
+    """A picture of 8 bits a channel from the bytes of a file; of several in it the first.
+
+    Args:
+        data: of a picture of one of ``FORMATS``.
+        what: to be named in messages, printable.
+        upright: turn it as its EXIF orientation says.
+
+    Returns:
+        A ``PIL.Image`` of mode L or RGB, its alpha composited over white.
+
+    Raises:
+        ValueError: in one line, when it is no picture, damaged, of numbers without a white, or too large to decode.
+        MemoryError: when the machine has not enough for a picture of this size.
+    """
+    from PIL import Image
+
+    if not data:
+        raise ValueError(f'cannot read {what} as an image: it is empty')
+    with quiet('PIL'):
+        try:
+            with _open(data) as image:
+                _check_decoded_size(image)
+                image.load()
+                turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
+                picture = eight_bit(image)
+        except Unsuitable as error:
+            raise ValueError(f'cannot read {what} as an image: {error}') from error
+        except Image.UnidentifiedImageError as error:
+            kinds = ', '.join(FORMATS)
+            raise ValueError(
+                f'cannot read {what} as an image: it is damaged, or of another kind than {kinds}'
+            ) from error
+        except MemoryError as error:
+            raise MemoryError(f'not enough memory to read {what}') from error
+        except Exception as error:  # decoders raise all kinds for damaged files
+            if of_the_machine(error):
+                raise
+            raise ValueError(f'cannot read {what} as an image: it is damaged ({reason(error)})') from error
+    return picture if turn is None else picture.transpose(Image.Transpose[turn])
+
+
+# What undoes each EXIF orientation.
+_TURNS = {
+    2: 'FLIP_LEFT_RIGHT',
+    3: 'ROTATE_180',
+    4: 'FLIP_TOP_BOTTOM',
+    5: 'TRANSPOSE',
+    6: 'ROTATE_270',
+    7: 'TRANSVERSE',
+    8: 'ROTATE_90',
+}
+
+
+def _open(data: bytes) -> 'Picture':
+    """The header, without the pixels. Pillow's own limit on their number would not say what the size is."""
+    from PIL import Image
+
+    with _pixel_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_decoded_size(image: 'Picture') -> None:
+    """Raises Unsuitable by the header alone."""
+    height, width, pixel = image.height, image.width, 4  # Pillow keeps colours in four bytes
+    tags = getattr(image, 'tag_v2', {})  # a TIFF's
+    if tags:
+        pixel = max(pixel, -(-sum(tags.get(258, (1,))) // 8) if tags.get(277, 1) > 1 else 4)
+        # A tile is decoded as a whole, whatever is seen of it.
+        width, height = max(width, tags.get(322, 1)), max(height, tags.get(323, 1))
+    needed = height * width * pixel
+    if needed > MAX_DECODED:
+        tiles = '' if (width, height) == image.size else f' in tiles of {tags.get(322)}x{tags.get(323)}'
+        raise Unsuitable(
+            f'it is {image.width}x{image.height} pixels{tiles}, which takes {needed / 1e9:.3g} GB to decode, and '
+            f'the limit is {MAX_DECODED / 1e9:.2g} GB: shrink it first'
+        )
+
+
+def read_picture(path: str | os.PathLike) -> 'Picture':
+    """A picture file as 8 bits a channel, turned as its EXIF orientation says.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A ``PIL.Image`` of mode L or RGB.
+
+    Raises:
+        ValueError: in one line that names it, for a file that cannot be opened or that ``decode`` refuses.
+        OSError, MemoryError: for failures of the machine.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE:
+            raise ValueError(
+                f'{printable(path, NAME)} is a file of {size / 1e9:.3g} GB, and the limit for a picture is '
+                f'{MAX_FILE / 1e9:.2g} GB: shrink it first'
+            )
+        data = file.read(size)
+    return decode(data, printable(path, NAME))
