@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from wgan_jax import memory
 from wgan_jax.data.images import Unsuitable, eight_bit
 from wgan_jax.text import printable, reason
 
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 MAX_DECODED = 2**29  # bytes of a picture in memory, at four or more for each pixel: 134 million pixels
+_LARGE = 2**26  # bytes decoded, above which the free memory is looked at
+_COPIES = 3  # of a picture, at most, on its way to its size
 MAX_FILE = 2**30  # bytes of a picture's file
 # Told apart by what is in the file, whatever its name. Not among them: formats that start other programs.
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'DIB', 'AVIF', 'JPEG2000', 'PPM')
 NAME = 300  # characters of a name that are shown
-# Errors of the file system that are about the path; all others are about the machine.
-_OF_THE_PATH = (
+# Errors of the system that are about the file; all others are about the machine.
+_OF_THE_FILE = (
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
-    errno.ENXIO, errno.ENODEV,
+    errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.EOVERFLOW,  # the last two: what a damaged file says is where
 )  # fmt: skip
 _KINDS = (
     (stat.S_ISDIR, 'a folder'),
@@ -48,11 +51,11 @@ def of_the_machine(error: BaseException) -> bool:
         error: what opening, reading or decoding a file raised.
 
     Returns:
-        True for want of memory and for the system's errors that are not about a path.
+        True for want of memory and for the system's errors that are not about a file.
     """
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_PATH
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
 
 
 @contextlib.contextmanager
@@ -129,6 +132,19 @@ def quiet(logger: str) -> Iterator[None]:
         log.setLevel(level)
 
 
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Without what libtiff, below Python, says of every oddity in a file."""
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
+
+
 def decode(data: bytes, what: str, *, upright: bool = True) -> 'Picture':
     """A picture of 8 bits a channel from the bytes of a file; of several in it the first.
 
@@ -152,7 +168,8 @@ def decode(data: bytes, what: str, *, upright: bool = True) -> 'Picture':
         try:
             with _open(data) as image:
                 _check_decoded_size(image)
-                image.load()
+                with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
+                    image.load()
                 turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
                 picture = eight_bit(image)
         except Unsuitable as error:
@@ -203,7 +220,14 @@ def _check_decoded_size(image: 'Picture') -> None:
         pixel = max(pixel, -(-sum(tags.get(258, (1,))) // 8) if tags.get(277, 1) > 1 else 4)
         # A tile is decoded as a whole, whatever is seen of it.
         width, height = max(width, tags.get(322, 1)), max(height, tags.get(323, 1))
+    if image.format == 'WEBP':
+        pixel *= 2  # its decoder keeps two
     needed = height * width * pixel
+    if _LARGE < needed <= MAX_DECODED:
+        try:
+            memory.require(_COPIES * needed, f'decoding its {image.width}x{image.height} pixels', 'shrink it first')
+        except ValueError as error:
+            raise Unsuitable(str(error)) from error
     if needed > MAX_DECODED:
         tiles = '' if (width, height) == image.size else f' in tiles of {tags.get(322)}x{tags.get(323)}'
         raise Unsuitable(
