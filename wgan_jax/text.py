@@ -59,4 +59,4 @@ def reason(error: BaseException) -> str:
         return printable(error.strerror, 300)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first, kind = lines[0] if lines else '', type(error).__name__
-    return printable(first if ' ' in first else f'{kind} {first}'.rstrip(), 300)
+    return printable(first if ' ' in first else f'{kind} {first}'.strip(), 300).rstrip(' :')

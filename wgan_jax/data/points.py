@@ -41,7 +41,11 @@ def read_points(path: str | os.PathLike) -> np.ndarray:
     if not os.path.exists(path):  # False for names that no file can have
         raise ValueError(f'{shown} is not a file')
     try:
-        with open_file(path) as file:
+        file = open_file(path)
+    except ValueError as error:
+        raise ValueError(f'data: {error}') from None
+    try:
+        with file:
             return _read(file)
     except _Bad as error:
         raise ValueError(f'{shown}{error}') from None

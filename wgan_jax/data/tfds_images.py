@@ -16,6 +16,8 @@ _LONGEST = 200  # characters of a name
 _CHUNK = 1024  # examples per read: one call per example costs several times as much
 # NAME, NAME/CONFIG and either with :VERSION. What else TFDS takes can name other people's places, and look there.
 _NAME = re.compile(r'([A-Za-z_]\w*)(/[\w+.-]*[\w+-][\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?', re.ASCII)
+# What it was called with, before the reason.
+_PREAMBLE = re.compile(r'^(\w+: )?Failed to construct dataset "[^"]*", builder_kwargs "[^"]*": ')
 
 
 class UnknownDataset(ValueError):
@@ -42,7 +44,7 @@ def _told(what: str) -> Iterator[None]:
     except Exception as error:  # damaged descriptions and records raise all kinds
         if of_the_machine(error) or isinstance(error, UnknownDataset):
             raise
-        raise ValueError(f'{what}: {reason(error)}') from error
+        raise ValueError(f'{what}: {_PREAMBLE.sub("", reason(error))}') from error
 
 
 def _check_folder(name: str, data_dir: str | os.PathLike) -> str:
@@ -50,9 +52,10 @@ def _check_folder(name: str, data_dir: str | os.PathLike) -> str:
     with about_path('data_dir: no such folder:', data_dir):
         place = os.path.expanduser(data_dir)
         os.listdir(place)
-    with about_path('cannot read', data_dir):
-        for path in Path(place, re.split('[/:]', name)[0]).rglob('*.json'):
-            open_file(path).close()
+    with about_path('cannot read the folder', data_dir):
+        described = list(Path(place, re.split('[/:]', name)[0]).rglob('*.json'))
+    for path in described:
+        open_file(path).close()
     return place
 
 
@@ -62,7 +65,7 @@ def _builder(tfds: Any, name: str, data_dir: str | os.PathLike | None) -> Any:
         from wgan_jax.data.flags import builder as _  # noqa: F401  registers the dataset
     # It prints advice on stdout and stderr when a dataset needs what is not installed.
     aside = io.StringIO()
-    told = _told(f'cannot use TFDS dataset {name!r}')
+    told = _told(f'cannot use TFDS dataset {name!r}' + (f' in {printable(data_dir, NAME)}' if data_dir else ''))
     with told, contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
         try:
             return tfds.builder(name, data_dir=data_dir)
@@ -129,7 +132,7 @@ def load(
     # Asked first: as it stands, data_source() would try to download.
     if not prepared:
         raise ValueError(f'{this} is not prepared in {place}; where TensorFlow is installed, run: {prepare}')
-    damaged = f'{this} in {place} cannot be read'
+    damaged = f'{this} in {place} cannot be read, prepare it again'
     try:
         with quiet('absl'):
             info = builder.info.splits[split]
