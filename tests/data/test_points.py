@@ -116,7 +116,7 @@ def test_zip_files_that_numpy_does_not_write(tmp_path):
     content[6] |= 1
     content[content.index(b'PK\x01\x02') + 8] |= 1
     path.write_bytes(content)
-    assert 'is encrypted' in _refusal(path)
+    assert 'e.npz is encrypted: save it' in _refusal(path)
 
 
 @pytest.mark.parametrize(

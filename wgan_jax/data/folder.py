@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
-from wgan_jax.data.reading import NAME, about_path, read_picture
+from wgan_jax.data.reading import NAME, about_path, quiet, read_picture
 from wgan_jax.text import printable, reason
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
@@ -107,6 +107,7 @@ def load(
     root = _root(folder)
     found = files(folder)
     pixels = allocate(len(found), height, width, channels, f'folder {printable(root, NAME)}', max_gigabytes)
-    for place, path in enumerate(found):
-        pixels[place] = read(path, height, width, channels)
+    with quiet('PIL'):
+        for place, path in enumerate(found):
+            pixels[place] = read(path, height, width, channels)
     return collect(pixels, [path.relative_to(root).as_posix() for path in found])

@@ -41,6 +41,7 @@ _KINDS = (
     (stat.S_ISCHR, 'a device'),
     (stat.S_ISBLK, 'a device'),
 )
+_SILENT = logging.CRITICAL + 1
 _pixel_limit = threading.Lock()
 
 
@@ -123,7 +124,10 @@ def quiet(logger: str) -> Iterator[None]:
     """
     log = logging.getLogger(logger)
     level = log.level
-    log.setLevel(logging.CRITICAL + 1)
+    if level == _SILENT:  # inside of another such block; entering it costs as much as reading a small picture
+        yield
+        return
+    log.setLevel(_SILENT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')

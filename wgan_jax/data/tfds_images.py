@@ -155,7 +155,7 @@ def load(
             f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
             f'prepare it in another folder: {prepare}'
         )
-    with _told(damaged):
+    with _told(damaged), quiet('PIL'):
         for start in range(0, examples, _CHUNK):
             places = range(start, min(start + _CHUNK, examples))
             for number, example in zip(places, source.__getitems__(places), strict=True):
