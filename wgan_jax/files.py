@@ -1,43 +1,246 @@
-"""Files that are either wholly there or not at all."""
+"""Files that are either wholly there or not at all, and the reading of files that anything may have happened to."""
 
 import contextlib
+import itertools
 import json
+import logging
 import os
+import shutil
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
+
+SLOW = 30.0  # seconds after which a write that does not come to an end is spoken of
+_LEFTOVER = '.tmp-'
+_LARGEST_JSON = 256 * 2**20  # bytes
+
+
+class WriteError(OSError):
+    """A file could not be written; its text names the file and the reason, in one line."""
+
+    def __init__(self, path: str | os.PathLike, error: Exception):
+        reason = getattr(error, 'strerror', None) or str(error).split('\n')[0][:200] or type(error).__name__
+        super().__init__(f'cannot write {path}: {reason}')
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Around whatever writes a file: names it in the error of a write that fails, and warns of one that stalls.
+
+    Raises:
+        WriteError: in place of any other OSError of the block.
+    """
+    with _watch.over(path):
+        try:
+            yield
+        except WriteError:
+            raise
+        except OSError as error:
+            raise WriteError(path, error) from error
+
+
+class _Watch:
+    """Looks after the writes in progress from a thread of its own, since a stalled one holds the thread it is in."""
+
+    def __init__(self) -> None:
+        self._current: dict[int, list[Any]] = {}  # path, when it began, when to speak
+        self._count = itertools.count()
+        self._pid = 0
+
+    @contextlib.contextmanager
+    def over(self, path: str | os.PathLike) -> Iterator[None]:
+        if self._pid != os.getpid():  # a thread does not come along into a fork
+            self._pid, self._current = os.getpid(), {}
+            threading.Thread(target=self._look, name='stalled writes', daemon=True).start()
+        number, now = next(self._count), time.monotonic()
+        self._current[number] = [path, now, now + SLOW]
+        try:
+            yield
+        finally:
+            self._current.pop(number, None)
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(SLOW / 4)
+            now = time.monotonic()
+            for write in list(self._current.values()):
+                path, began, due = write
+                if now >= due:
+                    write[2] = now + 2 * (now - began)
+                    logger.warning(
+                        f'{path} has been written for {now - began:.0f} seconds and is not done: is the disk or the '
+                        'network that it lies on still there?'
+                    )
+
+
+_watch = _Watch()
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without an exception.
 
+    A folder that stands in its place is moved aside first.
+
     Args:
         path: the file to be written.
 
     Yields:
         A path in the same folder and with the same suffix, to be written by the block.
+
+    Raises:
+        WriteError: when it cannot be written; what was there before is whole.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
-    try:
-        yield temporary
-        with open(temporary, 'rb') as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f'{_LEFTOVER}{os.getpid()}.{path.name}')
+    with writing(path):
+        try:
+            yield temporary
+            with open(temporary, 'rb') as file:
+                os.fsync(file.fileno())
+            if path.is_dir():
+                set_aside(path, 'a folder stands where a file belongs')
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+    """Removes what processes that were killed had begun to write in a folder; only for whoever owns it."""
+    for path in Path(folder).glob(f'{_LEFTOVER}*'):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def remove_tree(path: str | os.PathLike) -> None:
+    """Removes a folder such that, whenever it is interrupted, it is whole or gone."""
+    path = Path(path)
+    condemned = path.with_name(f'{_LEFTOVER}{os.getpid()}.{path.name}')
+    os.replace(path, condemned)
+    shutil.rmtree(condemned, ignore_errors=True)
+
+
+def set_aside(path: str | os.PathLike, why: str) -> None:
+    """Moves a file or folder that cannot be used to ``damaged/`` beside it, with a warning that says why."""
+    aside = move_aside(path, Path(path).parent)
+    logger.warning(f'{path}: {why}; moved to {aside}')
+
+
+def move_aside(path: str | os.PathLike, owner: str | os.PathLike, *, copy: bool = False) -> Path:
+    """Moves, or copies, a file or folder to ``damaged/`` in the folder that owns it; returns where it is then."""
+    path = Path(path)
+    with writing(path):
+        aside = _free_place(path, Path(owner))
+        shutil.copyfile(path, aside) if copy else os.replace(path, aside)
+    return aside
+
+
+def discard(path: str | os.PathLike) -> None:
+    """Removes a file, if it is there; a folder that stands in its place is moved aside."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        set_aside(path, 'a folder stands where a file belongs')
+    else:
+        with writing(path):
+            path.unlink(missing_ok=True)
+
+
+def _free_place(path: Path, owner: Path) -> Path:
+    folders = (owner / name for name in _numbered('damaged'))
+    folder = next(f for f in folders if not os.path.lexists(f) or (f.is_dir() and f != path))
+    folder.mkdir(exist_ok=True)
+    return next(place for name in _numbered(path.name) if not os.path.lexists(place := folder / name))
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f'{name}-{i}' for i in itertools.count(2))
+
+
+def make_folder(path: str | os.PathLike) -> Path:
+    """A folder, made when missing; a file that stands in its place is moved aside, with a warning."""
+    path = Path(path)
+    if os.path.lexists(path) and not path.is_dir():
+        set_aside(path, 'a file stands where a folder belongs')
+    with writing(path):
+        path.mkdir(exist_ok=True)
+    return path
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes indented JSON atomically. Raises ValueError for NaN and infinities, which JSON has not."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n')
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n', encoding='utf-8')
 
 
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file. Raises ValueError, naming the file, when it is not JSON."""
+def read_json(path: str | os.PathLike, shape: Any = None) -> Any:
+    """Reads a JSON file that anything may have happened to.
+
+    Args:
+        path: of the file.
+        shape: what it must hold, see ``require``.
+
+    Raises:
+        ValueError: in one line that names the file, when it cannot be read, is not JSON or not of this shape.
+    """
     try:
-        return json.loads(Path(path).read_text())
+        with open(path, 'rb') as file:
+            text = file.read(_LARGEST_JSON + 1)
+        if len(text) > _LARGEST_JSON:
+            raise ValueError(f'larger than {_LARGEST_JSON >> 20} MiB')
+        value = json.loads(text, parse_constant=_no_number)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror})') from None
+    except RecursionError:
+        raise ValueError(f'{path} is not valid JSON of ours (nested too deeply)') from None
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON ({error})') from None
+    if shape is not None:
+        require(value, shape, str(path))
+    return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f'it holds {text}')
+
+
+NUMBER = (int, float)
+_WORDS = {
+    dict: 'an object', list: 'a list', str: 'a string', int: 'a whole number', NUMBER: 'a number',
+    bool: 'true or false', type(None): 'null',
+}  # fmt: skip
+
+
+def require(value: Any, shape: Any, where: str) -> None:
+    """Checks what has been read from a file.
+
+    >>> require({'step': 3, 'loss': [0.5]}, {'step': int, 'loss': [NUMBER]}, 'a.json')
+    >>> require({'step': '3'}, {'step': int}, 'a.json')
+    Traceback (most recent call last):
+    ValueError: a.json: step must be a whole number, not '3'
+
+    Args:
+        value: to check.
+        shape: a type, or ``NUMBER``; {key: shape} for an object that has at least these keys; [shape] for a list.
+        where: the file, for the error.
+
+    Raises:
+        ValueError: naming the file and the key.
+    """
+    outer: Any = type(shape) if isinstance(shape, (dict, list)) else shape
+    if not isinstance(value, outer) or (isinstance(value, bool) and outer is not bool):
+        shown = repr(value)
+        raise ValueError(f'{where} must be {_WORDS[outer]}, not {shown if len(shown) < 40 else shown[:40] + "..."}')
+    if isinstance(shape, dict):
+        for key, inner in shape.items():
+            if key not in value:
+                raise ValueError(f"{where} has no '{key}'")
+            require(value[key], inner, f'{where}: {key}')
+    elif isinstance(shape, list):
+        for item in value:
+            require(item, shape[0], f'{where}, in a list,')

@@ -17,7 +17,8 @@ def tiny(**changes):
 
 
 def arrays(workdir):
-    return CheckpointStore(workdir / 'checkpoints').read_newest()
+    found, _ = CheckpointStore(workdir / 'checkpoints').newest()
+    return found.step, found.arrays
 
 
 def metrics(workdir):

@@ -15,30 +15,44 @@ def state():
     return jax.tree.map(np.asarray, init_state(gan, hyperparameters, 3))
 
 
-def _store(folder, state, steps=(1, 2), warnings=None):
-    store = CheckpointStore(folder / 'checkpoints', keep=5, warn=(warnings if warnings is not None else []).append)
+RUN = {'settings': {'seed': 3}, 'dataset': {'fingerprint': 'ab'}}
+
+
+def _store(folder, state, steps=(1, 2)):
+    store = CheckpointStore(folder / 'checkpoints', keep=5)
     for step in steps:
-        store.save(step, state._replace(step=np.int32(step) + np.zeros((), np.int32)))
-    store.wait()
+        store.save(step, state._replace(step=np.int32(step) + np.zeros((), np.int32)), RUN)
     return store
 
 
 def test_round_trip_keeps_every_bit(tmp_path, state):
     store = _store(tmp_path, state)
-    step, arrays = store.read_newest()
-    restored = unflatten(state, arrays, 'test')
-    assert step == 2 and restored.step == 2 and type(restored) is type(state)
+    found, damaged = store.newest()
+    restored = unflatten(state, found.arrays, 'test')
+    assert found.step == 2 and found.run == RUN and not damaged and restored.step == 2 and type(restored) is type(state)
     for a, b in zip(jax.tree.leaves(state._replace(step=restored.step)), jax.tree.leaves(restored), strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    store.close()
 
 
 def test_only_the_newest_are_kept(tmp_path, state):
     store = CheckpointStore(tmp_path / 'checkpoints', keep=2)
     for step in (1, 5, 7, 9):
         store.save(step, state)
-    store.close()
     assert store.steps() == [7, 9]
+
+
+def test_more_than_are_kept_go_with_the_next_and_so_do_leftovers(tmp_path, state):
+    _store(tmp_path, state, steps=(1, 2, 3))
+    folder = tmp_path / 'checkpoints'
+    for name in ('4.orbax-checkpoint-tmp', '.tmp-77.1', '0031', '5'):
+        (folder / name).mkdir()
+        (folder / name / 'some').touch()
+    (folder / '6').touch()
+    store = CheckpointStore(folder, keep=2)
+    assert store.steps() == [1, 2, 3, 5] and not list(folder.glob('*tmp*'))
+    store.save(6, state)
+    store.save(7, state)
+    assert store.steps() == [6, 7] and (folder / '0031').is_dir() and (folder / 'damaged' / '6').is_file()
 
 
 def _largest_file(folder):
@@ -68,45 +82,49 @@ def _lose_seal(folder):
 
 
 @pytest.mark.parametrize('damage', [_flip, _truncate, _empty, _lose_seal])
-def test_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, state, damage):
-    _store(tmp_path, state).close()
+def test_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, state, damage, caplog):
+    _store(tmp_path, state)
     damage(tmp_path / 'checkpoints' / '2')
-    warnings = []
-    store = CheckpointStore(tmp_path / 'checkpoints', keep=5, warn=warnings.append)
-    step, arrays = store.read_newest()
-    assert step == 1 and unflatten(state, arrays, 'test').step == 1
-    assert len(warnings) == 1 and str(tmp_path / 'checkpoints' / '2') in warnings[0]
+    store = CheckpointStore(tmp_path / 'checkpoints', keep=5)
+    found, damaged = store.newest()
+    assert found.step == 1 and unflatten(state, found.arrays, 'test').step == 1
+    assert list(damaged) == [2] and str(tmp_path / 'checkpoints' / '2') in damaged[2]
+    store.set_aside(damaged)
+    assert caplog.text.count('damaged checkpoint') == 1
     assert store.steps() == [1] and (tmp_path / 'damaged' / '2').is_dir()
     store.save(2, state)  # the run comes to the same step again
-    store.close()
     assert store.steps() == [1, 2]
 
 
-def test_reader_passes_over_damage_and_moves_nothing(tmp_path, state):
-    _store(tmp_path, state).close()
+def test_reader_passes_over_damage_and_moves_nothing(tmp_path, state, caplog):
+    _store(tmp_path, state)
     _flip(tmp_path / 'checkpoints' / '2')
-    warnings = []
-    store = CheckpointStore(tmp_path / 'checkpoints', warn=warnings.append)
-    assert store.read_newest()[0] == 1 and len(warnings) == 1
+    store = CheckpointStore(tmp_path / 'checkpoints')
+    assert store.choose().step == 1 and caplog.text.count('damaged checkpoint') == 1
     assert store.steps() == [1, 2]
 
 
 def test_damage_everywhere_is_an_error_and_loses_nothing(tmp_path, state):
-    _store(tmp_path, state).close()
+    _store(tmp_path, state)
     for step in ('1', '2'):
         _flip(tmp_path / 'checkpoints' / step)
     store = CheckpointStore(tmp_path / 'checkpoints', keep=5)
     with pytest.raises(ValueError, match='no sound checkpoint is left'):
-        store.read_newest()
-    store.close()
+        store.newest()
     assert store.steps() == [1, 2]
 
 
 def test_a_save_that_was_cut_off_is_ignored(tmp_path, state):
     store = _store(tmp_path, state)
     (tmp_path / 'checkpoints' / '3.orbax-checkpoint-tmp-0').mkdir()
-    assert store.read_newest()[0] == 2
-    store.close()
+    assert store.newest()[0].step == 2
+
+
+def test_another_record_of_the_run_is_damage(tmp_path, state):
+    store = _store(tmp_path, state)
+    seal = next(path for path in (tmp_path / 'checkpoints' / '2' / 'seal').iterdir() if '"seed"' in path.read_text())
+    seal.write_text(seal.read_text().replace('"seed": 3', '"seed": 4'))
+    assert store.newest()[0].step == 1
 
 
 def test_another_network_is_named(state):

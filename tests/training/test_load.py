@@ -25,8 +25,8 @@ def _run(folder, **changes):
     gan, hyperparameters = build_gan(settings, 3)
     store = CheckpointStore(folder / 'checkpoints', keep=1)
     store.save(0, jax.tree.map(np.asarray, init_state(gan, hyperparameters, settings.seed)))
-    store.close()
-    config = {'launcher': 'train', 'settings': dataclasses.asdict(settings), 'dataset': {'shape': [10, 16, 32, 3]}}
+    dataset = {'shape': [10, 16, 32, 3], 'fingerprint': 'ab'}
+    config = {'launcher': 'train', 'settings': dataclasses.asdict(settings), 'dataset': dataset}
     (folder / 'config.json').write_text(json.dumps(config))
     return folder
 

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,10 +12,11 @@ import numpy as np
 
 from wgan_jax.data.images import Images
 from wgan_jax.games.game import Game
+from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
-from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.checkpoint import unflatten
 from wgan_jax.training.dataset import with_images
-from wgan_jax.training.folder import read_run, settings_of
+from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import draw_batches, generated_batch
@@ -93,15 +93,14 @@ def load_game(
     config = read_run(workdir)
     settings = dataclasses.replace(settings_of(config), **(parts or {}))
     if batch_size is not None:
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size} must be at least 1')
+        whole(1).check('batch_size', batch_size)
         settings = dataclasses.replace(settings, batch_size=batch_size)
-    step, arrays = CheckpointStore(Path(workdir) / 'checkpoints').choose(step)
+    found = checkpoint_of(workdir, config, step)
     if images is None:
         _, images = with_images(settings)
     if images.fingerprint != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
     target = jax.eval_shape(lambda: init_state(gan, hyperparameters, np.uint32(0)))
-    state = jax.tree.map(jnp.asarray, unflatten(target, arrays, str(workdir)))
-    return as_game(gan, hyperparameters, state, images.pixels), state.params, int(step)
+    state = jax.tree.map(jnp.asarray, unflatten(target, found.arrays, str(workdir)))
+    return as_game(gan, hyperparameters, state, images.pixels), state.params, found.step

@@ -1,22 +1,35 @@
 """Checkpoints of a run: written by Orbax, sealed with a digest, and never trusted without it.
 
 Orbax restores a file with a flipped byte without complaint, and silently casts what has another type. So beside the
-arrays lies a SHA-256 digest over the names, types, shapes and bytes of all of them; a checkpoint that does not match
-its digest is moved aside and the one before it is used.
+arrays lies a SHA-256 digest over the names, types, shapes and bytes of all of them, and over what run they are of; a
+checkpoint that does not match its digest is moved aside and the one before it is used.
+
+They are written at once, not in the background: the state has been fetched by then, so that Orbax's threads would only
+save the time of the disk, and after a failure they keep a process from ending.
 """
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from wgan_jax.files import (
+    WriteError,
+    make_folder,
+    move_aside,
+    remove_leftovers,
+    remove_tree,
+    require,
+    set_aside,
+    writing,
+)
 from wgan_jax.types import PyTree
 
 logger = logging.getLogger(__name__)
@@ -57,90 +70,112 @@ def unflatten(target: PyTree, arrays: dict[str, np.ndarray], what: str) -> PyTre
     return jax.tree_util.tree_map_with_path(pick, target)
 
 
-def digest(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and bytes, independent of the dictionary's order."""
+def digest(arrays: dict[str, np.ndarray], run: Any = None) -> str:
+    """SHA-256 over names, types, shapes and bytes, independent of the dictionary's order, and over the run's record."""
     total = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         total.update(f'{name}:{array.dtype.str}:{array.shape};'.encode())
         total.update(np.ascontiguousarray(array).tobytes())
+    if run is not None:
+        total.update(json.dumps(run, sort_keys=True).encode())
     return total.hexdigest()
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that matches its digest.
+
+    Attributes:
+        step: generator updates done.
+        arrays: by path names, as of ``flatten``.
+        run: what run it is of, as given to ``save``; None where that was not recorded.
+    """
+
+    step: int
+    arrays: dict[str, np.ndarray]
+    run: Any
 
 
 class CheckpointStore:
     """The checkpoints of one run, ``<folder>/<step>/``.
 
     Args:
-        folder: made when missing.
+        folder: made when missing, unless for reading only.
         keep: how many of the newest to keep; None for reading only.
-        warn: called with one line when a damaged checkpoint is passed over.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike, keep: int | None = None, warn: Callable[[str], None] = logger.warning
-    ):
-        import orbax.checkpoint as ocp  # takes a second to import
-
-        self._ocp = ocp
+    def __init__(self, folder: str | os.PathLike, keep: int | None = None):
         self._folder = Path(folder).absolute()  # Orbax takes no relative paths
-        self._warn = warn
-        self._read_only = keep is None
-        self._manager: Any = None  # Orbax's, of a store that is not read only
-        if keep is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._open(keep)
-
-    def _open(self, keep: int) -> None:
         self._keep = keep
-        options = self._ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = self._ocp.CheckpointManager(self._folder, options=options)
+        if os.path.lexists(self._folder) and not self._folder.is_dir():
+            raise ValueError(f'{folder} is a file, and checkpoints are kept in a folder of that name: move it away')
+        if keep is not None:
+            make_folder(self._folder)
+            remove_leftovers(self._folder)
+            for path in self._folder.glob('*.orbax-checkpoint-tmp*'):  # of a process that was killed
+                shutil.rmtree(path, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
         if not self._folder.is_dir():
             return []
-        return sorted(int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
+        try:
+            names = [entry.name for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir()]
+        except OSError as error:
+            raise ValueError(f'{self._folder} cannot be read ({error.strerror})') from None
+        return sorted(int(name) for name in names if name == str(int(name)))
 
-    def save(self, step: int, tree: PyTree) -> None:
-        """Starts writing a checkpoint; it is complete when ``wait`` returns.
+    def save(self, step: int, tree: PyTree, run: Any = None) -> None:
+        """Writes a checkpoint, and removes those that are more than are kept.
 
         Args:
-            step: newer than every checkpoint there is.
-            tree: arrays that will not change, NumPy ones for example.
+            step: of which there is no checkpoint.
+            tree: arrays.
+            run: what run it is of, as JSON has it; sealed with the arrays.
+
+        Raises:
+            WriteError: when it cannot be written; those before are whole.
         """
-        arrays = flatten(tree)
-        args = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(arrays), seal=self._ocp.args.JsonSave({'sha256': digest(arrays)})
+        import orbax.checkpoint as ocp  # takes a second to import
+
+        arrays, place = flatten(tree), self._folder / str(step)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(arrays),
+            seal=ocp.args.JsonSave({'sha256': digest(arrays, run), 'run': run}),
         )
-        if not self._manager.save(step, args=args):
-            raise RuntimeError(f'{self._folder} already holds a checkpoint at or past step {step}')
+        with writing(place):
+            if place.exists():
+                set_aside(place, 'it stands where a checkpoint belongs')
+            try:
+                with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+                    writer.save(place, args=items)
+            except OSError:
+                raise
+            except Exception as error:  # what TensorStore raises for a full disk is no OSError
+                raise WriteError(place, error) from error
+            if self._keep is not None:
+                for old in self.steps()[: -self._keep]:
+                    remove_tree(self._folder / str(old))
 
-    def wait(self) -> None:
-        """Returns when every checkpoint is wholly on disk."""
-        self._manager.wait_until_finished()
-
-    def close(self) -> None:
-        """Waits for what is being written, and lets go."""
-        if self._manager is not None:
-            self._manager.close()
-
-    def read(self, step: int) -> dict[str, np.ndarray]:
-        """The arrays of one checkpoint.
+    def read(self, step: int) -> Checkpoint:
+        """One checkpoint.
 
         Raises:
             ValueError: when it cannot be read or does not match its digest.
         """
+        import orbax.checkpoint as ocp
+
         folder = self._folder / str(step)
         try:
-            with self._ocp.Checkpointer(self._ocp.CompositeCheckpointHandler()) as reader:
+            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
                 found = reader.restore(
                     folder,
-                    args=self._ocp.args.Composite(
-                        state=self._ocp.args.StandardRestore(), seal=self._ocp.args.JsonRestore()
-                    ),
+                    args=ocp.args.Composite(state=ocp.args.StandardRestore(), seal=ocp.args.JsonRestore()),
                 )
             arrays = {name: np.asarray(array) for name, array in found['state'].items()}
-            sealed = found['seal']['sha256']
+            seal = found['seal']
+            require(seal, {'sha256': str}, f'{folder}: its seal')
+            intact = digest(arrays, seal.get('run')) == seal['sha256']
         except (MemoryError, PermissionError):
             raise  # says nothing about the checkpoint
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
@@ -148,56 +183,45 @@ class CheckpointStore:
                 raise
             reason = str(error).strip().split('\n')[0][:120]
             raise ValueError(f'{folder} cannot be read ({type(error).__name__}: {reason})') from error
-        if digest(arrays) != sealed:
+        if not intact:
             raise ValueError(f'{folder} does not match its digest: its bytes have changed since it was written')
-        return arrays
+        return Checkpoint(step, arrays, seal.get('run'))
 
-    def read_newest(self) -> tuple[int, dict[str, np.ndarray]] | None:
-        """The newest sound checkpoint, as (step, arrays); None when there are no checkpoints.
-
-        Damaged ones on the way are named in a warning and, unless reading only, moved to
-        ``<folder>/../damaged/<step>``.
+    def newest(self) -> tuple[Checkpoint | None, dict[int, str]]:
+        """The newest sound checkpoint, None when there are no checkpoints; and why newer ones are not, by their steps.
 
         Raises:
-            ValueError: when there are checkpoints and all are damaged; nothing is moved then.
+            ValueError: when there are checkpoints and all are damaged.
         """
-        damaged = {}
+        damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
-                arrays = self.read(step)
+                return self.read(step), damaged
             except ValueError as error:
-                damaged[step] = error
-                continue
-            for bad, why in damaged.items():
-                self._warn(f'damaged checkpoint: {why}; {self._set_aside(bad)}using step {step}')
-            return step, arrays
+                damaged[step] = str(error)
         if damaged:
             raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')
-        return None
+        return None, damaged
 
-    def choose(self, step: int | None = None) -> tuple[int, dict[str, np.ndarray]]:
-        """The checkpoint of a step, or the newest sound one, as (step, arrays).
+    def set_aside(self, damaged: dict[int, str]) -> None:
+        """Moves checkpoints to ``<folder>/../damaged/``, with a warning that says why."""
+        for step, why in damaged.items():
+            aside = move_aside(self._folder / str(step), self._folder.parent)
+            logger.warning(f'damaged checkpoint: {why}; moved to {aside}')
+
+    def choose(self, step: int | None = None) -> Checkpoint:
+        """The checkpoint of a step, or the newest sound one; a warning says which damaged ones are passed over.
 
         Raises:
             ValueError: when there is none, none at that step, or it is damaged.
         """
         if step is None:
-            found = self.read_newest()
+            found, damaged = self.newest()
             if found is None:
                 raise ValueError(f'{self._folder.parent} has no checkpoint yet: let the run reach its first one')
+            for why in damaged.values():
+                logger.warning(f'damaged checkpoint: {why}; using step {found.step}')
             return found
         if step not in self.steps():
             raise ValueError(f'{self._folder.parent} has no checkpoint at step {step}; there are: {self.steps()}')
-        return step, self.read(step)
-
-    def _set_aside(self, step: int) -> str:
-        if self._read_only:
-            return ''
-        aside = self._folder.parent / 'damaged' / str(step)
-        aside.parent.mkdir(exist_ok=True)
-        if aside.exists():
-            shutil.rmtree(aside)
-        self._manager.close()
-        shutil.move(self._folder / str(step), aside)
-        self._open(self._keep)  # the manager remembers the steps it found when it was opened
-        return f'moved to {aside}, '
+        return self.read(step)

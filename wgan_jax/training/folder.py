@@ -1,24 +1,31 @@
 """A run's folder: its lock, its configuration, and which command may continue it."""
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import read_json
+from wgan_jax.files import read_json, remove_leftovers, require
+from wgan_jax.ranges import whole
+from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
 from wgan_jax.training.parts import same_part
-from wgan_jax.training.settings import Settings, record, resolve
+from wgan_jax.training.settings import Settings, check_fields, record, resolve
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
 # counts is its content, whose fingerprint is compared.
 MAY_CHANGE = ('steps', 'dataset', 'data_dir')
 
+_SHAPE = {'settings': dict, 'dataset': {'shape': [int], 'fingerprint': str}}
+
 
 @contextlib.contextmanager
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
+
+    What processes that were killed had begun to write in it is removed.
 
     Raises:
         ValueError: when it cannot be made or written, or another process holds it.
@@ -38,14 +45,20 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
             raise ValueError(
                 f'workdir {workdir} is in use by another process: wait for it, stop it, or choose another folder'
             ) from None
+        remove_leftovers(workdir)
         yield workdir
+
+
+def identity(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration says which run it is: what a checkpoint is sealed with."""
+    return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What keeps a command from continuing a run.
 
     Args:
-        before, now: configurations of a run as ``read_run`` gives them.
+        before, now: configurations of a run as ``read_run`` gives them, or their identities.
 
     Returns:
         'name: before -> now' for each setting that differs though it may not.
@@ -65,10 +78,38 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return lines
 
 
+def check_identity(workdir: str | os.PathLike, found: Checkpoint, config: dict[str, Any]) -> None:
+    """Raises ValueError when a checkpoint was made under other settings than a configuration has, with both.
+
+    Checkpoints of before this was recorded pass.
+    """
+    if found.run is None:
+        return
+    changed = differences(completed(found.run, f'the record in checkpoint {found.step} of {workdir}'), config)
+    if changed:
+        raise ValueError(
+            f'checkpoint {found.step} of {workdir} was made with other settings ({"; ".join(changed)}): choose another '
+            'folder, or give the same settings'
+        )
+
+
+def checkpoint_of(workdir: str | os.PathLike, config: dict[str, Any], step: int | None = None) -> Checkpoint:
+    """A checkpoint of the run that a folder's ``config.json`` describes; the newest sound one by default.
+
+    Raises:
+        ValueError: when there is none, or it is of another run.
+    """
+    if step is not None:
+        whole(0).check('step', step)
+    found = CheckpointStore(Path(workdir) / 'checkpoints').choose(step)
+    check_identity(workdir, found, config)
+    return found
+
+
 def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The configuration of a run. Raises ValueError when the folder holds no training run."""
+    """The configuration of a run. Raises ValueError when the folder holds no training run, or a damaged one."""
     path = Path(workdir) / 'config.json'
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json')
     config = read_json(path)
     launcher = config.get('launcher') if isinstance(config, dict) else None
@@ -76,12 +117,32 @@ def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(
             f'{workdir} holds the results of {launcher or "something else"}, not of train: choose another folder'
         )
+    return completed(config, str(path))
+
+
+def completed(config: Any, where: str) -> dict[str, Any]:
+    """A configuration, or its identity, as it was read, with all settings that there are today.
+
+    Raises:
+        ValueError: naming ``where``, when it is none.
+    """
+    require(config, _SHAPE, where)
     try:
         return {**config, 'settings': record(settings_of(config))}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'{path} is not the configuration of a training run ({error})') from None
+    except ValueError as error:
+        raise ValueError(f'{where} is not the configuration of a training run ({error})') from None
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
-    """The settings in a run's configuration; one that is missing, being newer than the run, has its default."""
-    return resolve(Settings(**config['settings']))
+    """The settings in a run's configuration; one that is missing, being newer than the run, has its default.
+
+    Raises:
+        ValueError: for a setting that there is not, or a value that it cannot have.
+    """
+    try:
+        settings = Settings(**config['settings'])
+    except TypeError:
+        known = {field.name for field in dataclasses.fields(Settings)}
+        raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
+    check_fields(settings)
+    return resolve(settings)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import logging
 import os
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +12,9 @@ import numpy as np
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.training.build import build_networks
-from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.checkpoint import unflatten
 from wgan_jax.training.draws import Role, example_keys
-from wgan_jax.training.folder import read_run, settings_of
+from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.parts import record_part, same_part
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Array, Key, Network, Players, Variables
@@ -167,11 +166,12 @@ def load(
         raise ValueError(f'{workdir} was trained with networks of its own, {settings.arch}: load(..., networks=...)')
     else:
         network, shapes = _architecture(settings, config['dataset']['shape'][-1])
-    step, arrays = CheckpointStore(Path(workdir) / 'checkpoints').choose(step)
+    found = checkpoint_of(workdir, config, step)
+    arrays = found.arrays
     if ema:
         variables = unflatten({'ema': shapes}, arrays, str(workdir))['ema']
     else:
         params = unflatten({'params': {'generator': shapes.params}}, arrays, str(workdir))
         state = unflatten({'network_state': {'generator': shapes.state}}, arrays, str(workdir))
         variables = Variables(params['params']['generator'], state['network_state']['generator'])
-    return Generator(network, jax.tree.map(jnp.asarray, variables), settings, int(step))
+    return Generator(network, jax.tree.map(jnp.asarray, variables), settings, found.step)

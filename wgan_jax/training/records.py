@@ -1,62 +1,129 @@
 """The metrics of a run on disk: one JSON object a line."""
 
+import bisect
+import collections
 import json
+import logging
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import atomic_path
+from wgan_jax.files import NUMBER, atomic_path, move_aside, require, set_aside, writing
+
+logger = logging.getLogger(__name__)
 
 
 class MetricsLog:
     """An append-only file of metrics, each step once, that never runs ahead of what is sure.
 
-    Opening it at a step drops every line past that step, and a last line torn by a crash.
+    Opening it at a step drops every line past that step, and a last line torn by a crash. Any other line that is no
+    record is moved aside with a copy of the file, and a warning says how many there are.
 
     Args:
         path: of the file, made when missing.
         step: the step that the run continues from.
+
+    Attributes:
+        last: the step of the last line that was kept; 0 for none.
+
+    Raises:
+        WriteError: when it cannot be read or written.
     """
 
     def __init__(self, path: str | os.PathLike, step: int):
-        path = Path(path)
-        if path.exists():
-            text = path.read_text()
-            kept = ''.join(line + '\n' for line in _lines_up_to(text, step))
-            if kept != text:
-                with atomic_path(path) as temporary:
-                    temporary.write_text(kept)
-        self._file = open(path, 'a')
+        self._path = path = Path(path)
+        with writing(path):
+            if path.is_dir():
+                set_aside(path, 'a folder stands where a file belongs')
+            self.last = 0
+            if path.exists():
+                content = path.read_bytes()
+                kept, bad = _parse(content)
+                if bad:
+                    aside = move_aside(path, path.parent, copy=True)
+                    lines = 'line' if bad == 1 else 'lines'
+                    logger.warning(f'{path}: {bad} damaged {lines} left out; the file as it was is {aside}')
+                kept = [(line, row) for line, row in kept if row['step'] <= step]
+                self.last = kept[-1][1]['step'] if kept else 0
+                text = b''.join(line + b'\n' for line, _ in kept)
+                if text != content:
+                    with atomic_path(path) as temporary:
+                        temporary.write_bytes(text)
+            self._file = open(path, 'a', encoding='utf-8')
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Adds lines, readable by others at once."""
-        for row in rows:
-            self._file.write(json.dumps(row, allow_nan=False) + '\n')
-        self._file.flush()
+        """Adds lines, readable by others at once. Raises WriteError."""
+        with writing(self._path):
+            for row in rows:
+                self._file.write(json.dumps(row, allow_nan=False) + '\n')
+            self._file.flush()
 
     def sync(self) -> None:
-        """Returns when every line is on the disk."""
-        os.fsync(self._file.fileno())
+        """Returns when every line is on the disk. Raises WriteError."""
+        with writing(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file. Raises WriteError."""
+        with writing(self._path):
+            self._file.close()
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """All whole lines of a metrics file, as dictionaries."""
-    return [json.loads(line) for line in _lines_up_to(Path(path).read_text(), float('inf'))]
+    """All records of a metrics file, as dictionaries; a line that is none is left out.
+
+    Raises:
+        ValueError: when the file cannot be read.
+    """
+    try:
+        return [row for _, row in _parse(Path(path).read_bytes())[0]]
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror})') from None
 
 
-def _lines_up_to(text: str, step: float) -> list[str]:
-    lines = []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break  # torn: nothing after it can be trusted
-        if not isinstance(row, dict) or row.get('step', step + 1) > step:
-            break
-        lines.append(line)
-    return lines
+def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
+    """The lines that are records, each with what it holds, and the number of damaged ones.
+
+    Records have the keys that most have, and ascending steps. A last line without its end may be torn; that is no
+    damage.
+    """
+    *lines, last = content.split(b'\n')
+    if _record(last) is not None:
+        lines.append(last)
+    records = [(line, row) for line in lines if (row := _record(line)) is not None]
+    if records:
+        keys, _ = collections.Counter(frozenset(row) for _, row in records).most_common(1)[0]
+        records = [(line, row) for line, row in records if row.keys() == keys]
+        records = [records[i] for i in _ascending([row['step'] for _, row in records])]
+    return records, len(lines) - len(records)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+        require(row, {'step': int}, '')
+        for name, value in row.items():
+            if value is not None:
+                require(value, NUMBER, name)
+                if not math.isfinite(value):
+                    return None
+    except (ValueError, RecursionError, OverflowError):
+        return None
+    return row
+
+
+def _ascending(values: Sequence[int]) -> list[int]:
+    """Indices of a longest strictly ascending subsequence."""
+    ends: list[int] = []  # index of the smallest last value of such a subsequence, by its length
+    before: list[int] = []
+    for i, value in enumerate(values):
+        length = bisect.bisect_left(ends, value, key=values.__getitem__)
+        before.append(ends[length - 1] if length else -1)
+        ends[length : length + 1] = [i]
+    chosen, i = [], ends[-1] if ends else -1
+    while i >= 0:
+        chosen.append(i)
+        i = before[i]
+    return chosen[::-1]

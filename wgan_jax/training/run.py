@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +15,18 @@ import numpy as np
 
 from wgan_jax.data.images import Images
 from wgan_jax.environment import environment
-from wgan_jax.files import read_json, write_json
+from wgan_jax.files import discard, move_aside, read_json, require, set_aside, write_json
+from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
-from wgan_jax.training.folder import differences, locked, read_run
+from wgan_jax.training.folder import check_identity, checkpoint_of, differences, identity, locked, read_run
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
-from wgan_jax.training.loop import Schedule, run_loop
+from wgan_jax.training.loop import NotFinite, Schedule, run_loop
+from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.parallel import AXIS, make_runner
 from wgan_jax.training.parts import KINDS
 from wgan_jax.training.run_files import RunFiles, final_metrics
@@ -30,6 +34,8 @@ from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -75,17 +81,13 @@ def train(
         ValueError: in one line that says what would do, before anything is changed: for what cannot be used, a folder
             in use, a run with other settings, no sound checkpoint.
         NotFinite: when a metric or parameter becomes infinite or NaN; the last good checkpoint stays.
+        WriteError: when a file cannot be written; those before are whole, and the same call continues once it can.
         Interrupted: see above; also when the signal came too late to stop anything.
     """
-    checkpoint_every, keep_checkpoints, sample_every, log_every = (
-        _count(name, value)
-        for name, value in (
-            ('checkpoint_every', checkpoint_every),
-            ('keep_checkpoints', keep_checkpoints),
-            ('sample_every', sample_every),
-            ('log_every', log_every),
-        )
-    )
+    counts = {'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
+              'sample_every': sample_every, 'log_every': log_every}  # fmt: skip
+    for name, value in counts.items():
+        whole(1).check(name, value)
     if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
     if not isinstance(callbacks, Sequence):
@@ -94,6 +96,11 @@ def train(
     settings, images = with_images(settings, dataset)
     _check_deterministic(settings)
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
+    require_memory(
+        gan,
+        hyperparameters,
+        f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}',
+    )
     runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
     if num_devices is not None and runner.num_devices < num_devices:
         own = settings.generator_batch_size
@@ -110,42 +117,54 @@ def train(
             'launcher': 'train',
             'settings': record(settings),
             'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
-            'run': {
-                'parallel': parallel, 'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
-                'sample_every': sample_every, 'log_every': log_every,
-            },
+            'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
             'x64': bool(jax.config.read('jax_enable_x64')),
             **environment(),
-        }  # fmt: skip
-        _check_continuation(workdir, config)
+        }
+        before = _check_continuation(workdir, config)
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
-        held.callback(store.close)
-        found = store.read_newest()
+        found, damaged = store.newest()
         if found:
-            state = unflatten(shapes, found[1], f'checkpoint {found[0]}')
+            check_identity(workdir, found, config)
+            if before is None and found.run is None:
+                raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
+            state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')
+            store.set_aside(damaged)
         else:
             begun = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
             state = jax.tree.map(np.asarray, fresh()._replace(**begun))
         step, results = int(state.step), workdir / 'results.json'
-        if step < settings.steps or not results.exists() or read_json(results)['steps'] != step:
+        manifest = Manifest(workdir)
+        changed = manifest.changed()
+        if step < settings.steps or changed or _steps_of(results) != step:
+            manifest.forget()
+            _mend(changed)
+            discard(results)  # of a shorter run
             write_json(workdir / 'config.json', config)
-            results.unlink(missing_ok=True)  # of a shorter run
-            files = RunFiles(workdir, settings, gan.networks.generator, store, step, log_every, listeners)
+            log_every_before = before['run']['log_every'] if before else log_every
+            files = RunFiles(
+                workdir, settings, gan.networks.generator, store, identity(config), step, log_every, listeners,
+                log_every_before=log_every_before, manifest=manifest,
+            )  # fmt: skip
             held.callback(files.close)
             for listener in listeners:
                 held.callback(listener.close)
                 listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
             began = time.monotonic()
-            done = run_loop(
-                gan,
-                runner,
-                state,
-                Schedule(settings.steps, sample_every, checkpoint_every),
-                files,
-                should_stop=lambda: bool(received) or should_stop(),
-                tracer=functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None,
-            )
-            store.wait()
+            try:
+                done = run_loop(
+                    gan,
+                    runner,
+                    state,
+                    Schedule(settings.steps, sample_every, checkpoint_every),
+                    files,
+                    should_stop=lambda: bool(received) or should_stop(),
+                    tracer=functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None,
+                )
+            except NotFinite as error:
+                kept = store.steps()
+                left = f'checkpoint {kept[-1]} is kept' if kept else 'there is no checkpoint yet'
+                raise NotFinite(f'{error}; {left}') from None
             state = state if files.saved is None else files.saved
             if done:
                 final = {
@@ -153,21 +172,14 @@ def train(
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
                     'final': final_metrics(workdir),
                 }
+                manifest.forget()
                 for listener in listeners:
                     listener.finish(final)
                 write_json(results, final)
+                manifest.update()
         if received:
             raise Interrupted(received[0])
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
-
-
-def _count(name: str, value: Any) -> int:
-    """The value as an int. Raises ValueError for anything but a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ValueError(f'{name}={value!r} must be a whole number')
-    if value < 1:
-        raise ValueError(f'{name}={value} must be at least 1')
-    return int(value)
 
 
 def _try_parts(
@@ -200,22 +212,58 @@ def _check_deterministic(settings: Settings) -> None:
         raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
 
 
-def _check_continuation(workdir: Path, config: dict[str, Any]) -> None:
-    if not (workdir / 'config.json').exists():
-        return
-    changed = differences(read_run(workdir), config)
+def _check_continuation(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The configuration of the run that a folder holds, if any. Raises ValueError when it may not be continued so."""
+    path = workdir / 'config.json'
+    if not os.path.lexists(path):
+        return None
+    try:
+        before = read_run(workdir)
+        require(before, {'run': {'log_every': int}}, str(path))
+    except ValueError as error:
+        if not path.is_file() or 'holds the results of' in str(error):
+            raise
+        raise ValueError(
+            f'{error}: delete the file, and the command that the run was begun with continues it'
+        ) from None
+    changed = differences(before, config)
     if changed:
         raise ValueError(
             f'{workdir} holds a run with other settings ({"; ".join(changed)}): '
             'choose another folder, or give the same settings to continue it'
         )
+    return before
+
+
+def _steps_of(results: Path) -> int | None:
+    """Of how many steps the results are; None where there are none, or such as cannot be read."""
+    if not results.exists():
+        return None
+    try:
+        return read_json(results, {'steps': int})['steps']
+    except ValueError as error:
+        set_aside(results, str(error))
+        return None
+
+
+def _mend(changed: Sequence[Path]) -> None:
+    """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
+    for path in changed:
+        why = 'has changed since the run wrote it'
+        if path.name == 'config.json' and path.is_file():
+            logger.warning(f'{path}: {why}; written anew')
+        elif path.name == 'metrics.jsonl' and path.is_file():
+            aside = move_aside(path, path.parent, copy=True)
+            logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
+        elif path.exists():
+            set_aside(path, why)
 
 
 def _networks_of(workdir: str, shapes: TrainState) -> dict[str, Any]:
     """The networks of another run, as the fields of a state."""
-    read_run(workdir)
-    found = CheckpointStore(Path(workdir) / 'checkpoints').read_newest()
-    if found is None:
-        raise ValueError(f'init_from={workdir} has no checkpoint to begin from')
+    try:
+        found = checkpoint_of(workdir, read_run(workdir))
+    except ValueError as error:
+        raise ValueError(f'init_from={workdir}: {error}') from None
     taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
-    return unflatten(taken, found[1], f'init_from={workdir}')
+    return unflatten(taken, found.arrays, f'init_from={workdir}')

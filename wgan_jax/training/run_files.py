@@ -1,5 +1,6 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.data import pictures
+from wgan_jax.files import make_folder, remove_leftovers, set_aside
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.load import Generator, sample_images
 from wgan_jax.training.loop import MetricsChunk
+from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, read_metrics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
 from wgan_jax.types import Network
 
 NUM_SAMPLES = 64
+
+logger = logging.getLogger(__name__)
 
 
 class RunFiles:
@@ -27,9 +32,12 @@ class RunFiles:
         settings: of the run.
         generator: the network.
         store: where checkpoints go.
-        step: that the run continues from.
+        run: what they are sealed with.
+        step: that the run continues from; samples and metrics past it are dropped, to come again.
         log_every: period of the lines of metrics, in steps.
         callbacks: are told of everything.
+        log_every_before: that of the process that the run continues from.
+        manifest: of the folder.
     """
 
     def __init__(
@@ -38,14 +46,30 @@ class RunFiles:
         settings: Settings,
         generator: Network,
         store: CheckpointStore,
+        run: dict[str, Any],
         step: int,
         log_every: int,
         callbacks: Sequence[Callback],
+        *,
+        log_every_before: int,
+        manifest: Manifest,
     ):
         self._workdir, self._settings, self._generator, self._store = workdir, settings, generator, store
-        self._log_every, self._callbacks = log_every, callbacks
+        self._run, self._log_every, self._callbacks = run, log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
+        self._manifest = manifest
+        self._samples = make_folder(workdir / 'samples')
+        remove_leftovers(self._samples)
+        for path in self._samples.glob('step_*.png'):
+            number = path.stem.removeprefix('step_')
+            if number.isdecimal() and int(number) > step:
+                path.unlink()
+            elif (why := pictures.damage(path)) is not None:
+                set_aside(path, why)
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
+        manifest.update()
+        if step - self._log.last >= max(log_every, log_every_before):
+            logger.warning(f'{workdir}/metrics.jsonl: the lines from step {self._log.last + 1} to {step} are lost')
         self.saved: TrainState | None = None  # the state of the newest checkpoint of this call
 
     def metrics(self, chunk: MetricsChunk) -> None:
@@ -60,18 +84,16 @@ class RunFiles:
         """A grid of the fixed samples, from the generator's moving average."""
         generator = Generator(self._generator, state.ema, self._settings, step)
         images = sample_images(generator, self._settings.seed, NUM_SAMPLES)
-        folder = self._workdir / 'samples'
-        folder.mkdir(exist_ok=True)
-        pictures.save_png(folder / f'step_{step:08d}.png', pictures.grid(np.asarray(images)))
+        pictures.save_png(self._samples / f'step_{step:08d}.png', pictures.grid(np.asarray(images)))
         self._tell('sample', step, state, images)
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
         self._log.sync()
         self._tell('checkpoint', step, state)
-        self._store.wait()  # for the one before, whose failure must not pass unseen
         if step not in self._store.steps():
-            self._store.save(step, state)
+            self._store.save(step, state, self._run)
+        self._manifest.update()
         self.saved = state
 
     def _tell(self, what: str, *arguments: Any) -> None:

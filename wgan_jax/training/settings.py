@@ -1,13 +1,11 @@
 """The settings of a training run: plain values, and parts of one's own, from which everything else is built."""
+# ruff: noqa: RUF009  a setting's default is made by a function, of immutable values
 
 import dataclasses
 import difflib
-import math
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from wgan_jax.constraints import Constraint
 from wgan_jax.data import DATASETS
@@ -15,6 +13,7 @@ from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
+from wgan_jax.ranges import BATCH, COUNT, FRACTION, INT32, NOT_NEGATIVE, POSITIVE, SEED, SIZE, Range, whole
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.parts import KINDS, find_part, name_part, record_part
 from wgan_jax.types import Network, Players
@@ -23,53 +22,84 @@ CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
 
 
+class Meaning(NamedTuple):
+    """What is known of a setting besides its type and its default: every setting's ``metadata`` is one.
+
+    Attributes:
+        text: what it means; names in braces stand for what may be named.
+        range: what numbers it takes; None for what is no number.
+    """
+
+    text: str
+    range: Range | None = None
+
+
+def _setting(default: Any, text: str, allowed: Range | None = None) -> Any:
+    return dataclasses.field(default=default, metadata=Meaning(text, allowed)._asdict())
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Everything that decides the numbers a run produces. The train launcher has a flag for each.
 
-    ``steps`` counts generator updates, ``batch_size`` examples over all devices, ``decay_steps`` generator updates
-    (0: constant rates and noise). ``image_size`` is 'HxW' in pixels, ``critic_width`` 0 stands for ``width``,
-    ``generator_batch_size`` 0 for ``batch_size``, ``resnet_variant`` 'auto' for what ``resolve`` makes of it. A field
-    that nothing reads has no meaning.
+    ``image_size`` is 'HxW' in pixels here. A field that nothing reads has no meaning.
 
     ``arch``, ``objective``, ``constraint`` and ``augment`` are registered names or values of one's own: an
     ``Architecture`` or ``Players`` of two ``Network``, an ``Objective``, a ``Constraint``, an ``Augmentation``.
     """
 
-    dataset: str = 'flags'
-    data_dir: str | None = None
-    image_size: str = '64x64'
-    arch: 'str | Architecture | Players[Network]' = 'dcgan'
-    resnet_variant: str = 'auto'
-    width: int = 64
-    critic_width: int = 0
-    upsampling: str = 'transposed'
-    latent_dim: int = 100
-    latent: str = 'normal'
-    critic_norm: str = 'batch'
-    objective: str | Objective = 'wasserstein'
-    label_smoothing: float = 0.0
-    constraint: str | Constraint = 'none'
-    clip: float = 0.01
-    penalty_weight: float = 10.0
-    instance_noise: float = 0.0
-    optimizer: str = 'adam'
-    generator_lr: float = 1e-4
-    critic_lr: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.999
-    decay_steps: int = 0
-    n_critic: int = 1
-    critic_warmup: bool = False
-    steps: int = 100_000
-    batch_size: int = 64
-    generator_batch_size: int = 0
-    precision: str = 'float32'
-    augment: str | Augmentation = 'none'
-    ema_decay: float = 0.0
-    init_from: str | None = None
-    deterministic: bool = False
-    seed: int = 0
+    dataset: str = _setting('flags', 'images: {datasets}')
+    data_dir: str | None = _setting(None, 'where TFDS finds its prepared datasets')
+    image_size: str = _setting('64x64', 'image side in pixels, or HEIGHTxWIDTH')
+    arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
+    resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
+    width: int = _setting(64, 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)', SIZE)
+    critic_width: int = _setting(
+        0, 'the same of the critic; 0: as the generator', whole(0, int(SIZE.highest), 'be >= 0 (0: the same as width)')
+    )
+    upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
+    latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)
+    latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
+    critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
+    objective: str | Objective = _setting('wasserstein', 'losses: {objective}')
+    label_smoothing: float = _setting(
+        0.0, 'how far below 1 the target of real images lies ({logits}); that of fake stays 0', FRACTION
+    )
+    constraint: str | Constraint = _setting('none', 'what keeps the critic Lipschitz: {constraint}')
+    clip: float = _setting(0.01, 'largest absolute value of a critic weight', POSITIVE)
+    penalty_weight: float = _setting(
+        10.0, 'factor of the penalty in the critic loss; for r1 and r2 the gamma of gamma/2 E|grad|^2', NOT_NEGATIVE
+    )
+    instance_noise: float = _setting(
+        0.0, 'deviation of the noise on all that the critic sees, falling linearly to 0 over decay_steps', NOT_NEGATIVE
+    )
+    optimizer: str = _setting('adam', 'optimizer of both players: {optimizer}')
+    generator_lr: float = _setting(1e-4, "the generator's learning rate", POSITIVE)
+    critic_lr: float = _setting(1e-4, "the critic's learning rate", POSITIVE)
+    beta1: float = _setting(0.5, 'decay of the mean of gradients (adam)', FRACTION)
+    beta2: float = _setting(0.999, 'decay of the mean of squared gradients (adam)', FRACTION)
+    decay_steps: int = _setting(
+        0, 'generator updates over which learning rates and instance noise fall linearly to 0; 0: constant',
+        whole(0, below='be >= 0 (0: no decay)'),
+    )  # fmt: skip
+    n_critic: int = _setting(1, 'critic updates per generator update', whole(1, 10**6))
+    critic_warmup: bool = _setting(
+        False, '100 critic updates for each of the first 25 generator updates and for every 500th'
+    )
+    steps: int = _setting(100_000, 'generator updates after which training is done', COUNT)
+    batch_size: int = _setting(64, 'images in a batch, over all devices', BATCH)
+    generator_batch_size: int = _setting(
+        0, "images in the batch of a generator update, over all devices; 0: as the critic's",
+        whole(0, int(BATCH.highest), 'be >= 0 (0: the same as batch_size)'),
+    )  # fmt: skip
+    precision: str = _setting('float32', 'precision of the computation: {precision}; parameters are float32')
+    augment: str | Augmentation = _setting('none', 'augmentation: {augment}')
+    ema_decay: float = _setting(
+        0.0, "decay of the generator's moving average, from which samples come; 0: none", FRACTION
+    )
+    init_from: str | None = _setting(None, "another run's folder, whose networks to begin from")
+    deterministic: bool = _setting(False, 'make a GPU repeat itself to the bit, at some cost in speed')
+    seed: int = _setting(0, 'seed of every random draw', SEED)
 
     @property
     def height_width(self) -> tuple[int, int]:
@@ -83,8 +113,8 @@ def parse_image_size(text: str) -> str:
     sides = text.lower().split('x')
     if len(sides) == 1:
         sides = sides * 2
-    if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ValueError(f'image_size={text} is neither a side such as 64 nor HEIGHTxWIDTH such as 32x48')
+    if len(sides) != 2 or not all(side.isdecimal() and len(side) < 6 and int(side) > 0 for side in sides):
+        raise ValueError(f'image_size={text} is neither a side such as 64 nor HEIGHTxWIDTH such as 32x48, in pixels')
     return f'{int(sides[0])}x{int(sides[1])}'
 
 
@@ -145,17 +175,7 @@ def architecture_of(settings: Settings) -> Architecture | None:
     return value if isinstance(value, Architecture) else None
 
 
-class _Wanted(NamedTuple):
-    name: str
-    types: tuple[type, ...]
-
-
-_TYPES = {
-    int: _Wanted('a whole number', (int, np.integer)),
-    float: _Wanted('a number', (int, float, np.integer, np.floating)),
-    bool: _Wanted('True or False', (bool,)),
-    str: _Wanted('a string', (str,)),
-}
+_OTHERS = {bool: 'True or False', str: 'a string'}
 
 _OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for name in architecture.reads}))
 
@@ -168,13 +188,22 @@ def record(settings: Settings) -> dict[str, Any]:
     }
 
 
+def check_fields(settings: Settings) -> None:
+    """Raises ValueError, in one line, for the first setting that is not of its type or not in its range."""
+    for field in dataclasses.fields(Settings):
+        allowed, value = field.metadata['range'], getattr(settings, field.name)
+        if allowed is not None:
+            allowed.check(field.name, value)
+        elif field.type in _OTHERS and not isinstance(value, field.type):
+            raise ValueError(f'{field.name}={value} must be {_OTHERS[field.type]}')
+        elif field.type == (str | None) and not isinstance(value, (str, type(None))):
+            raise ValueError(f'{field.name}={value} must be a string or None')
+    parse_image_size(settings.image_size)
+
+
 def validate(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that cannot be used."""
-    for field in dataclasses.fields(Settings):
-        if field.type in _TYPES:
-            wanted, value = _TYPES[field.type], getattr(settings, field.name)
-            right = isinstance(value, wanted.types) and (field.type is bool or not isinstance(value, bool))
-            _require(settings, field.name, right, f'must be {wanted.name}')
+    check_fields(settings)
     parts = {name: find_part(name, getattr(settings, name)) for name in KINDS}
     choices = {
         'latent': LATENTS, 'critic_norm': CRITIC_NORMS, 'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
@@ -182,19 +211,12 @@ def validate(settings: Settings) -> None:
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             raise ValueError(f'{name}={getattr(settings, name)} is unknown; there are: {", ".join(known)}')
-    for name in ('width', 'latent_dim', 'n_critic', 'steps', 'batch_size'):
-        _require(settings, name, getattr(settings, name) >= 1, 'must be at least 1')
-    for name in ('clip', 'generator_lr', 'critic_lr'):
-        _require(settings, name, 0 < getattr(settings, name) < math.inf, 'must be a positive number')
-    for name in ('beta1', 'beta2', 'ema_decay', 'label_smoothing'):
-        _require(settings, name, 0 <= getattr(settings, name) < 1, 'must lie in [0, 1)')
-    for name in ('penalty_weight', 'instance_noise'):
-        _require(settings, name, 0 <= getattr(settings, name) < math.inf, 'must be a number >= 0')
-    _require(settings, 'decay_steps', settings.decay_steps >= 0, 'must be >= 0 (0: no decay)')
-    _require(settings, 'seed', 0 <= settings.seed < 2**32, 'must lie in [0, 2**32)')
-    _require(settings, 'critic_width', settings.critic_width >= 0, 'must be >= 0 (0: the same as width)')
-    own = settings.generator_batch_size
-    _require(settings, 'generator_batch_size', own >= 0, 'must be >= 0 (0: the same as batch_size)')
+    most = settings.steps * settings.n_critic + settings.critic_warmup * (2500 + settings.steps // 5)
+    if most > INT32:
+        raise ValueError(
+            f'steps={settings.steps} with n_critic={settings.n_critic} are more critic updates than can be counted '
+            f'({INT32}): take fewer steps'
+        )
     if settings.label_smoothing and settings.objective not in LOGIT_OBJECTIVES:
         raise ValueError(
             f'label_smoothing={settings.label_smoothing} has no effect with objective='
@@ -236,11 +258,6 @@ def _check_own_networks(networks: Players, settings: Settings, constraint: Const
             'constraint=none and the layers of wgan_jax.networks.layers, parametrization='
             f"'{constraint.parametrization}'"
         )
-
-
-def _require(settings: Settings, name: str, holds: bool, what: str) -> None:
-    if not holds:
-        raise ValueError(f'{name}={getattr(settings, name)} {what}')
 
 
 def _without_effect(settings: Settings) -> dict[str, str]:

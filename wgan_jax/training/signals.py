@@ -1,9 +1,12 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the training loop asks for between two calls."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish to stop, which the training loop asks for between two calls."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -20,9 +23,10 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """In the block, SIGINT and SIGTERM only leave their name in the list; a second one acts as usual.
+    """In the block, the first signal of each kind only leaves its name in the list; a second one acts as before.
 
-    Outside the main thread, where Python cannot handle signals, the list stays empty.
+    One that is ignored, as SIGHUP is under nohup, stays so. Outside the main thread, where Python cannot handle
+    signals, the list stays empty.
     """
     received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
@@ -30,13 +34,22 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
         return
 
     def note(number, frame):
-        del frame
+        again = number in received
         received.append(signal.Signals(number))
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if again and callable(before[number]):
+            before[number](number, frame)
+        elif again:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    # A handler that was not installed by Python cannot be put back by it.
+    before: dict[int, Any] = {n: signal.SIG_DFL if handler is None else handler for n, handler in found.items()}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, note)
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in taken:
+            signal.signal(number, before[number])

@@ -18,6 +18,7 @@ from wgan_jax.data.images import Images
 from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.draws import draw_images
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -239,6 +240,9 @@ def sweep(
     for name, given in values.items():
         for value in given:
             override(settings, {name: value})
+    history = 4 * len(Metrics._fields) * settings.steps * len(runs.seed)
+    what = f'{len(runs.seed)} runs of {settings.steps} steps with width={settings.width}'
+    require_memory(gan, hyperparameters, what, runs=len(runs.seed), beside=history)
     program = make_sweep(gan, runs, data, group=group)
     ((_, states, rows),) = train_in_chunks(program, [settings.steps], on_chunk=on_chunk)
     assert rows is not None  # there is at least one step

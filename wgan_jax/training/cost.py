@@ -1,0 +1,73 @@
+"""How much memory a training takes, reckoned before it is taken."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from wgan_jax import memory
+from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.state import init_state
+from wgan_jax.types import Network, Variables
+
+_STATES = 3  # the state itself, what an update makes of it, and gradients
+_STORED = 4  # one result in so many is stored, about; the others are computed along with the next
+
+
+def require_memory(gan: GAN, hyperparameters: Hyperparameters, what: str, *, runs: int = 1, beside: float = 0) -> None:
+    """Refuses a training that would take more than half of the free memory; nothing is computed, nothing taken.
+
+    The estimate is of the states, and of what the networks compute in one batch. An accelerator has memory of its own,
+    and says itself when that is not enough.
+
+    Args:
+        gan, hyperparameters: what is trained.
+        what: the settings that decide it, for the error.
+        runs: trained at once.
+        beside: bytes that are held besides.
+
+    Raises:
+        ValueError: in one line, with both numbers.
+    """
+    needed = beside
+    if jax.default_backend() == 'cpu':
+        needed += runs * _STATES * state_bytes(gan, hyperparameters) + _batch_bytes(gan, hyperparameters) / _STORED
+    memory.require(needed, what)
+
+
+def state_bytes(gan: GAN, hyperparameters: Hyperparameters) -> int:
+    """Of one run's state."""
+    return _bytes(jax.eval_shape(functools.partial(init_state, gan, hyperparameters, 0)))
+
+
+def _batch_bytes(gan: GAN, hyperparameters: Hyperparameters) -> int:
+    """Of all that the two networks compute for one batch."""
+    state = jax.eval_shape(functools.partial(init_state, gan, hyperparameters, 0))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), gan.batch_size))
+    latents = jax.eval_shape(jax.vmap(gan.latent), keys)
+    images, held = _forward(gan.networks.generator, state.generator, latents)
+    return held + _forward(gan.networks.critic, state.critic, images)[1]
+
+
+def _forward(network: Network, variables: Variables, x: Any) -> tuple[Any, int]:
+    """The output's shape, and the bytes of everything on the way to it."""
+    jaxpr, (output, _) = jax.make_jaxpr(lambda v, x: network.apply(v, x, train=True), return_shape=True)(variables, x)
+    return output, _computed(jaxpr.jaxpr)
+
+
+def _computed(jaxpr: Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [value for value in equation.params.values() if isinstance(value, (Jaxpr, ClosedJaxpr))]
+        if inner:
+            total += sum(_computed(value.jaxpr if isinstance(value, ClosedJaxpr) else value) for value in inner)
+        else:
+            total += _bytes([variable.aval for variable in equation.outvars])
+    return total
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,83 @@
+"""What a run had written into its folder, by size and digest: so that a file that has changed since is found.
+
+The arrays of a checkpoint carry their own digest. Everything else that a run writes (metrics, samples, events, figures)
+is listed here at every checkpoint and at the end. Files only grow between two lists, or come anew: the part that was
+listed is checked when the folder is opened again.
+"""
+
+import hashlib
+from pathlib import Path
+
+from wgan_jax.files import read_json, write_json
+
+_NAME = '.manifest.json'
+_FOLDERS = ('samples', 'tensorboard')
+_SUFFIXES = ('.json', '.jsonl', '.png', '.npz', '.gif')  # what else lies in the folder is somebody's own
+
+
+class Manifest:
+    """The list of a folder.
+
+    Args:
+        workdir: of a run.
+    """
+
+    def __init__(self, workdir: Path):
+        self._workdir, self._path = workdir, workdir / _NAME
+        self._known: dict[str, tuple[int, int, str]] = {}  # size, time of the last change in nanoseconds, digest
+
+    def update(self) -> None:
+        """Lists the folder as it is; files that have not been touched since the last time are not read again."""
+        known = {}
+        for path in self._files():
+            name, state = str(path.relative_to(self._workdir)), path.stat()
+            known[name] = self._known.get(name, (-1, 0, ''))
+            if known[name][:2] != (state.st_size, state.st_mtime_ns):
+                known[name] = (state.st_size, state.st_mtime_ns, _digest(path, state.st_size))
+        self._known = known
+        write_json(self._path, {name: [size, digest] for name, (size, _, digest) in known.items()})
+
+    def forget(self) -> None:
+        """Takes the list away, before files change in other ways than by growing."""
+        self._path.unlink(missing_ok=True)
+
+    def changed(self) -> list[Path]:
+        """Listed files that are there, or something else in their place, and are not what was listed.
+
+        A list that cannot be read is as good as none.
+        """
+        try:
+            listed = read_json(self._path, {}) if self._path.exists() else {}
+            entries = [(self._workdir / name, int(size), str(digest)) for name, (size, digest) in listed.items()]
+        except (ValueError, TypeError):
+            return []
+        inside = [self._workdir, *(self._workdir / name for name in _FOLDERS)]
+        return [
+            path
+            for path, size, digest in entries
+            if path.parent in inside and path.exists() and not _is(path, size, digest)
+        ]
+
+    def _files(self) -> list[Path]:
+        found = [path for path in self._workdir.iterdir() if path.suffix in _SUFFIXES]
+        for name in _FOLDERS:
+            if (self._workdir / name).is_dir():
+                found += (self._workdir / name).iterdir()
+        return sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
+
+
+def _is(path: Path, size: int, digest: str) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size >= size and _digest(path, size) == digest
+    except OSError:
+        return False
+
+
+def _digest(path: Path, size: int) -> str:
+    """SHA-256 of the first ``size`` bytes."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while size > 0 and (block := file.read(min(size, 2**20))):
+            total.update(block)
+            size -= len(block)
+    return total.hexdigest()
