@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from .common.interrupts import end_at_signals
+
 _CLONE = Path(__file__).resolve().parent.parent
 
 
@@ -27,3 +29,5 @@ def _user_cache() -> Path:
 
 
 _prepare_environment()
+if sys.argv[0] == '-m' and '-m' in sys.orig_argv:  # about to be run, so that its imports can be interrupted already
+    end_at_signals(sys.orig_argv[sys.orig_argv.index('-m') + 1].rpartition('.')[2])

@@ -3,6 +3,7 @@
 Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 """
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -11,62 +12,60 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.data.pictures import SMALLEST_SIDE
+from wgan_jax.files import atomic_path, make_folder, remove_leftovers, write_json
 from wgan_jax.latents import slerp
+from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
+from .common.flagtypes import define_number
 
-NUM = flags.DEFINE_integer('num', 64, 'How many images.', lower_bound=1)
-STEP = flags.DEFINE_integer('step', None, 'Checkpoint to sample from (default: the newest).', lower_bound=0)
+NUM = define_number('num', 64, 'How many images.', COUNT)
+STEP = define_number('step', None, 'Checkpoint to sample from (default: the newest).', whole(0))
 EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
-COLUMNS = flags.DEFINE_integer('columns', None, 'Images in a row of the grid (default: about square).', lower_bound=1)
+COLUMNS = define_number('columns', None, 'Images in a row of the grid (default: about square).', COUNT)
 SINGLES = flags.DEFINE_bool('singles', True, 'Also write each image as a PNG of its own size.')
-WAYPOINTS = flags.DEFINE_integer(
-    'waypoints', 5, 'Latents that the interpolation visits; it returns to the first.', lower_bound=2
-)
-FRAMES = flags.DEFINE_integer('frames', 16, 'Images between two waypoints.', lower_bound=1)
+WAYPOINTS = define_number('waypoints', 5, 'Latents that the interpolation visits; it returns to the first.', whole(2))
+FRAMES = define_number('frames', 16, 'Images between two waypoints.', COUNT)
 
+OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', 'images/*.png')
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
 
 def main() -> int:
     """Reads the flags and writes the pictures; returns the exit status."""
-    with launcher.usage_errors():
-        workdir = Path(launcher.WORKDIR.value or 'runs/flags')
-        generator = load(workdir, STEP.value, EMA.value)
-        folder = workdir / 'sample'
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ValueError(f'{folder} cannot be written ({error.strerror})') from None
-    write_json(folder / 'config.json', _config(workdir, generator))
-    sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
-    images = np.asarray(generator.sample(sample_key, NUM.value))
-    pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
-    if SINGLES.value:
-        _write_singles(folder / 'images', to_uint8(images))
-    ends, walk = _walk(generator, walk_key)
-    pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
-    strip = _strip(generator, ends)
-    pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
-    with atomic_path(folder / 'samples.npz') as temporary:
-        np.savez(temporary, samples=images, strip=strip)
-    write_json(folder / 'results.json', {'step': generator.step, 'images': len(images), 'frames': len(walk)})
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            workdir = Path(launcher.WORKDIR.value or 'runs/flags')
+            generator = load(workdir, STEP.value, EMA.value)
+            _require_memory(generator)
+            folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
+        chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
+        launcher.begin(folder, OUTPUTS, launcher='sample', run=str(workdir), step=generator.step, flags=chosen)
+        sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
+        images = np.asarray(generator.sample(sample_key, NUM.value))
+        pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
+        if SINGLES.value:
+            _write_singles(folder / 'images', to_uint8(images))
+        ends, walk = _walk(generator, walk_key)
+        pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
+        strip = _strip(generator, ends)
+        pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
+        with atomic_path(folder / 'samples.npz') as temporary:
+            np.savez(temporary, samples=images, strip=strip)
+        write_json(folder / 'results.json', {'step': generator.step, 'images': len(images), 'frames': len(walk)})
     print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
     return 0
 
 
-def _config(workdir: Path, generator: Generator) -> dict[str, object]:
-    chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
-    return {
-        'launcher': 'sample',
-        'run': str(workdir),
-        'step': generator.step,
-        'flags': chosen,
-        **launcher.environment(),
-    }
+def _require_memory(generator: Generator) -> None:
+    height, width = generator.settings.height_width
+    values = 3 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
+    memory.require(8 * NUM.value * values, f'num={NUM.value} images')
+    memory.require(8 * WAYPOINTS.value * FRAMES.value * values, f'waypoints={WAYPOINTS.value} x frames={FRAMES.value}')
 
 
 def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
@@ -85,7 +84,8 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
 
 
 def _write_singles(folder: Path, images: np.ndarray) -> None:
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
+    remove_leftovers(folder)
     for stale in folder.glob('*.png'):  # of an earlier call with more images
         stale.unlink()
     for i, image in enumerate(np.asarray(images)):

@@ -13,19 +13,21 @@ from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.ranges import BATCH, SIZE, whole
 from wgan_jax.training.settings import PRECISIONS
 
 from ..common import launcher
+from ..common.flagtypes import define_choices, define_number
 from . import report
 from .cases import CASES, case_settings
 from .rounds import measure, torch_device
 
 CASE_NAMES = [f'{case}_{precision}' for case in CASES for precision in PRECISIONS]
 
-PAIRS = flags.DEFINE_integer('pairs', 5, 'Timed rounds of each side.', lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer('batch_size', None, "Examples in a batch (default: the case's own).", lower_bound=1)
-WIDTH = flags.DEFINE_integer('width', None, "Width of the networks (default: the case's own).", lower_bound=1)
-CHOSEN = launcher.define_choices(
+PAIRS = define_number('pairs', 5, 'Timed rounds of each side.', whole(1, 10_000))
+BATCH_SIZE = define_number('batch_size', None, "Examples in a batch (default: the case's own).", BATCH)
+WIDTH = define_number('width', None, "Width of the networks (default: the case's own).", SIZE)
+CHOSEN = define_choices(
     'cases', ['clip', 'gp'], ['all', *CASES, *CASE_NAMES],
     'Which cases to measure; a kind stands for both of its precisions, and all takes about an hour with PyTorch on two '
     'cores',
@@ -44,10 +46,7 @@ def main() -> int:
         device = torch_device()
         torch_version = importlib.metadata.version('torch') if device else None
         chosen = launcher.values_of(PAIRS, BATCH_SIZE, WIDTH, CACHE) | {'cases': names}
-        write_json(
-            workdir / 'config.json',
-            {'launcher': 'benchmark', 'flags': chosen, 'torch': torch_version, **launcher.environment()},
-        )
+        launcher.begin(workdir, ('times.npz', 'benchmark.png'), launcher='benchmark', flags=chosen, torch=torch_version)
         results, arrays = {}, {}
         with tqdm(total=len(names) * PAIRS.value, unit=' pairs') as bar:
             for name in names:

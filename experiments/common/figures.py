@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from wgan_jax.files import atomic_path
 
+# A dollar sign in a title is one: folders and files may be named so, and no formula is drawn.
+plt.rcParams['text.parse_math'] = False
+
 LETTERS = 14.5  # of a caption in an inch, about
 LINE = 0.19  # inches from one line of it to the next
 

@@ -4,26 +4,31 @@ Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that fa
 """
 
 import contextlib
+import json
 import logging
-import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from absl import flags
 from absl import logging as absl_logging
 
-from wgan_jax.environment import environment as environment  # part of every config.json
-from wgan_jax.files import read_json
+from wgan_jax.environment import environment
+from wgan_jax.files import discard, read_json, write_json
+from wgan_jax.ranges import SEED
+from wgan_jax.text import printable
 from wgan_jax.training.folder import locked
 
-WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for all results, made when missing (default under runs/).')
-SEED = flags.DEFINE_integer(
-    'seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', lower_bound=0, upper_bound=2**32 - 1
-)
+from .flagtypes import define_number, define_text, repeated
 
+WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
+SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', SEED)
+
+
+logger = logging.getLogger('wgan_jax.launcher')
 
 _PACKAGE = __name__.partition('.')[0]
 
@@ -43,77 +48,100 @@ def usage_errors() -> Iterator[None]:
 
 def seed() -> int:
     """The value of --seed."""
-    return SEED.value
+    return SEED_FLAG.value
 
 
 def seeds(num: int) -> range:
     """``num`` seeds from --seed on. Raises ValueError when they do not fit into 32 bits."""
-    if SEED.value + num > 2**32:
-        raise ValueError(f'seed={SEED.value} leaves no room for {num} seeds below 2**32')
-    return range(SEED.value, SEED.value + num)
-
-
-class Choices(flags.ListParser):
-    """Names separated by commas, of those that there are, each once."""
-
-    def __init__(self, known: Iterable[str]):
-        super().__init__()
-        self.syntactic_help = ''  # what is refused says it all
-        self._known = list(known)
-
-    def parse(self, argument: str | list[str]) -> list[str]:
-        names = super().parse(argument)
-        for name in names:
-            if name not in self._known:
-                raise ValueError(f'{name} is unknown; there are: {", ".join(self._known)}')
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f'name some, each once; there are: {", ".join(self._known)}')
-        return names
-
-
-def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str], text: str) -> flags.FlagHolder:
-    """A flag that takes some of the names ``known``, separated by commas; its help is ``text`` with the names."""
-    known = list(known)
-    default = None if default is None else list(default)
-    return flags.DEFINE(
-        Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
-    )
-
-
-def numbers(flag: flags.FlagHolder) -> list[float]:
-    """The finite numbers in a list flag, at least one. Raises ValueError for anything else."""
-    try:
-        values = [float(text) for text in flag.value]
-    except ValueError:
-        values = []
-    if not values or not all(map(math.isfinite, values)):
-        raise ValueError(f'{flag.name}={",".join(flag.value)} must be finite numbers separated by commas')
-    return values
+    if SEED_FLAG.value + num > 2**32:
+        raise ValueError(f'seed={SEED_FLAG.value} leaves no room for {num} seeds below 2**32')
+    return range(SEED_FLAG.value, SEED_FLAG.value + num)
 
 
 def values_of(*chosen: flags.FlagHolder) -> dict[str, Any]:
     """The values of flags and the seed by name, for config.json."""
-    return {flag.name: flag.value for flag in (*chosen, SEED)}
+    return {flag.name: flag.value for flag in (*chosen, SEED_FLAG)}
 
 
 @contextlib.contextmanager
-def results_folder(name: str) -> Iterator[Path]:
-    """Holds the folder for a launcher's results, ``runs/<name>`` unless --workdir says otherwise.
+def results_folder(name: str, folder: Path | None = None) -> Iterator[Path]:
+    """Holds the folder for a launcher's results: ``folder``, else --workdir, else ``runs/<name>``.
 
     Raises:
         ValueError: when it cannot be made, is in use, or holds what another launcher wrote.
     """
-    with locked(WORKDIR.value or f'runs/{name}') as workdir:
+    with locked(folder or WORKDIR.value or f'runs/{name}') as workdir:
         config = workdir / 'config.json'
-        owner = read_json(config).get('launcher') if config.exists() else name
+        owner = read_json(config, {'launcher': str})['launcher'] if os.path.lexists(config) else name
         if owner != name:
             raise ValueError(f'workdir {workdir} holds the results of {owner}: choose another folder')
         yield workdir
 
 
+def warn_of_repeated_flags() -> None:
+    """Says of each flag that was given with several values which one counts."""
+    for name in repeated(sys.argv[1:], [flag.name for flag in _own_flags()]):
+        logger.warning(f'--{name} was given several times; the last counts, {flags.FLAGS[name].value}')
+
+
+def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any]:
+    """Writes ``config.json``, before anything else is written.
+
+    Where the folder holds results of another configuration, those go first: nothing stands beside a ``config.json``
+    that does not belong to it.
+
+    Args:
+        workdir: held by ``results_folder``.
+        outputs: what the launcher writes besides ``results.json``, as glob patterns.
+        config: 'launcher', and whatever decides the numbers; where they are made is added.
+
+    Returns:
+        What was written.
+    """
+    warn_of_repeated_flags()
+    path = workdir / 'config.json'
+    whole = json.loads(json.dumps({**config, **environment()}))
+    before = read_json(path) if path.exists() else {}
+    if {name: before.get(name) for name in config} != {name: whole[name] for name in config}:
+        for pattern in ('results.json', *outputs):
+            for file in workdir.glob(pattern):
+                discard(file)
+    write_json(path, whole)
+    return whole
+
+
 def command() -> str:
     """What a launcher is started with: the script of a clone, or the command of an installed package."""
     return './launch.sh' if _PACKAGE == 'experiments' else 'wgan-jax'
+
+
+class _Output:
+    """A stream to the terminal whose failure does not end the work, which is in files.
+
+    Attributes:
+        error: the first failure; nothing is written after it.
+    """
+
+    def __init__(self, stream: TextIO):
+        stream.reconfigure(errors='backslashreplace')  # names that are not UTF-8, terminals that are not
+        self._stream, self.error = stream, None
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        if self.error is None:
+            try:
+                action()
+            except OSError as error:
+                self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -122,39 +150,78 @@ def run(main: Callable[[], int | None]) -> None:
     Args:
         main: returns an exit status, None meaning 0.
     """
+    sys.stdout, sys.stderr = _Output(sys.stdout), _Output(sys.stderr)
     module = sys.modules['__main__']
     file = Path(module.__file__)
     name = file.parent.name if file.stem == '__main__' else file.stem
-    absl_logging.set_verbosity(absl_logging.ERROR)  # what Orbax and TFDS have to say, the library says better
+    absl_logging.set_verbosity(absl_logging.FATAL)  # what Orbax and TFDS have to say, the library says better
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f'{name}: warning: %(message)s'))
+    handler.setFormatter(_Formatter(name))
     logging.getLogger('wgan_jax').addHandler(handler)
     logging.getLogger('wgan_jax').propagate = False
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
         print(f'{module.__doc__.strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
         print(_flags_text())
-        sys.exit(0)
+        _leave(name, 0)
+    status = 1
     try:
         extra = flags.FLAGS(sys.argv)[1:]
         if extra:
             raise UsageError(f'{extra[0]!r} is not a flag; flags look like --name=value')
-        status = main()
+        status = main() or 0
     except (flags.Error, UsageError) as error:
         print(f'{name}: {_one_line(error)}', file=sys.stderr)
         status = 2
+    except MemoryError as error:
+        print(f'{name}: stopped: out of memory ({_one_line(error) or "no more is given"})', file=sys.stderr)
+    except OSError as error:
+        print(
+            f'{name}: stopped: {_one_line(error)}. What was written before is whole: mend it and run the same command '
+            'again',
+            file=sys.stderr,
+        )
     except RuntimeError as error:
-        if 'Unable to initialize backend' not in str(error):
+        if 'Unable to initialize backend' in str(error):
+            print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
+            status = 2
+        elif 'RESOURCE_EXHAUSTED' in str(error) or 'Out of memory' in str(error):
+            print(f'{name}: stopped: out of memory: {_one_line(error)}', file=sys.stderr)
+        else:
             raise
-        print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
-        status = 2
     except KeyboardInterrupt:
         print(f'{name}: interrupted', file=sys.stderr)
         status = 130
-    sys.exit(status or 0)
+    _leave(name, status)
 
 
-def _one_line(error: Exception) -> str:
-    text = ' '.join(str(error).split())
+def _leave(name: str, status: int) -> NoReturn:
+    """Ends the process, without waiting for threads after a failure, and says so where the last words were lost."""
+    sys.stdout.flush()
+    lost = sys.stdout.error
+    if lost is not None and not isinstance(lost, BrokenPipeError):  # whoever closes a pipe has read enough
+        print(f'{name}: cannot write to the standard output: {lost.strerror}', file=sys.stderr)
+        status = status or 1
+    sys.stderr.flush()
+    if status or lost is not None or sys.stderr.error is not None:
+        os._exit(status)
+    sys.exit(0)
+
+
+class _Formatter(logging.Formatter):
+    """'NAME: warning: text', in one line."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._name = name
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f'{self._name}: warning: {printable(record.getMessage())}'
+
+
+def _one_line(error: BaseException) -> str:
+    text = printable(' '.join(str(error).split()), 600)
+    if ours := re.fullmatch(r'flag --(\w+=.*): it (.*)', text):  # see flagtypes
+        return f'{ours[1]} {ours[2]}'
     if isinstance(error, flags.IllegalFlagValueError) and (flag := re.match(r'flag --(\w+)=', text)):
         wanted = flags.FLAGS[flag[1]].parser.syntactic_help
         if wanted and wanted not in text:
@@ -162,12 +229,16 @@ def _one_line(error: Exception) -> str:
     return text
 
 
+def _own_flags() -> list[flags.Flag]:
+    """Those of this package and of the launcher; absl's and JAX's own are nobody's business here."""
+    modules = flags.FLAGS.flags_by_module_dict()
+    ours = [flag for name, group in modules.items() for flag in group if name.startswith(f'{_PACKAGE}.')]
+    return sorted(ours + modules.get(sys.argv[0], []), key=lambda flag: flag.name)
+
+
 def _flags_text() -> str:
     lines = []
-    modules = flags.FLAGS.flags_by_module_dict()  # absl's and JAX's own flags are nobody's business here
-    ours = [flag for name, group in modules.items() for flag in group if name.startswith(f'{_PACKAGE}.')]
-    ours += modules.get(sys.argv[0], [])
-    for flag in sorted(ours, key=lambda flag: flag.name):
+    for flag in _own_flags():
         default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'
         lines.append(f'  --{flag.name}: {flag.help}{default}')
     return '\n'.join(lines)

@@ -15,9 +15,11 @@ from wgan_jax.distances import wasserstein_exact
 from wgan_jax.metrics import mode_coverage
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.penalties import gradient_norms
+from wgan_jax.training import cost
 from wgan_jax.training.draws import Role, role_key
-from wgan_jax.training.gan import GAN
+from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.groups import map_runs
+from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.step import Metrics
 from wgan_jax.training.sweep import Sweep, train_in_chunks
@@ -84,6 +86,19 @@ def evaluate(gan: GAN, density: Density, state: TrainState, real: Array, key: Ke
         fake,
         *coverage,
     )
+
+
+def require_memory(
+    gan: GAN, hyperparameters: Hyperparameters, density: Density, settings: Settings, runs: int, num_evals: int
+) -> None:
+    """Raises ValueError when the runs, with all that ``train_runs`` keeps of them, would take too much memory."""
+    kept = 4 * runs * (settings.steps * len(Metrics._fields) + (num_evals + 1) * MODE_SAMPLES * density.dim)
+    kept += num_evals * cost.state_bytes(gan, hyperparameters)
+    what = (
+        f'{runs} runs of {settings.steps} steps with width={settings.width}, batch_size={settings.batch_size}, seen at '
+        f'{num_evals} moments,'
+    )
+    cost.require_memory(gan, hyperparameters, what, runs=runs, beside=kept)
 
 
 class History(NamedTuple):

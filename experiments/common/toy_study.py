@@ -6,23 +6,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import flags
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 from . import launcher
 from .figures import save
+from .flagtypes import define_number
 from .tables import mean_and_std, text_table
 from .toy_run import History, column, mean_std, train_runs
 
-SEEDS = flags.DEFINE_integer('seeds', 3, 'Seeds of every variant, from --seed on, all in one program.', lower_bound=1)
-STEPS = flags.DEFINE_integer('steps', None, "Generator updates (default: the study's own).", lower_bound=1)
+SEEDS = define_number('seeds', 3, 'Seeds of every variant, from --seed on, all in one program.', whole(1, 10_000))
+STEPS = define_number('steps', None, "Generator updates (default: the study's own).", COUNT)
 
 NUM_EVALS = 20
 _SMALL = {'width': 64, 'batch_size': 64, 'dataset': 'ring', 'generator_lr': 5e-4, 'critic_lr': 5e-4}
@@ -58,15 +59,13 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
     if STEPS.value is not None:
         variants = [v._replace(settings=dataclasses.replace(v.settings, steps=STEPS.value)) for v in variants]
     with folder as workdir:
-        config = {
-            'launcher': name,
-            'seeds': list(seeds),
-            'variants': [
-                {**variant._asdict(), 'settings': dataclasses.asdict(variant.settings)} for variant in variants
-            ],
-            **launcher.environment(),
-        }
-        write_json(workdir / 'config.json', config)
+        launcher.begin(
+            workdir,
+            (f'{name}.png', 'arrays.npz'),
+            launcher=name,
+            seeds=list(seeds),
+            variants=[{**variant._asdict(), 'settings': dataclasses.asdict(variant.settings)} for variant in variants],
+        )
         histories = []
         with tqdm(total=sum(variant.settings.steps for variant in variants), unit=' steps') as bar:
             for variant in variants:

@@ -12,26 +12,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.distances import gaussian_js, gaussian_wasserstein
 from wgan_jax.distances.optimal import optimal_critic, optimal_logit
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.ranges import BATCH, COUNT, real, whole
 from wgan_jax.training.frozen import between, fit_critics
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from wgan_jax.types import Array, Key, Variables
 
 from ..common import launcher
+from ..common.flagtypes import define_number, define_numbers
 from ..common.tables import text_table
 from .figures import draw, sigmoid
 
-MEANS = flags.DEFINE_list('means', ['2', '-2'], 'Means of the real and of the generated Gaussian.')
-STDS = flags.DEFINE_list('stds', ['1', '1'], 'Their standard deviations.')
-UPDATES = flags.DEFINE_integer('updates', 3000, 'Updates of each critic.', lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer('batch_size', 1024, 'Samples in a batch, all of them new.', lower_bound=1)
-WIDTH = flags.DEFINE_integer('width', 64, 'Units in each of the two hidden layers.', lower_bound=1)
+MEANS = define_numbers(
+    'means', (2.0, -2.0), 'Means of the real and of the generated Gaussian.', real(-1000, 1000), least=2, most=2
+)
+STDS = define_numbers('stds', (1.0, 1.0), 'Their standard deviations.', real(0.001, 1000), least=2, most=2)
+UPDATES = define_number('updates', 3000, 'Updates of each critic.', COUNT)
+BATCH_SIZE = define_number('batch_size', 1024, 'Samples in a batch, all of them new.', BATCH)
+WIDTH = define_number('width', 64, 'Units in each of the two hidden layers, an even number.', whole(2, 2**16))
 
 KINDS = {  # name: (objective, constraint, title)
     'discriminator': ('non_saturating', 'none', 'discriminator'),
@@ -47,11 +50,13 @@ def main() -> int:
     """Reads the flags, trains, draws; returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            gaussians = _gaussians()
+            mean_real, mean_fake, std_real, std_fake = *MEANS.value, *STDS.value
+            gaussians = (mean_real, std_real, mean_fake, std_fake)
+            if WIDTH.value % 2:
+                raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
             workdir = held.enter_context(launcher.results_folder('discriminator'))
-        mean_real, std_real, mean_fake, std_fake = gaussians
         chosen = launcher.values_of(MEANS, STDS, UPDATES, BATCH_SIZE, WIDTH)
-        write_json(workdir / 'config.json', {'launcher': 'discriminator', 'flags': chosen, **launcher.environment()})
+        launcher.begin(workdir, ('discriminator.png', 'curves.npz'), launcher='discriminator', flags=chosen)
         low, high = _region(gaussians, mass=1 - 1e-9)
         x = np.linspace(low, high, 2001)
         arrays = {'x': x, 'optimal_logit': np.asarray(optimal_logit(x, *gaussians))}
@@ -79,17 +84,6 @@ def main() -> int:
     print(text_table(header, [[titles[name], *(f'{results[name][key]:.3f}' for key in keys)] for name in CRITICS]))
     print(f'Results in {workdir}/: discriminator.png, results.json, curves.npz')
     return 0
-
-
-def _gaussians() -> tuple[float, float, float, float]:
-    try:
-        (mean_real, mean_fake), (std_real, std_fake) = ([float(text) for text in flag.value] for flag in (MEANS, STDS))
-    except ValueError:
-        raise ValueError('means and stds must each be two numbers, such as --means=2,-2 --stds=1,1') from None
-    numbers = (mean_real, std_real, mean_fake, std_fake)
-    if not all(map(math.isfinite, numbers)) or std_real <= 0 or std_fake <= 0:
-        raise ValueError(f'stds={",".join(STDS.value)} must be positive, and all means finite')
-    return numbers
 
 
 def _region(gaussians: tuple[float, ...], mass: float) -> tuple[float, float]:

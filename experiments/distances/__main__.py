@@ -16,16 +16,19 @@ from tqdm import tqdm
 
 from wgan_jax import distances
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.ranges import COUNT, real, whole
 
 from ..common import launcher
+from ..common.flagtypes import define_number, define_numbers
 from ..common.tables import shown, text_table
 from . import figures, numbers, speed
 
-SAMPLES = flags.DEFINE_integer('samples', 20_000, 'Samples a side behind the dots of the first sheet.', lower_bound=1)
-POINTS = flags.DEFINE_integer('points', 60, 'Points a side of the clouds.', lower_bound=1, upper_bound=2000)
-STEPS = flags.DEFINE_integer('steps', 400, 'Steps of gradient descent.', lower_bound=1)
-P = flags.DEFINE_list('p', None, 'Masses of a pile of your own, such as 5,2,2,5; needs --q.')
-Q = flags.DEFINE_list('q', None, 'Masses that it is to become, of the same total.')
+_MASSES = real(0, 1e9)
+SAMPLES = define_number('samples', 20_000, 'Samples a side behind the dots of the first sheet.', COUNT)
+POINTS = define_number('points', 60, 'Points a side of the clouds.', whole(1, 2000))
+STEPS = define_number('steps', 400, 'Steps of gradient descent.', COUNT)
+P = define_numbers('p', None, 'Masses of a pile of your own, such as 5,2,2,5; needs --q.', _MASSES)
+Q = define_numbers('q', None, 'Masses that it is to become, of the same total.', _MASSES)
 BENCHMARK = flags.DEFINE_bool('benchmark', False, "Also time our distances beside scipy's and POT's (2 minutes more).")
 
 PILES = [([5, 2, 2, 5], [3, 3, 5, 3]), ([3, 2, 1, 4], [1, 2, 4, 3])]
@@ -45,11 +48,11 @@ def main() -> int:
             key = jax.random.key(launcher.seed())
             workdir = held.enter_context(launcher.results_folder('distances'))
         chosen = launcher.values_of(SAMPLES, POINTS, STEPS, P, Q, BENCHMARK)
-        write_json(workdir / 'config.json', {'launcher': 'distances', 'flags': chosen, **launcher.environment()})
-        (workdir / 'results.json').unlink(missing_ok=True)
+        sheets = _sheets(key, examples)
+        launcher.begin(workdir, [f'{name}.*' for name in sheets], launcher='distances', flags=chosen)
         results = {}
         with tqdm(total=6 + BENCHMARK.value, unit='sheet', disable=None) as bar:
-            for name, sheet in _sheets(key, examples).items():
+            for name, sheet in sheets.items():
                 bar.set_description(name)
                 with jax.enable_x64(True):
                     arrays, draw, results[name] = sheet()
@@ -74,7 +77,7 @@ def _examples() -> list[tuple[np.ndarray, np.ndarray, distances.EarthMoves]]:
     if (P.value is None) != (Q.value is None):
         raise ValueError('--p and --q are two piles and go together')
     if P.value is not None:
-        piles.append((launcher.numbers(P), launcher.numbers(Q)))
+        piles.append((P.value, Q.value))
     return [(np.array(p, float), np.array(q, float), distances.earth_moves(p, q)) for p, q in piles]
 
 

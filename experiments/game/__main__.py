@@ -8,7 +8,6 @@ Options of a game or an update go into brackets: --update='consensus(gamma=0.5),
 
 import contextlib
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +16,40 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from wgan_jax import memory
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.games import GAMES, UPDATES, Example
+from wgan_jax.ranges import BATCH, COUNT, POSITIVE, real, whole
 from wgan_jax.types import Players
 
 from ..common import launcher
 from ..common.choices import described
+from ..common.flagtypes import define_number, define_numbers, define_text
 from ..common.tables import shown, text_table
 from . import figures
 from .calls import Call, parse_calls
 from .run import study_run
 from .study import Study, study, sweep, sweepable
 
-GAME = flags.DEFINE_string('game', 'bilinear', f'Game, with its options: {described(GAMES)}.')
-UPDATE = flags.DEFINE_string(
+GAME = define_text('game', 'bilinear', f'Game, with its options: {described(GAMES)}.')
+UPDATE = define_text(
     'update', 'all', f'Update rules, with their options, separated by commas; all: {described(UPDATES)}.'
 )
-STEP_SIZE = flags.DEFINE_list('step_size', ['0.1'], 'Step sizes, separated by commas.')
-START = flags.DEFINE_list('start', None, "Start: the generator's numbers, then the critic's (default: the game's own).")
-STEPS = flags.DEFINE_integer('steps', 100, 'Steps.', lower_bound=1)
-GRID = flags.DEFINE_integer(
-    'grid', None, 'Also start from a grid of N x N points, for players of one number.', lower_bound=1
+STEP_SIZE = define_numbers('step_size', (0.1,), 'Step sizes, separated by commas.', POSITIVE)
+START = define_numbers(
+    'start', None, "Start: the generator's numbers, then the critic's (default: the game's own).", real(-1e6, 1e6)
 )
-RUN = flags.DEFINE_string('run', None, "A training run's folder: study its game in place of a small one.")
-STEP = flags.DEFINE_integer('step', None, 'With --run: the checkpoint (default: the newest).')
-COUNT = flags.DEFINE_integer('count', 8, 'With --run: how many eigenvalues.', lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer(
-    'batch_size', None, "With --run: examples that make the losses (default: the run's).", lower_bound=1
+STEPS = define_number('steps', 100, 'Steps.', COUNT)
+GRID = define_number(
+    'grid', None, 'Also start from a grid of N x N points, for players of one number.', whole(1, 10_000)
 )
+RUN = define_text('run', None, "A training run's folder: study its game in place of a small one.")
+STEP = define_number('step', None, 'With --run: the checkpoint (default: the newest).', whole(0))
+COUNT = define_number('count', 8, 'With --run: how many eigenvalues.', whole(1, 1000))
+BATCH_SIZE = define_number('batch_size', None, "With --run: examples that make the losses (default: the run's).", BATCH)
 
 SMALL_ONLY = (GAME, UPDATE, STEP_SIZE, START, STEPS, GRID)
 RUN_ONLY = (STEP, COUNT, BATCH_SIZE)
-MEMORY_SHARE = 0.5  # of the free memory that paths may take
 
 
 def main() -> int:
@@ -66,7 +67,7 @@ def main() -> int:
         with launcher.usage_errors():
             (game,) = _one(parse_calls('game', GAME.value, GAMES))
             rules = parse_calls('update', ','.join(UPDATES) if UPDATE.value == 'all' else UPDATE.value, UPDATES)
-            step_sizes = launcher.numbers(STEP_SIZE)
+            step_sizes = STEP_SIZE.value
             example = _usable(f'game={game.text}', lambda: GAMES[game.name](**game.options))
             for rule in rules:
                 for eta in step_sizes:
@@ -77,10 +78,7 @@ def main() -> int:
             workdir = held.enter_context(launcher.results_folder('game'))
         chosen = launcher.values_of(*SMALL_ONLY)
         start = {name: np.asarray(own).tolist() for name, own in example.start._asdict().items()}
-        write_json(
-            workdir / 'config.json',
-            {'launcher': 'game', 'flags': chosen, 'start': start, 'dtype': 'float64', **launcher.environment()},
-        )
+        launcher.begin(workdir, figures.OUTPUTS, launcher='game', flags=chosen, start=start, dtype='float64')
         _study_small(workdir, game, rules, np.array(step_sizes), example, starts)
     return 0
 
@@ -163,10 +161,10 @@ def _usable(what: str, make):
 def _start(example: Example) -> Players:
     if START.value is None:
         return example.start
-    numbers, sizes = launcher.numbers(START), [np.size(own) for own in example.start]
+    numbers, sizes = START.value, [np.size(own) for own in example.start]
     if len(numbers) != sum(sizes):
         raise ValueError(
-            f'start={",".join(START.value)} has {len(numbers)} numbers; {GAME.value} takes {sum(sizes)}: '
+            f'start={",".join(map(str, START.value))} has {len(numbers)} numbers; {GAME.value} takes {sum(sizes)}: '
             f'{sizes[0]} of the generator, then {sizes[1]} of the critic'
         )
     parts = np.split(np.array(numbers), sizes[:1])
@@ -189,21 +187,12 @@ def _require_memory(rules: list[Call], step_sizes: list[float], starts: Players)
     """Raises ValueError when the paths would take more memory than there is, with how much."""
     numbers = sum(own.size for own in starts)
     needed = 8.0 * len(rules) * len(step_sizes) * (STEPS.value + 1) * numbers * 1.5  # players, and distances
-    free = _free_memory()
-    if needed > MEMORY_SHARE * free:
-        raise ValueError(
-            f'steps={STEPS.value} from {len(starts.generator)} start(s) with {len(step_sizes)} step size(s) and '
-            f'{len(rules)} rule(s) would take {needed / 1e9:.3g} GB for the paths, and {free / 1e9:.3g} GB are free, '
-            f'half of which may be used: take fewer'
-        )
-
-
-def _free_memory() -> float:
-    try:
-        with open('/proc/meminfo') as file:
-            return 1024.0 * next(int(line.split()[1]) for line in file if line.startswith('MemAvailable'))
-    except (OSError, StopIteration):
-        return float(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))
+    memory.require(
+        needed,
+        f'steps={STEPS.value} from {len(starts.generator)} start(s) with {len(step_sizes)} step size(s) and '
+        f'{len(rules)} rule(s)',
+        'take fewer',
+    )
 
 
 if __name__ == '__main__':

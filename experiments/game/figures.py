@@ -19,6 +19,9 @@ from .study import Map, Study
 
 LINES = 150  # paths drawn in one portrait, at most, evenly picked
 FRAMES = 50
+OUTPUTS = (
+    'curves.png', 'distance.png', 'eigenvalues.png', 'portraits.png', 'trajectories.gif', 'convergence.*', 'paths.npz',
+)  # fmt: skip
 
 
 def write_all(

@@ -1,5 +1,6 @@
 """A training run's game: the leading eigenvalues of its Jacobian at a checkpoint, drawn and written."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -25,36 +26,33 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
         batch_size: examples that make the losses; None for the run's own.
         seed: of the vectors that the iterations begin with.
     """
-    with launcher.usage_errors():
-        if launcher.WORKDIR.value is not None:
-            raise ValueError('workdir has no effect with --run: results go into the folder game/ of the run')
-        game, players, step = load_game(run, step, batch_size=batch_size)
-        folder = Path(run) / 'game'
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise ValueError(f'{folder} cannot be written ({error.strerror})') from None
-    chosen = {'run': run, 'step': step, 'count': count, 'batch_size': batch_size, 'seed': seed}
-    write_json(folder / 'config.json', {'launcher': 'game', 'flags': chosen, **launcher.environment()})
-    sizes = [sum(leaf.size for leaf in jax.tree.leaves(own)) for own in players]
-    print(f'step {step}: {sizes[0]} numbers of the generator, {sizes[1]} of the critic')
-    began = time.perf_counter()
-    field = jax.jit(lambda w: vector_field(game, w))(players)
-    norms = [float(np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(own)))) for own in field]
-    if not all(map(np.isfinite, norms)):
-        print(f'game: the gradients at step {step} are not finite')
-        return 1
-    with tqdm(unit=' products', desc='Jacobian products') as bar:
-        spectrum = leading_spectrum(game, players, count=count, seed=seed, on_product=bar.update)
-    seconds = time.perf_counter() - began
-    with atomic_path(folder / 'spectrum.npz') as temporary:
-        np.savez(temporary, **spectrum._asdict())
-    figures.spectrum(folder / 'spectrum.png', spectrum, f'{Path(run).name}, step {step}')
-    write_json(folder / 'results.json', _results(spectrum, step, sizes, norms, seconds))
-    print(_summary(spectrum))
-    print(f'{spectrum.products} Jacobian products in {seconds:.0f} s')
-    print(f'Results in {folder}/: results.json, spectrum.npz, spectrum.png')
-    return 0
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            if launcher.WORKDIR.value is not None:
+                raise ValueError('workdir has no effect with --run: results go into the folder game/ of the run')
+            game, players, step = load_game(run, step, batch_size=batch_size)
+            folder = held.enter_context(launcher.results_folder('game', Path(run) / 'game'))
+        chosen = {'run': run, 'step': step, 'count': count, 'batch_size': batch_size, 'seed': seed}
+        launcher.begin(folder, ('spectrum.*',), launcher='game', flags=chosen)
+        sizes = [sum(leaf.size for leaf in jax.tree.leaves(own)) for own in players]
+        print(f'step {step}: {sizes[0]} numbers of the generator, {sizes[1]} of the critic')
+        began = time.perf_counter()
+        field = jax.jit(lambda w: vector_field(game, w))(players)
+        norms = [float(np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(own)))) for own in field]
+        if not all(map(np.isfinite, norms)):
+            print(f'game: the gradients at step {step} are not finite')
+            return 1
+        with tqdm(unit=' products', desc='Jacobian products') as bar:
+            spectrum = leading_spectrum(game, players, count=count, seed=seed, on_product=bar.update)
+        seconds = time.perf_counter() - began
+        with atomic_path(folder / 'spectrum.npz') as temporary:
+            np.savez(temporary, **spectrum._asdict())
+        figures.spectrum(folder / 'spectrum.png', spectrum, f'{Path(run).name}, step {step}')
+        write_json(folder / 'results.json', _results(spectrum, step, sizes, norms, seconds))
+        print(_summary(spectrum))
+        print(f'{spectrum.products} Jacobian products in {seconds:.0f} s')
+        print(f'Results in {folder}/: results.json, spectrum.npz, spectrum.png')
+        return 0
 
 
 def _results(spectrum: Spectrum, step: int, sizes: list[int], norms: list[float], seconds: float) -> dict:

@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.constraints import CONSTRAINTS
@@ -20,10 +19,12 @@ from wgan_jax.distances import wasserstein_exact
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
 from wgan_jax.objectives import wasserstein_estimate
+from wgan_jax.ranges import BATCH, whole
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.toy import TOY_PRESETS
 
 from ..common import launcher
+from ..common.flagtypes import define_choices, define_number
 from ..common.tables import shown, text_table
 from . import figures
 from .pairs import (
@@ -45,16 +46,15 @@ HALF_WIDTH = 3.0  # of the window of the value surfaces
 GRID = 128
 LAYERS = 12
 DEPTH = 4  # hidden layers of the table's critics; with 3 the orthonormal one cannot follow the rotated ring
+OUTPUTS = ('surfaces.*', 'weights.png', 'layers.*', 'table.*')
 FRESH = 2048  # samples a side
 
-CHOSEN = launcher.define_choices('parts', PARTS, PARTS, 'What to make')
+CHOSEN = define_choices('parts', PARTS, PARTS, 'What to make')
 ROWS = [name for name in CONSTRAINTS if name != 'spectral_operator']  # of a matrix both spectral norms are one
-CONSTRAINT_NAMES = launcher.define_choices('constraints', ROWS, CONSTRAINTS, 'Rows of the table')
-UPDATES = flags.DEFINE_integer(
-    'updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', lower_bound=2
-)
-WIDTH = flags.DEFINE_integer('width', 64, 'Units of a hidden layer, an even number.', lower_bound=2)
-BATCH_SIZE = flags.DEFINE_integer('batch_size', 256, 'Examples in a batch.', lower_bound=1)
+CONSTRAINT_NAMES = define_choices('constraints', ROWS, CONSTRAINTS, 'Rows of the table')
+UPDATES = define_number('updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', whole(2))
+WIDTH = define_number('width', 64, 'Units of a hidden layer, an even number.', whole(2, 2**16))
+BATCH_SIZE = define_number('batch_size', 256, 'Examples in a batch.', BATCH)
 
 
 def settings_of(constraint: str, seed: int, critic_lr: float = 5e-3) -> Settings:
@@ -82,10 +82,7 @@ def main() -> int:
         seed = launcher.seed()
         chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)
         critics = {name: dataclasses.asdict(settings_of(name, seed)) for name in CONSTRAINT_NAMES.value}
-        write_json(
-            workdir / 'config.json',
-            {'launcher': 'lipschitz', 'flags': chosen, 'critics': critics, **launcher.environment()},
-        )
+        launcher.begin(workdir, OUTPUTS, launcher='lipschitz', flags=chosen, critics=critics)
         total = 2 * _fewer() * (('surfaces' in CHOSEN.value) + ('layers' in CHOSEN.value))
         total += len(CONSTRAINT_NAMES.value) * UPDATES.value * ('table' in CHOSEN.value)
         results: dict[str, Any] = {'updates': UPDATES.value}

@@ -16,7 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax import data
@@ -24,6 +23,7 @@ from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.ranges import BATCH, COUNT, whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.frozen import fit_critic
@@ -36,26 +36,24 @@ from wgan_jax.types import Players
 
 from ..common import launcher, pictures
 from ..common.choices import datasets
+from ..common.flagtypes import define_choices, define_number, define_text
 from ..common.tables import shown, text_table
 from .figures import draw
 from .summary import FILTER, summary
 
-DATASET = flags.DEFINE_string('dataset', 'flags', f'Images: {datasets()}.')
-DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
-IMAGE_SIZE = flags.DEFINE_string('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
-WIDTH = flags.DEFINE_integer(
-    'width', 8, 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer.', lower_bound=1
+DATASET = define_text('dataset', 'flags', f'Images: {datasets()}.')
+DATA_DIR = define_text('data_dir', None, 'Where TFDS finds its prepared datasets.')
+IMAGE_SIZE = define_text('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
+WIDTH = define_number(
+    'width', 8, 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer.', whole(1, 2**12)
 )
-BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images in a batch.', lower_bound=1)
-STEPS = flags.DEFINE_integer('steps', 1000, 'Generator updates of each run.', lower_bound=1)
-POINTS = flags.DEFINE_integer(
-    'points', 50, 'Moments at which quality is measured, at even distances.', lower_bound=FILTER
-)
-FIRST_UPDATES = flags.DEFINE_integer(
-    'first_updates', 100, 'Critic updates before the first generator update.', lower_bound=0
-)
-SAMPLES = flags.DEFINE_integer('samples', 256, 'Samples whose quality is measured.', lower_bound=1)
+BATCH_SIZE = define_number('batch_size', 32, 'Images in a batch.', BATCH)
+STEPS = define_number('steps', 1000, 'Generator updates of each run.', COUNT)
+POINTS = define_number('points', 50, 'Moments at which quality is measured, at even distances.', whole(FILTER))
+FIRST_UPDATES = define_number('first_updates', 100, 'Critic updates before the first generator update.', whole(0))
+SAMPLES = define_number('samples', 256, 'Samples whose quality is measured.', BATCH)
 
+OUTPUTS = ('loss_quality.png', 'curves.npz')
 STRIP = 6  # moments of which samples are shown
 
 
@@ -79,7 +77,7 @@ RUNS = {
     'gan_fails': Run('standard GAN, MLPs, rates too high', 'dcgan', 'mlp', 'mlp', 0.1),
 }
 
-ONLY = launcher.define_choices('only', None, RUNS, 'Which runs (default: all)')
+ONLY = define_choices('only', None, RUNS, 'Which runs (default: all)')
 
 
 def main() -> int:
@@ -94,15 +92,13 @@ def main() -> int:
             gans = {name: _build(RUNS[name], images.pixels.shape[-1]) for name in names}
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
         chosen = launcher.values_of(DATASET, IMAGE_SIZE, WIDTH, BATCH_SIZE, STEPS, POINTS, FIRST_UPDATES, SAMPLES, ONLY)
-        write_json(
-            workdir / 'config.json',
-            {
-                'launcher': 'loss_quality',
-                'flags': chosen,
-                'runs': {name: dataclasses.asdict(RUNS[name]) for name in names},
-                'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
-                **launcher.environment(),
-            },
+        launcher.begin(
+            workdir,
+            OUTPUTS,
+            launcher='loss_quality',
+            flags=chosen,
+            runs={name: dataclasses.asdict(RUNS[name]) for name in names},
+            dataset={'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
         )
         arrays, results = {}, {}
         with tqdm(total=len(names) * STEPS.value, unit=' steps', mininterval=1) as bar:

@@ -11,12 +11,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.metrics import mode_coverage
+from wgan_jax.ranges import whole
 from wgan_jax.training.draws import Role, draw_from, role_key
 from wgan_jax.training.groups import map_runs
 from wgan_jax.training.settings import Settings
@@ -24,6 +24,7 @@ from wgan_jax.training.sweep import combinations, make_sweep, train_in_chunks
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 from ..common import launcher
+from ..common.flagtypes import define_choice, define_choices, define_number
 from ..common.tables import mean_and_std, shown, text_table
 from ..common.toy_run import Clock, eval_steps, mean_std
 from . import figures
@@ -49,10 +50,11 @@ PUBLISHED = {
     'VEEGAN': {'ring': (8.0, 0.529), 'grid': (24.6, 0.400)},
 }
 NUM_SAMPLES = 2500
+OUTPUTS = ('samples.png', 'curves.png', 'arrays.npz')
 
-SIZE = flags.DEFINE_enum('size', 'default', list(SIZES), 'Budget: tiny, default or full.')
-SEEDS = flags.DEFINE_integer('seeds', 5, 'Seeds of every method, from --seed on, all in one program.', lower_bound=1)
-CHOSEN = launcher.define_choices('methods', METHODS, METHODS, 'Which methods')
+SIZE = define_choice('size', 'default', list(SIZES), 'Budget: tiny, default or full.')
+SEEDS = define_number('seeds', 5, 'Seeds of every method, from --seed on, all in one program.', whole(1, 10_000))
+CHOSEN = define_choices('methods', METHODS, METHODS, 'Which methods')
 
 
 def settings_of(method: str, size: str) -> Settings:
@@ -68,16 +70,14 @@ def main() -> int:
         with launcher.usage_errors():
             seeds = launcher.seeds(SEEDS.value)
             workdir = held.enter_context(launcher.results_folder('mode_collapse'))
-        write_json(
-            workdir / 'config.json',
-            {
-                'launcher': 'mode_collapse',
-                'size': SIZE.value,
-                'seed': seeds[0],
-                'seeds': SEEDS.value,
-                'methods': {name: dataclasses.asdict(settings_of(name, SIZE.value)) for name in CHOSEN.value},
-                **launcher.environment(),
-            },
+        launcher.begin(
+            workdir,
+            OUTPUTS,
+            launcher='mode_collapse',
+            size=SIZE.value,
+            seed=seeds[0],
+            seeds=SEEDS.value,
+            methods={name: dataclasses.asdict(settings_of(name, SIZE.value)) for name in CHOSEN.value},
         )
         _run(workdir, seeds)
     return 0

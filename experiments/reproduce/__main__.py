@@ -12,22 +12,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.files import read_json, write_json
 
 from ..common import launcher
+from ..common.flagtypes import define_choice, define_choices
 from .checks import check
 from .claims import CLAIMS
 from .jobs import JOBS, SIZES
 from .page import Section, number, write_page
 
-SIZE = flags.DEFINE_enum(
+SIZE = define_choice(
     'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '
     'whether they run, their numbers mean nothing.',
 )  # fmt: skip
-ONLY = launcher.define_choices('only', None, JOBS, 'Which runs (default: all)')
+ONLY = define_choices('only', None, JOBS, 'Which runs (default: all)')
 
 
 def main() -> int:
@@ -36,11 +36,8 @@ def main() -> int:
         with launcher.usage_errors():
             workdir = held.enter_context(launcher.results_folder('reproduce'))
         names, seed = ONLY.value or list(JOBS), launcher.seed()
-        environment = launcher.environment()
-        write_json(
-            workdir / 'config.json',
-            {'launcher': 'reproduce', 'flags': {'size': SIZE.value, 'only': names, 'seed': seed}, **environment},
-        )
+        chosen = {'size': SIZE.value, 'only': names, 'seed': seed}
+        environment = launcher.begin(workdir, ('claims.json', 'index.html'), launcher='reproduce', flags=chosen)
         failed = _run_all(names, seed, workdir)
         results = {name: read_json(path) for name in JOBS if (path := workdir / name / 'results.json').exists()}
         rows = check(CLAIMS, results)

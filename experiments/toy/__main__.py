@@ -11,25 +11,29 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.files import atomic_path, write_json
+from wgan_jax.ranges import whole
+from wgan_jax.training.gan import GAN
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import Runs, make_sweep
 from wgan_jax.training.toy import build_toy
 
 from ..common import launcher
+from ..common.flagtypes import define_number
 from ..common.tables import mean_and_std, text_table
-from ..common.toy_run import column, final_look, mean_std, train_runs
+from ..common.toy_run import column, final_look, mean_std, require_memory, train_runs
 from . import figures
 from . import flags as toy_flags
 
-NUM_EVALS = flags.DEFINE_integer(
-    'num_evals', 30, 'Moments at which samples are drawn and distances computed.', lower_bound=1
+NUM_EVALS = define_number(
+    'num_evals', 30, 'Moments at which samples are drawn and distances computed.', whole(1, 10_000)
 )
+
+OUTPUTS = ('samples.png', 'curves.png', 'training.gif', 'critic.png', 'modes.png', 'arrays.npz')
 
 
 def main() -> int:
@@ -37,18 +41,20 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             settings, density, runs = toy_flags.resolve()
+            gan, hyperparameters = build_toy(settings, density, depth=toy_flags.DEPTH.value)
+            require_memory(gan, hyperparameters, density, settings, len(runs.seed), NUM_EVALS.value)
             workdir = held.enter_context(launcher.results_folder('toy'))
-        config = {
-            'launcher': 'toy',
-            'settings': dataclasses.asdict(settings),
-            'depth': toy_flags.DEPTH.value,
-            'seeds': toy_flags.SEEDS.value,
-            'lists': {name: value for name, value in toy_flags.given().items() if isinstance(value, tuple)},
-            'num_evals': NUM_EVALS.value,
-            **launcher.environment(),
-        }
-        write_json(workdir / 'config.json', config)
-        _run(workdir, settings, density, runs, launcher.seed())
+        launcher.begin(
+            workdir,
+            OUTPUTS,
+            launcher='toy',
+            settings=dataclasses.asdict(settings),
+            depth=toy_flags.DEPTH.value,
+            seeds=toy_flags.SEEDS.value,
+            lists={name: value for name, value in toy_flags.given().items() if isinstance(value, tuple)},
+            num_evals=NUM_EVALS.value,
+        )
+        _run(workdir, settings, gan, density, runs, launcher.seed())
     return 0
 
 
@@ -63,8 +69,7 @@ def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:
     return groups
 
 
-def _run(workdir: Path, settings: Settings, density: Density, runs: Runs, seed: int) -> None:
-    gan, _ = build_toy(settings, density, depth=toy_flags.DEPTH.value)
+def _run(workdir: Path, settings: Settings, gan: GAN, density: Density, runs: Runs, seed: int) -> None:
     sweep = make_sweep(gan, runs)
     print(f'{len(runs.seed)} runs of {settings.steps} generator updates on {settings.dataset}', flush=True)
     with tqdm(total=settings.steps, unit=' steps', desc='training') as bar:

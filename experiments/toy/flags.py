@@ -1,11 +1,14 @@
 """The flags of the toy launcher, and how they become settings and runs."""
 
+import dataclasses
+
 from absl import flags
 
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.ranges import whole
 from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import Settings, override
@@ -14,52 +17,53 @@ from wgan_jax.training.toy import TOY_PRESETS
 
 from ..common import launcher
 from ..common.choices import described
+from ..common.flagtypes import define_choice, define_number, define_numbers, define_text
 
-PRESET = flags.DEFINE_enum('preset', 'wgan_gp', list(TOY_PRESETS), f'Settings to start from: {described(TOY_PRESETS)}.')
-DATA = flags.DEFINE_string('data', 'ring', f'Density: {described(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')
-SEEDS = flags.DEFINE_integer('seeds', 1, 'Seeds to train, from --seed on, all in one compiled program.', lower_bound=1)
-DEPTH = flags.DEFINE_integer('depth', 3, 'Hidden layers of either network.', lower_bound=1)
+PRESET = define_choice('preset', 'wgan_gp', TOY_PRESETS, f'Settings to start from: {described(TOY_PRESETS)}.')
+DATA = define_text('data', 'ring', f'Density: {described(synthetic.DENSITIES)}, or FILE.npz of samples (n, d).')
+SEEDS = define_number('seeds', 1, 'Seeds to train, from --seed on, all in one compiled program.', whole(1, 100_000))
+DEPTH = define_number('depth', 3, 'Hidden layers of either network.', whole(1, 100))
+
+_RANGES = {field.name: field.metadata['range'] for field in dataclasses.fields(Settings)}
+
+
+def _several(name: str, text: str) -> flags.FlagHolder:
+    return define_numbers(name, None, text, _RANGES[name], distinct=True)
+
+
+def _one(name: str, text: str) -> flags.FlagHolder:
+    return define_text(name, None, text) if _RANGES[name] is None else define_number(name, None, text, _RANGES[name])
+
 
 # Values that a sweep varies: every combination is trained.
 _LISTS = {
-    'clip': flags.DEFINE_list('clip', None, 'Largest absolute value of a critic weight; several: each.'),
-    'penalty_weight': flags.DEFINE_list('penalty_weight', None, 'Factor of the penalty; several: each.'),
-    'generator_lr': flags.DEFINE_list('generator_lr', None, "The generator's learning rate; several: each."),
-    'critic_lr': flags.DEFINE_list('critic_lr', None, "The critic's learning rate; several: each."),
+    'clip': _several('clip', 'Largest absolute value of a critic weight; several: each.'),
+    'penalty_weight': _several('penalty_weight', 'Factor of the penalty; several: each.'),
+    'generator_lr': _several('generator_lr', "The generator's learning rate; several: each."),
+    'critic_lr': _several('critic_lr', "The critic's learning rate; several: each."),
 }
 _SINGLE = {
-    'width': flags.DEFINE_integer('width', None, 'Units of a hidden layer.'),
-    'latent_dim': flags.DEFINE_integer('latent_dim', None, 'Dimensions of the latent vector.'),
-    'batch_size': flags.DEFINE_integer('batch_size', None, 'Examples in a batch.'),
-    'steps': flags.DEFINE_integer('steps', None, 'Generator updates.'),
-    'n_critic': flags.DEFINE_integer('n_critic', None, 'Critic updates per generator update.'),
-    'objective': flags.DEFINE_string('objective', None, f'Losses: {described(OBJECTIVES)}.'),
-    'constraint': flags.DEFINE_string(
-        'constraint', None, f'What keeps the critic Lipschitz: {described(CONSTRAINTS)}.'
-    ),
-    'optimizer': flags.DEFINE_string('optimizer', None, f'Of both players: {described(OPTIMIZERS)}.'),
-    'beta1': flags.DEFINE_float('beta1', None, 'Decay of the mean of gradients (adam).'),
-    'beta2': flags.DEFINE_float('beta2', None, 'Decay of the mean of squared gradients (adam).'),
-    'decay_steps': flags.DEFINE_integer(
-        'decay_steps', None, 'Generator updates over which rates and noise fall to 0; 0: never.'
-    ),
-    'instance_noise': flags.DEFINE_float('instance_noise', None, 'Deviation of noise on all the critic sees.'),
-    'label_smoothing': flags.DEFINE_float('label_smoothing', None, 'How far below 1 the target of real examples is.'),
-    'ema_decay': flags.DEFINE_float('ema_decay', None, "Decay of the generator's moving average; 0: none."),
+    'width': _one('width', 'Units of a hidden layer.'),
+    'latent_dim': _one('latent_dim', 'Dimensions of the latent vector.'),
+    'batch_size': _one('batch_size', 'Examples in a batch.'),
+    'steps': _one('steps', 'Generator updates.'),
+    'n_critic': _one('n_critic', 'Critic updates per generator update.'),
+    'objective': _one('objective', f'Losses: {described(OBJECTIVES)}.'),
+    'constraint': _one('constraint', f'What keeps the critic Lipschitz: {described(CONSTRAINTS)}.'),
+    'optimizer': _one('optimizer', f'Of both players: {described(OPTIMIZERS)}.'),
+    'beta1': _one('beta1', 'Decay of the mean of gradients (adam).'),
+    'beta2': _one('beta2', 'Decay of the mean of squared gradients (adam).'),
+    'decay_steps': _one('decay_steps', 'Generator updates over which rates and noise fall to 0; 0: never.'),
+    'instance_noise': _one('instance_noise', 'Deviation of noise on all the critic sees.'),
+    'label_smoothing': _one('label_smoothing', 'How far below 1 the target of real examples is.'),
+    'ema_decay': _one('ema_decay', "Decay of the generator's moving average; 0: none."),
 }
 
 
 def given() -> dict[str, object]:
     """The settings that the command line names, lists as tuples of numbers."""
     chosen = {name: flag.value for name, flag in _SINGLE.items() if flag.value is not None}
-    return chosen | {name: _numbers(flag) for name, flag in _LISTS.items() if flag.value is not None}
-
-
-def _numbers(flag: flags.FlagHolder) -> tuple[float, ...]:
-    numbers = tuple(launcher.numbers(flag))
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f'{flag.name}={",".join(flag.value)} must be finite numbers, each once')
-    return numbers
+    return chosen | {name: tuple(flag.value) for name, flag in _LISTS.items() if flag.value is not None}
 
 
 def resolve() -> tuple[Settings, Density, Runs]:

@@ -53,7 +53,7 @@ def main() -> int:
             raise
         raise launcher.UsageError(str(error)) from error
     except NotFinite as error:
-        print(f'train: stopped: {error}. The last good checkpoint is kept in {workdir}/checkpoints', file=sys.stderr)
+        print(f'train: stopped: {error}', file=sys.stderr)
         return 1
     except Interrupted as error:
         print(f'train: stopped by {error.signal.name} and saved; the same command continues it', file=sys.stderr)

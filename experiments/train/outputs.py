@@ -1,6 +1,7 @@
 """What the train launcher adds to a run: progress on the terminal, TensorBoard events, figures at the end."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from wgan_jax.files import atomic_path
+from wgan_jax.files import atomic_path, make_folder, writing
 from wgan_jax.training.callbacks import Callback, Record, RunInfo
 from wgan_jax.training.records import read_metrics
 from wgan_jax.training.state import TrainState
 
-from ..common import pictures
+from ..common import launcher, pictures
 
 SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
 
@@ -35,6 +36,7 @@ class Progress(Callback):
 
     def start(self, run: RunInfo) -> None:
         self.started = True
+        launcher.warn_of_repeated_flags()
         settings, step = run.settings, int(run.state.step)
         total = sum(x.size for x in jax.tree.leaves(run.state.params))
         print(
@@ -71,16 +73,24 @@ class Progress(Callback):
 
 
 class Events(Callback):
-    """TensorBoard events: the metrics that the run logs, and every grid of samples."""
+    """TensorBoard events: the metrics that the run logs, and every grid of samples.
+
+    Each is written when it comes. tensorboardX's own writer hands them to a thread through a queue, which blocks the
+    exit of the process once the thread has died of a full disk.
+    """
 
     def __init__(self, log_every: int):
         self._log_every, self._writer = log_every, None
 
     def start(self, run: RunInfo) -> None:
-        from tensorboardX import SummaryWriter  # slow to import
+        from tensorboardX.event_file_writer import EventsWriter  # slow to import
+        from tensorboardX.proto.event_pb2 import SessionLog
 
+        self._folder = make_folder(run.workdir / 'tensorboard')
+        with writing(self._folder):
+            self._writer = EventsWriter(str(self._folder / 'events'), f'.{os.getpid()}')
         # Events past the step that the run continues from are hidden.
-        self._writer = SummaryWriter(str(run.workdir / 'tensorboard'), purge_step=int(run.state.step) + 1)
+        self._write(int(run.state.step) + 1, session_log=SessionLog(status=SessionLog.START))
 
     def metrics(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -89,19 +99,31 @@ class Events(Callback):
 
     def scalars(self, record: Mapping[str, Any]) -> None:
         """The numbers of a dictionary with a 'step'."""
+        from tensorboardX import summary
+
         for name, value in record.items():
             if name not in ('step', 'seconds') and value is not None:
-                self._writer.add_scalar(name, value, record['step'])
+                self._write(record['step'], summary=summary.scalar(name, value))
 
     def sample(self, step: int, state: TrainState, images: jax.Array) -> None:
-        self._writer.add_image('samples', pictures.grid(images), step, dataformats='HWC')
+        from tensorboardX import summary
+
+        self._write(step, summary=summary.image('samples', pictures.grid(images), dataformats='HWC'))
+
+    def _write(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with writing(self._folder):
+            self._writer.write_event(Event(step=step, wall_time=time.time(), **content))
 
     def checkpoint(self, step: int, state: TrainState) -> None:
-        self._writer.flush()
+        with writing(self._folder):
+            self._writer.flush()
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with writing(self._folder):
+                self._writer.close()
 
 
 class Figures(Callback):

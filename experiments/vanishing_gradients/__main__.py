@@ -18,6 +18,7 @@ from tqdm import tqdm
 from wgan_jax import data
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.ranges import BATCH, COUNT, SIZE, whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.frozen import CriticProbe, fit_critic, fresh_critic, probe_critic
 from wgan_jax.training.presets import PRESETS
@@ -28,23 +29,24 @@ from wgan_jax.types import Variables
 
 from ..common import launcher
 from ..common.choices import datasets
+from ..common.flagtypes import define_number, define_numbers, define_text
 from ..common.tables import shown, text_table
 from .figures import draw
 
-DATASET = flags.DEFINE_string('dataset', 'flags', f'Images: {datasets()}.')
-DATA_DIR = flags.DEFINE_string('data_dir', None, 'Where TFDS finds its prepared datasets.')
-IMAGE_SIZE = flags.DEFINE_string('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
-WIDTH = flags.DEFINE_integer('width', None, 'Width of the networks (default: 32; 8 with --fast).', lower_bound=1)
-BATCH_SIZE = flags.DEFINE_integer('batch_size', None, 'Images in a batch (default: 64; 32 with --fast).', lower_bound=1)
-GENERATOR_STEPS = flags.DEFINE_list(
-    'generator_steps', ['100', '1000', '2500'], 'Generator updates after which the generator is frozen.'
-)
-ITERATIONS = flags.DEFINE_integer(
-    'iterations', None, 'Updates of each fresh critic (default: 4000; 1000 with --fast).', lower_bound=1
-)
-DRAWS = flags.DEFINE_integer('draws', 4, 'Batches of latents over which a gradient norm is averaged.', lower_bound=1)
+DATASET = define_text('dataset', 'flags', f'Images: {datasets()}.')
+DATA_DIR = define_text('data_dir', None, 'Where TFDS finds its prepared datasets.')
+IMAGE_SIZE = define_text('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
+WIDTH = define_number('width', None, 'Width of the networks (default: 32; 8 with --fast).', SIZE)
+BATCH_SIZE = define_number('batch_size', None, 'Images in a batch (default: 64; 32 with --fast).', BATCH)
+GENERATOR_STEPS = define_numbers(
+    'generator_steps', (100, 1000, 2500), 'Generator updates after which the generator is frozen.', whole(0), most=100,
+    distinct=True,
+)  # fmt: skip
+ITERATIONS = define_number('iterations', None, 'Updates of each fresh critic (default: 4000; 1000 with --fast).', COUNT)
+DRAWS = define_number('draws', 4, 'Batches of latents over which a gradient norm is averaged.', BATCH)
 FAST = flags.DEFINE_bool('fast', False, 'Small networks and fewer iterations: minutes on a laptop.')
 
+OUTPUTS = ('vanishing_gradients.png', 'probes.npz')
 DEFAULTS = {'width': (32, 8), 'batch_size': (64, 32), 'iterations': (4000, 1000)}  # plain, --fast
 CALL = 100  # updates in one compiled call at most: what an interruption loses, and how often progress shows
 
@@ -69,20 +71,18 @@ def main() -> int:
     """Reads the flags, measures, draws; returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            sizes, horizons = _sizes(), _horizons()
+            sizes, horizons = _sizes(), sorted(GENERATOR_STEPS.value)
             settings = {name: _settings(probe.preset, sizes) for name, probe in PROBES.items()}
             images = data.load(DATASET.value, *settings['standard'].height_width, data_dir=DATA_DIR.value)
             workdir = held.enter_context(launcher.results_folder('vanishing_gradients'))
         chosen = {'generator_steps': horizons, 'draws': DRAWS.value, 'fast': FAST.value, **sizes}
-        write_json(
-            workdir / 'config.json',
-            {
-                'launcher': 'vanishing_gradients',
-                'flags': chosen,
-                'settings': {name: dataclasses.asdict(s) for name, s in settings.items()},
-                'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
-                **launcher.environment(),
-            },
+        launcher.begin(
+            workdir,
+            OUTPUTS,
+            launcher='vanishing_gradients',
+            flags=chosen,
+            settings={name: dataclasses.asdict(s) for name, s in settings.items()},
+            dataset={'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
         )
         probes = _measure(settings, images.pixels, horizons, sizes['iterations'])
         arrays = _arrays(probes)
@@ -98,16 +98,6 @@ def main() -> int:
 
 def _sizes() -> dict[str, int]:
     return {flag.name: flag.value or DEFAULTS[flag.name][FAST.value] for flag in (WIDTH, BATCH_SIZE, ITERATIONS)}
-
-
-def _horizons() -> list[int]:
-    try:
-        horizons = sorted({int(text) for text in GENERATOR_STEPS.value})
-    except ValueError:
-        horizons = []
-    if not horizons or horizons[0] < 0:
-        raise ValueError(f'generator_steps={",".join(GENERATOR_STEPS.value)} must be whole numbers such as 100,1000')
-    return horizons
 
 
 def _settings(preset: str, sizes: dict[str, int]) -> Settings:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from experiments.common.choices import described
 from experiments.common.figures import save
-from experiments.common.launcher import Choices
+from experiments.common.flagtypes import Choices
 from experiments.common.tables import mean_and_std, shown, text_table
 
 

@@ -31,7 +31,8 @@ def metrics(workdir):
 
 
 def arrays(workdir):
-    return CheckpointStore(workdir / 'checkpoints').read_newest()
+    found, _ = CheckpointStore(workdir / 'checkpoints').newest()
+    return found.step, found.arrays
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,155 @@
+"""Flags: each is declared once, with its type and what it may be, and refuses everything else in one line."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from absl import flags
+
+from wgan_jax.ranges import Range
+
+_LONGEST = 4096  # characters of a text
+
+flags.disclaim_key_flags()  # a flag belongs to the module that asks for it
+
+
+class Number(flags.ArgumentParser):
+    """One number of a range."""
+
+    syntactic_help = ''  # what is refused says it all
+
+    def __init__(self, allowed: Range):
+        super().__init__()
+        self.allowed = allowed
+
+    def parse(self, argument: Any) -> Any:
+        value = argument
+        if isinstance(argument, str):
+            try:
+                value = self.allowed.type(argument)
+            except ValueError:
+                raise ValueError(f'it must be {self.allowed.kind}') from None
+        if (complaint := self.allowed.complaint(value)) is not None:
+            raise ValueError(f'it {complaint}')
+        return self.allowed.type(value)
+
+    def flag_type(self) -> str:
+        return self.allowed.type.__name__
+
+
+class Numbers(flags.ArgumentParser):
+    """Numbers of a range, separated by commas."""
+
+    syntactic_help = ''
+
+    def __init__(self, allowed: Range, least: int, most: int, distinct: bool):
+        super().__init__()
+        self.allowed, self.least, self.most, self._distinct = allowed, least, most, distinct
+
+    def parse(self, argument: Any) -> list[Any]:
+        values = []
+        for part in argument.split(',') if isinstance(argument, str) else argument:
+            try:
+                value = self.allowed.type(part)
+            except ValueError:
+                raise ValueError(f'it must be {self.allowed.kind.removeprefix("a ")}s separated by commas') from None
+            if (complaint := self.allowed.complaint(value)) is not None:
+                raise ValueError(f'{part.strip() if isinstance(part, str) else part} {complaint}')
+            values.append(value)
+        if not self.least <= len(values) <= self.most:
+            wanted = str(self.least) if self.least == self.most else f'{self.least} to {self.most}'
+            raise ValueError(f'it must be {wanted} numbers separated by commas, and there are {len(values)}')
+        if self._distinct and len(set(values)) < len(values):
+            raise ValueError('each number may stand there once')
+        return values
+
+    def flag_type(self) -> str:
+        return f'list of {self.allowed.type.__name__}'
+
+
+class Text(flags.ArgumentParser):
+    """A name or a path: not empty, of characters that can be shown."""
+
+    syntactic_help = ''
+
+    def parse(self, argument: Any) -> str:
+        if not argument:
+            raise ValueError('it is empty: is a variable unset?')
+        if len(argument) > _LONGEST:
+            raise ValueError(f'it has {len(argument)} characters, and {_LONGEST} are the most')
+        if not argument.isprintable():
+            raise ValueError('it holds control characters, or bytes that are not UTF-8')
+        return argument
+
+    def flag_type(self) -> str:
+        return 'text'
+
+
+class Choices(flags.ListParser):
+    """Names separated by commas, of those that there are, each once."""
+
+    def __init__(self, known: Iterable[str]):
+        super().__init__()
+        self.syntactic_help = ''
+        self.known = list(known)
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        names = super().parse(argument)
+        for name in names:
+            if name not in self.known:
+                raise ValueError(f'{name} is unknown; there are: {", ".join(self.known)}')
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f'name some, each once; there are: {", ".join(self.known)}')
+        return names
+
+
+def define_number(name: str, default: float | None, text: str, allowed: Range) -> flags.FlagHolder:
+    """A flag that takes one number of a range."""
+    return flags.DEFINE(Number(allowed), name, default, text, serializer=flags.ArgumentSerializer())
+
+
+def define_numbers(
+    name: str,
+    default: Iterable[float] | None,
+    text: str,
+    allowed: Range,
+    *,
+    least: int = 1,
+    most: int = 1000,
+    distinct: bool = False,
+) -> flags.FlagHolder:
+    """A flag that takes numbers of a range, ``least`` to ``most`` of them, separated by commas."""
+    return flags.DEFINE(
+        Numbers(allowed, least, most, distinct), name, None if default is None else list(default), text,
+        serializer=flags.ListSerializer(','),
+    )  # fmt: skip
+
+
+def define_text(name: str, default: str | None, text: str) -> flags.FlagHolder:
+    """A flag that takes a name or a path."""
+    return flags.DEFINE(Text(), name, default, text, serializer=flags.ArgumentSerializer())
+
+
+def define_choice(name: str, default: str | None, known: Iterable[str], text: str) -> flags.FlagHolder:
+    """A flag that takes one of the names ``known``."""
+    return flags.DEFINE_enum(name, default, list(known), text)
+
+
+def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str], text: str) -> flags.FlagHolder:
+    """A flag that takes some of the names ``known``, separated by commas; its help is ``text`` with the names."""
+    known = list(known)
+    default = None if default is None else list(default)
+    return flags.DEFINE(
+        Choices(known), name, default, f'{text}: {", ".join(known)}.', serializer=flags.ListSerializer(',')
+    )
+
+
+def repeated(arguments: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The flags that stand more than once on a command line with different values: of those, the last counts."""
+    known, seen = set(known), {}
+    for argument in itertools.takewhile(lambda argument: argument != '--', arguments):
+        name = argument.lstrip('-').partition('=')[0]
+        name = name if name in known else name.removeprefix('no')
+        if argument.startswith('-') and name in known:
+            seen.setdefault(name, set()).add(argument)
+    return [name for name, given in seen.items() if len(given) > 1]

@@ -1,0 +1,70 @@
+"""Signals: how a launcher ends when it is told to, from its first import on.
+
+Python looks at signals only between two of its own instructions, and an exception that a handler raises can get lost in
+a callback or meet an interpreter whose threads are compiling. So a thread waits for the signal itself and ends the
+process there and then: like kill -9, which every file survives, but with a line and a status. Only training takes its
+signals itself, and saves first; the second one ends it, too.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_children: set[subprocess.Popen] = set()
+
+
+def end_at_signals(name: str) -> None:
+    """From here on, SIGINT, SIGTERM and SIGHUP end the process with status 128 + their number, and one line.
+
+    A signal that was ignored when the process began, as SIGHUP is under nohup, stays so.
+
+    Args:
+        name: of the launcher, for the line.
+    """
+    receiving, sending = os.pipe()
+    os.set_blocking(sending, False)
+
+    once = threading.Lock()
+
+    def end(number: int, frame: object = None) -> None:
+        del frame
+        if not once.acquire(blocking=False):
+            return
+        for child in list(_children):
+            child.send_signal(number)
+        with contextlib.suppress(OSError):
+            os.write(2, f'\n{name}: interrupted by {signal.Signals(number).name}\n'.encode())
+        os._exit(128 + number)
+
+    def wait() -> None:
+        received = 0
+        while True:
+            for number in os.read(receiving, 1):
+                if number in SIGNALS:
+                    received += 1
+                    if signal.getsignal(number) is end or received > 1:
+                        end(number)
+                    text = f'\n{name}: {signal.Signals(number).name}: saving, then stopping; once more stops at once\n'
+                    with contextlib.suppress(OSError):
+                        os.write(2, text.encode())
+
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+    signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
+    threading.Thread(target=wait, name='signals', daemon=True).start()
+
+
+@contextlib.contextmanager
+def ends_with_us(child: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """In the block, a signal that ends this process is passed on to a child."""
+    _children.add(child)
+    try:
+        yield child
+    finally:
+        _children.discard(child)
