@@ -224,7 +224,8 @@ make_aside() { # a Python
   "$1" -I -c 'import ensurepip, venv' 2> /dev/null \
     || fail 2 "$("$1" --version) cannot make environments: install its venv module (Debian: python3-venv)"
   say "making $venv with $("$1" --version)"
-  run_child "$1" -I -m venv "$aside" > "$aside/.log" 2>&1 \
+  # shellcheck disable=SC2016 # for the inner shell to expand
+  run_child sh -c '"$0" -I -m venv "$1" > "$1/.log" 2>&1' "$1" "$aside" \
     || fail 1 "python -m venv failed ($(tail -n 1 -- "$aside/.log")); the same command tries again"
   rm -f -- "$aside/.log"
 }
@@ -258,7 +259,7 @@ install() { # file of the mark, what it says then, a module to find afterwards, 
     rm -f -- "$folder/$marker"
     # PIP_USER: for the sake of pip.conf.
     PIP_USER=0 run_child "$python" -P -m pip install -qq --disable-pip-version-check --no-input "$@" >&2 \
-      || fail 1 "pip could not install $packages (see above); the same command tries again"
+      || fail 1 "pip could not install ${packages% (*} (see above); the same command tries again"
     "$python" -P -c 'import sys; from importlib.util import find_spec; sys.exit(not find_spec(sys.argv[1]))' "$module" \
       || fail 1 "pip put $module elsewhere than into $folder: see what '$(printf %q "$python") -m pip config list' says"
     printf '%s\n' "$wanted" > "$folder/$marker"
