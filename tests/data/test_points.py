@@ -174,11 +174,15 @@ def test_headers_that_are_none(tmp_path, text):
     assert "the array's header is damaged" in _refusal(_zip(tmp_path / 'a.npz', [('a.npy', header + bytes(48))]))
 
 
-def test_a_checksum_that_does_not_hold_is_told(tmp_path):
-    path = _zip(tmp_path / 'a.npz', [('a.npy', _header((3, 2)) + bytes(48))])
-    content = bytearray(path.read_bytes())
-    content[content.index(b'NUMPY') + 140] ^= 1
-    path.write_bytes(content)
+@pytest.mark.parametrize('num', [3, 100_000])
+@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_checksum_that_does_not_hold_is_told(tmp_path, num, compression):
+    content = _header((num, 2)) + np.arange(2.0 * num).tobytes()
+    path = _zip(tmp_path / 'a.npz', [('a.npy', content)], compression=compression)
+    changed = bytearray(path.read_bytes())
+    entry = changed.index(b'PK\x01\x02')
+    changed[entry + 16] ^= 1  # the checksum in the directory
+    path.write_bytes(changed)
     assert 'it is damaged (Bad CRC-32' in _refusal(path)
 
 
