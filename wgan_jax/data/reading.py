@@ -139,7 +139,12 @@ def quiet(logger: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
     """Without what libtiff, below Python, says of every oddity in a file."""
-    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed, as for a daemon: nothing is printed anyway
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nothing, 2)
         yield
