@@ -24,10 +24,18 @@ def _prepare_environment() -> None:
         os.environ.setdefault('NPROC', '16')
 
 
+def _hold_standard_streams() -> None:
+    """Where the caller closed one, a file of ours would get its number, and what is said would be written into it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
 def _user_cache() -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
 
 
+_hold_standard_streams()
 _prepare_environment()
 if sys.argv[0] == '-m' and '-m' in sys.orig_argv:  # about to be run, so that its imports can be interrupted already
     end_at_signals(sys.orig_argv[sys.orig_argv.index('-m') + 1].rpartition('.')[2])

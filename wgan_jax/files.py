@@ -1,6 +1,7 @@
 """Files that are either wholly there or not at all, and the reading of files that anything may have happened to."""
 
 import contextlib
+import errno
 import itertools
 import json
 import logging
@@ -11,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from wgan_jax import text
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +26,8 @@ class WriteError(OSError):
     """A file could not be written; its text names the file and the reason, in one line."""
 
     def __init__(self, path: str | os.PathLike, error: Exception):
-        reason = getattr(error, 'strerror', None) or str(error).split('\n')[0][:200] or type(error).__name__
+        full = os.strerror(errno.ENOSPC)  # which a library may have wrapped in a text of its own
+        reason = full if full in str(error) else text.reason(error)
         super().__init__(f'cannot write {path}: {reason}')
 
 
@@ -190,10 +194,10 @@ def read_json(path: str | os.PathLike, shape: Any = None) -> Any:
     """
     try:
         with open(path, 'rb') as file:
-            text = file.read(_LARGEST_JSON + 1)
-        if len(text) > _LARGEST_JSON:
+            content = file.read(_LARGEST_JSON + 1)
+        if len(content) > _LARGEST_JSON:
             raise ValueError(f'larger than {_LARGEST_JSON >> 20} MiB')
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(content, parse_constant=_no_number)
     except OSError as error:
         raise ValueError(f'{path} cannot be read ({error.strerror})') from None
     except RecursionError:
@@ -205,8 +209,8 @@ def read_json(path: str | os.PathLike, shape: Any = None) -> Any:
     return value
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f'it holds {text}')
+def _no_number(name: str) -> float:
+    raise ValueError(f'it holds {name}')
 
 
 NUMBER = (int, float)

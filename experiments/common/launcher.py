@@ -122,9 +122,10 @@ class _Output:
         error: the first failure; nothing is written after it.
     """
 
-    def __init__(self, stream: TextIO):
-        stream.reconfigure(errors='backslashreplace')  # names that are not UTF-8, terminals that are not
-        self._stream, self.error = stream, None
+    def __init__(self, stream: TextIO | None):
+        self._stream = open(os.devnull, 'w') if stream is None else stream  # None: it was closed by the caller
+        self._stream.reconfigure(errors='backslashreplace')  # names that are not UTF-8, terminals that are not
+        self.error = None
 
     def write(self, text: str) -> int:
         self._try(lambda: self._stream.write(text))

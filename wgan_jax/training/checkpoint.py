@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ from wgan_jax.files import (
 from wgan_jax.types import PyTree
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE = 10.0  # seconds that a thread has to come to its end after another has failed
 
 
 def flatten(tree: PyTree) -> dict[str, np.ndarray]:
@@ -112,8 +115,7 @@ class CheckpointStore:
         if keep is not None:
             make_folder(self._folder)
             remove_leftovers(self._folder)
-            for path in self._folder.glob('*.orbax-checkpoint-tmp*'):  # of a process that was killed
-                shutil.rmtree(path, ignore_errors=True)
+            self._remove_unfinished()  # of a process that was killed
 
     def steps(self) -> list[int]:
         """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
@@ -146,16 +148,29 @@ class CheckpointStore:
         with writing(place):
             if place.exists():
                 set_aside(place, 'it stands where a checkpoint belongs')
+            before = set(threading.enumerate())
             try:
-                with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
+                # Threads that wait for folders to be made elsewhere would wait on after a failure for minutes.
+                in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
+                with ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
                     writer.save(place, args=items)
-            except OSError:
-                raise
-            except Exception as error:  # what TensorStore raises for a full disk is no OSError
+            except Exception as error:
+                for thread in set(threading.enumerate()) - before:  # Orbax's, that write the other parts
+                    thread.join(_PATIENCE)
+                self._remove_unfinished()  # which may be what fills the disk
+                # What TensorStore raises for a full disk is no OSError.
                 raise WriteError(place, error) from error
-            if self._keep is not None:
-                for old in self.steps()[: -self._keep]:
-                    remove_tree(self._folder / str(old))
+        self.prune()
+
+    def prune(self) -> None:
+        """Removes the oldest checkpoints that are more than are kept. Raises WriteError."""
+        for old in self.steps()[: -self._keep] if self._keep is not None else ():
+            with writing(self._folder / str(old)):
+                remove_tree(self._folder / str(old))
+
+    def _remove_unfinished(self) -> None:
+        for path in self._folder.glob('*.orbax-checkpoint-tmp*'):
+            shutil.rmtree(path, ignore_errors=True)
 
     def read(self, step: int) -> Checkpoint:
         """One checkpoint.

@@ -41,6 +41,10 @@ class Manifest:
         """Takes the list away, before files change in other ways than by growing."""
         self._path.unlink(missing_ok=True)
 
+    def exists(self) -> bool:
+        """Whether there is a list."""
+        return self._path.exists()
+
     def changed(self) -> list[Path]:
         """Listed files that are there, or something else in their place, and are not what was listed.
 

@@ -133,6 +133,7 @@ def train(
         else:
             begun = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
             state = jax.tree.map(np.asarray, fresh()._replace(**begun))
+        store.prune()  # what an earlier process, killed, had left to remove
         step, results = int(state.step), workdir / 'results.json'
         manifest = Manifest(workdir)
         changed = manifest.changed()
@@ -177,6 +178,8 @@ def train(
                     listener.finish(final)
                 write_json(results, final)
                 manifest.update()
+        elif not manifest.exists():  # of before there were any, or of a process that ended just before
+            manifest.update()
         if received:
             raise Interrupted(received[0])
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
