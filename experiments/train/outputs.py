@@ -166,5 +166,5 @@ def write_figures(workdir: Path) -> None:
             'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
             'as far as the critic is near its best; what matters is that the curves stay bounded and settle.',
         )
-    frames = sorted((workdir / 'samples').glob('step_*.png'))
-    pictures.gif_of_files(workdir / 'training.gif', frames)
+    if frames := sorted((workdir / 'samples').glob('step_*.png')):  # somebody may have taken them away
+        pictures.gif_of_files(workdir / 'training.gif', frames)

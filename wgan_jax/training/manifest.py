@@ -6,9 +6,10 @@ listed is checked when the folder is opened again.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
-from wgan_jax.files import read_json, write_json
+from wgan_jax.files import discard, read_json, write_json
 
 _NAME = '.manifest.json'
 _FOLDERS = ('samples', 'tensorboard')
@@ -39,14 +40,14 @@ class Manifest:
 
     def forget(self) -> None:
         """Takes the list away, before files change in other ways than by growing."""
-        self._path.unlink(missing_ok=True)
+        discard(self._path)
 
     def exists(self) -> bool:
         """Whether there is a list."""
         return self._path.exists()
 
     def changed(self) -> list[Path]:
-        """Listed files that are there, or something else in their place, and are not what was listed.
+        """Listed files, and their folders, in whose place there is something else than what was listed.
 
         A list that cannot be read is as good as none.
         """
@@ -55,11 +56,11 @@ class Manifest:
             entries = [(self._workdir / name, int(size), str(digest)) for name, (size, digest) in listed.items()]
         except (ValueError, TypeError):
             return []
-        inside = [self._workdir, *(self._workdir / name for name in _FOLDERS)]
-        return [
+        folders = {self._workdir / name for name in _FOLDERS} & {path.parent for path, _, _ in entries}
+        return [folder for folder in sorted(folders) if folder.exists() and not folder.is_dir()] + [
             path
             for path, size, digest in entries
-            if path.parent in inside and path.exists() and not _is(path, size, digest)
+            if path.parent in {self._workdir, *folders} and os.path.lexists(path) and not _is(path, size, digest)
         ]
 
     def _files(self) -> list[Path]:

@@ -174,6 +174,7 @@ def train(
                     'final': final_metrics(workdir),
                 }
                 manifest.forget()
+                files.keep_sample(int(state.step), state)
                 for listener in listeners:
                     listener.finish(final)
                 write_json(results, final)
@@ -258,7 +259,7 @@ def _mend(changed: Sequence[Path]) -> None:
         elif path.name == 'metrics.jsonl' and path.is_file():
             aside = move_aside(path, path.parent, copy=True)
             logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
-        elif path.exists():
+        elif os.path.lexists(path):
             set_aside(path, why)
 
 

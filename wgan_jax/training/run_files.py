@@ -17,7 +17,7 @@ from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, read_metrics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
-from wgan_jax.types import Network
+from wgan_jax.types import Array, Network
 
 NUM_SAMPLES = 64
 
@@ -82,10 +82,21 @@ class RunFiles:
 
     def sample(self, step: int, state: TrainState) -> None:
         """A grid of the fixed samples, from the generator's moving average."""
+        self._tell('sample', step, state, self._draw(step, state))
+
+    def keep_sample(self, step: int, state: TrainState) -> None:
+        """Draws the grid of a step again, if it is not there any more."""
+        if not self._picture(step).exists():
+            self._draw(step, state)
+
+    def _picture(self, step: int) -> Path:
+        return self._samples / f'step_{step:08d}.png'
+
+    def _draw(self, step: int, state: TrainState) -> Array:
         generator = Generator(self._generator, state.ema, self._settings, step)
         images = sample_images(generator, self._settings.seed, NUM_SAMPLES)
-        pictures.save_png(self._samples / f'step_{step:08d}.png', pictures.grid(np.asarray(images)))
-        self._tell('sample', step, state, images)
+        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images)))
+        return images
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
