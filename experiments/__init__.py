@@ -15,8 +15,9 @@ _CLONE = Path(__file__).resolve().parent.parent
 
 def _prepare_environment() -> None:
     jaxlib = importlib.metadata.version('jaxlib')
-    cache = _CLONE / '.jax_cache' if (_CLONE / 'launch.sh').exists() else _user_cache() / 'wgan_jax'
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / f'jaxlib-{jaxlib}'))
+    for cache in ([_CLONE / '.jax_cache'] if (_CLONE / 'launch.sh').exists() else []) + [_user_cache() / 'wgan_jax']:
+        if _can_be_written(cache):
+            os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache / f'jaxlib-{jaxlib}'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
     os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
     if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
@@ -32,7 +33,12 @@ def _hold_standard_streams() -> None:
 
 
 def _user_cache() -> Path:
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    return Path(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'))
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether there is such a folder to write into, or it can be made."""
+    return os.access(next(path for path in (folder, *folder.parents) if path.exists()), os.W_OK | os.X_OK)
 
 
 _hold_standard_streams()

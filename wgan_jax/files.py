@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import json
 import logging
@@ -112,6 +113,24 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def file_digest(path: str | os.PathLike, size: int) -> str:
+    """SHA-256, in hex, of the first ``size`` bytes of a file."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while size > 0 and (block := file.read(min(size, 2**20))):
+            total.update(block)
+            size -= len(block)
+    return total.hexdigest()
+
+
+def begins_with(path: str | os.PathLike, size: int, digest: str) -> bool:
+    """Whether a file has at least ``size`` bytes, and those the digest; False for what cannot be read."""
+    try:
+        return os.path.isfile(path) and os.path.getsize(path) >= size and file_digest(path, size) == digest
+    except OSError:
+        return False
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:

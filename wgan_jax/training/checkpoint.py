@@ -23,18 +23,23 @@ import numpy as np
 
 from wgan_jax.files import (
     WriteError,
+    begins_with,
+    file_digest,
     make_folder,
     move_aside,
+    read_json,
     remove_leftovers,
     remove_tree,
     require,
     set_aside,
+    write_json,
     writing,
 )
 from wgan_jax.types import PyTree
 
 logger = logging.getLogger(__name__)
 
+_FILES = 'files.json'  # the list of a checkpoint's files, with their sizes and digests
 _PATIENCE = 10.0  # seconds that a thread has to come to its end after another has failed
 
 
@@ -99,6 +104,29 @@ class Checkpoint(NamedTuple):
     run: Any
 
 
+class Unreadable(ValueError):
+    """A checkpoint is kept from this user, which says nothing about its soundness."""
+
+
+def _check_files(folder: Path) -> None:
+    """Raises ValueError when a file of a checkpoint is not as it was written: Orbax is not given what is damaged.
+
+    Where the list is missing, the process ended before it was written, and the digest of the arrays must do.
+    """
+    if not os.path.lexists(folder / _FILES):
+        return
+    try:
+        for name, (size, digest) in read_json(folder / _FILES, {}).items():
+            if os.path.lexists(folder / name) and not os.access(folder / name, os.R_OK):
+                raise Unreadable(f'its file {name} cannot be read')
+            if not begins_with(folder / name, size, digest):
+                raise ValueError(f'its file {name} has changed since it was written')
+    except Unreadable as error:
+        raise Unreadable(f'{folder}: {error}: is it yours?') from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{folder}: {error}') from None
+
+
 class CheckpointStore:
     """The checkpoints of one run, ``<folder>/<step>/``.
 
@@ -160,6 +188,11 @@ class CheckpointStore:
                 self._remove_unfinished()  # which may be what fills the disk
                 # What TensorStore raises for a full disk is no OSError.
                 raise WriteError(place, error) from error
+            files = {path: path.stat().st_size for path in place.rglob('*') if path.is_file()}
+            write_json(
+                place / _FILES,
+                {str(path.relative_to(place)): [size, file_digest(path, size)] for path, size in files.items()},
+            )
         self.prune()
 
     def prune(self) -> None:
@@ -181,6 +214,7 @@ class CheckpointStore:
         import orbax.checkpoint as ocp
 
         folder = self._folder / str(step)
+        _check_files(folder)
         try:
             with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
                 found = reader.restore(
@@ -191,8 +225,10 @@ class CheckpointStore:
             seal = found['seal']
             require(seal, {'sha256': str}, f'{folder}: its seal')
             intact = digest(arrays, seal.get('run')) == seal['sha256']
-        except (MemoryError, PermissionError):
+        except MemoryError:
             raise  # says nothing about the checkpoint
+        except PermissionError as error:
+            raise Unreadable(f'{folder} cannot be read ({error.strerror})') from None
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EIO):
                 raise
@@ -212,6 +248,8 @@ class CheckpointStore:
         for step in reversed(self.steps()):
             try:
                 return self.read(step), damaged
+            except Unreadable:
+                raise
             except ValueError as error:
                 damaged[step] = str(error)
         if damaged:

@@ -10,6 +10,7 @@ from typing import Any
 
 from wgan_jax.files import read_json, remove_leftovers, require
 from wgan_jax.ranges import whole
+from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
 from wgan_jax.training.parts import same_part
 from wgan_jax.training.settings import Settings, check_fields, record, resolve
@@ -31,13 +32,14 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f'workdir {workdir} is a file: choose another folder')
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / '.lock', 'a')
-    except OSError as error:
-        raise ValueError(f'workdir {workdir} cannot be written ({error.strerror}): choose another folder') from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        why = 'a file stands in its way' if isinstance(error, FileExistsError | NotADirectoryError) else reason(error)
+        raise ValueError(
+            f'workdir {printable(workdir, 300)} cannot be written ({why}): choose another folder'
+        ) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,11 +5,10 @@ is listed here at every checkpoint and at the end. Files only grow between two l
 listed is checked when the folder is opened again.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
-from wgan_jax.files import discard, read_json, write_json
+from wgan_jax.files import begins_with, discard, file_digest, read_json, write_json
 
 _NAME = '.manifest.json'
 _FOLDERS = ('samples', 'tensorboard')
@@ -34,7 +33,7 @@ class Manifest:
             name, state = str(path.relative_to(self._workdir)), path.stat()
             known[name] = self._known.get(name, (-1, 0, ''))
             if known[name][:2] != (state.st_size, state.st_mtime_ns):
-                known[name] = (state.st_size, state.st_mtime_ns, _digest(path, state.st_size))
+                known[name] = (state.st_size, state.st_mtime_ns, file_digest(path, state.st_size))
         self._known = known
         write_json(self._path, {name: [size, digest] for name, (size, _, digest) in known.items()})
 
@@ -56,11 +55,11 @@ class Manifest:
             entries = [(self._workdir / name, int(size), str(digest)) for name, (size, digest) in listed.items()]
         except (ValueError, TypeError):
             return []
-        folders = {self._workdir / name for name in _FOLDERS} & {path.parent for path, _, _ in entries}
-        return [folder for folder in sorted(folders) if folder.exists() and not folder.is_dir()] + [
+        inside = {path.parent for path, _, _ in entries} & {self._workdir, *(self._workdir / f for f in _FOLDERS)}
+        return [folder for folder in sorted(inside) if folder.exists() and not folder.is_dir()] + [
             path
             for path, size, digest in entries
-            if path.parent in {self._workdir, *folders} and os.path.lexists(path) and not _is(path, size, digest)
+            if path.parent in inside and os.path.lexists(path) and not begins_with(path, size, digest)
         ]
 
     def _files(self) -> list[Path]:
@@ -69,20 +68,3 @@ class Manifest:
             if (self._workdir / name).is_dir():
                 found += (self._workdir / name).iterdir()
         return sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
-
-
-def _is(path: Path, size: int, digest: str) -> bool:
-    try:
-        return path.is_file() and path.stat().st_size >= size and _digest(path, size) == digest
-    except OSError:
-        return False
-
-
-def _digest(path: Path, size: int) -> str:
-    """SHA-256 of the first ``size`` bytes."""
-    total = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while size > 0 and (block := file.read(min(size, 2**20))):
-            total.update(block)
-            size -= len(block)
-    return total.hexdigest()
