@@ -21,7 +21,7 @@ _children: set[subprocess.Popen] = set()
 def end_at_signals(name: str) -> None:
     """From here on, SIGINT, SIGTERM and SIGHUP end the process with status 128 + their number, and one line.
 
-    A signal that was ignored when the process began, as SIGHUP is under nohup, stays so.
+    SIGHUP stays ignored where it was when the process began, as under nohup.
 
     Args:
         name: of the launcher, for the line.
@@ -49,12 +49,13 @@ def end_at_signals(name: str) -> None:
                     received += 1
                     if signal.getsignal(number) is end or received > 1:
                         end(number)
+                        continue  # the handler was first, and is ending the process
                     text = f'\n{name}: {signal.Signals(number).name}: saving, then stopping; once more stops at once\n'
                     with contextlib.suppress(OSError):
                         os.write(2, text.encode())
 
     for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
     signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
     threading.Thread(target=wait, name='signals', daemon=True).start()

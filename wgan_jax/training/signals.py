@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
 def stop_signals() -> Iterator[list[signal.Signals]]:
     """In the block, the first signal of each kind only leaves its name in the list; a second one acts as before.
 
-    One that is ignored, as SIGHUP is under nohup, stays so. Outside the main thread, where Python cannot handle
+    SIGHUP stays ignored where it is, as under nohup. Outside the main thread, where Python cannot handle
     signals, the list stays empty.
     """
     received: list[signal.Signals] = []
@@ -45,7 +45,7 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
     found = {number: signal.getsignal(number) for number in _SIGNALS}
     # A handler that was not installed by Python cannot be put back by it.
     before: dict[int, Any] = {n: signal.SIG_DFL if handler is None else handler for n, handler in found.items()}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    taken = [number for number in _SIGNALS if number != signal.SIGHUP or before[number] is not signal.SIG_IGN]
     for number in taken:
         signal.signal(number, note)
     try:
