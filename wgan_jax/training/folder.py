@@ -22,6 +22,10 @@ MAY_CHANGE = ('steps', 'dataset', 'data_dir')
 _SHAPE = {'settings': dict, 'dataset': {'shape': [int], 'fingerprint': str}}
 
 
+class OtherLauncher(ValueError):
+    """A folder holds something else than a training run."""
+
+
 @contextlib.contextmanager
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
@@ -116,7 +120,7 @@ def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     config = read_json(path)
     launcher = config.get('launcher') if isinstance(config, dict) else None
     if launcher != 'train':
-        raise ValueError(
+        raise OtherLauncher(
             f'{workdir} holds the results of {launcher or "something else"}, not of train: choose another folder'
         )
     return completed(config, str(path))

@@ -2,11 +2,9 @@
 
 import contextlib
 import functools
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,14 +13,15 @@ import numpy as np
 
 from wgan_jax.data.images import Images
 from wgan_jax.environment import environment
-from wgan_jax.files import discard, move_aside, read_json, require, set_aside, write_json
+from wgan_jax.files import discard, write_json
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
+from wgan_jax.training.continuation import mend, steps_of, take_up
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
-from wgan_jax.training.folder import check_identity, checkpoint_of, differences, identity, locked, read_run
+from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
@@ -34,8 +33,6 @@ from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
-
-logger = logging.getLogger(__name__)
 
 
 def train(
@@ -121,31 +118,24 @@ def train(
             'x64': bool(jax.config.read('jax_enable_x64')),
             **environment(),
         }
-        before = _check_continuation(workdir, config)
-        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
-        found, damaged = store.newest()
+        store, manifest = CheckpointStore(workdir / 'checkpoints', keep_checkpoints), Manifest(workdir)
+        before, found = take_up(workdir, config, store)
         if found:
-            check_identity(workdir, found, config)
-            if before is None and found.run is None:
-                raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
             state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')
-            store.set_aside(damaged)
         else:
             begun = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
             state = jax.tree.map(np.asarray, fresh()._replace(**begun))
-        store.prune()  # what an earlier process, killed, had left to remove
         step, results = int(state.step), workdir / 'results.json'
-        manifest = Manifest(workdir)
         changed = manifest.changed()
-        if step < settings.steps or changed or _steps_of(results) != step:
+        if step < settings.steps or changed or steps_of(results) != step:
             manifest.forget()
-            _mend(changed)
+            mend(changed)
             discard(results)  # of a shorter run
             write_json(workdir / 'config.json', config)
-            log_every_before = before['run']['log_every'] if before else log_every
+            lines_every = log_every if before is None else max(log_every, before['run']['log_every'])
             files = RunFiles(
-                workdir, settings, gan.networks.generator, store, identity(config), step, log_every, listeners,
-                log_every_before=log_every_before, manifest=manifest,
+                workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
+                step=step, log_every=log_every, lines_every=lines_every,
             )  # fmt: skip
             held.callback(files.close)
             for listener in listeners:
@@ -179,7 +169,7 @@ def train(
                     listener.finish(final)
                 write_json(results, final)
                 manifest.update()
-        elif not manifest.exists():  # of before there were any, or of a process that ended just before
+        elif not manifest.exists():  # a process of before there were any, or that ended just before
             manifest.update()
         if received:
             raise Interrupted(received[0])
@@ -214,53 +204,6 @@ def _check_deterministic(settings: Settings) -> None:
         raise ValueError(f'deterministic has no effect on {backend}, which repeats itself anyway')
     if 'xla_gpu_deterministic_ops=true' not in os.environ.get('XLA_FLAGS', ''):
         raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
-
-
-def _check_continuation(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | None:
-    """The configuration of the run that a folder holds, if any. Raises ValueError when it may not be continued so."""
-    path = workdir / 'config.json'
-    if not os.path.lexists(path):
-        return None
-    try:
-        before = read_run(workdir)
-        require(before, {'run': {'log_every': int}}, str(path))
-    except ValueError as error:
-        if not path.is_file() or 'holds the results of' in str(error):
-            raise
-        raise ValueError(
-            f'{error}: delete the file, and the command that the run was begun with continues it'
-        ) from None
-    changed = differences(before, config)
-    if changed:
-        raise ValueError(
-            f'{workdir} holds a run with other settings ({"; ".join(changed)}): '
-            'choose another folder, or give the same settings to continue it'
-        )
-    return before
-
-
-def _steps_of(results: Path) -> int | None:
-    """Of how many steps the results are; None where there are none, or such as cannot be read."""
-    if not results.exists():
-        return None
-    try:
-        return read_json(results, {'steps': int})['steps']
-    except ValueError as error:
-        set_aside(results, str(error))
-        return None
-
-
-def _mend(changed: Sequence[Path]) -> None:
-    """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
-    for path in changed:
-        why = 'has changed since the run wrote it'
-        if path.name == 'config.json' and path.is_file():
-            logger.warning(f'{path}: {why}; written anew')
-        elif path.name == 'metrics.jsonl' and path.is_file():
-            aside = move_aside(path, path.parent, copy=True)
-            logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
-        elif os.path.lexists(path):
-            set_aside(path, why)
 
 
 def _networks_of(workdir: str, shapes: TrainState) -> dict[str, Any]:

@@ -33,11 +33,11 @@ class RunFiles:
         generator: the network.
         store: where checkpoints go.
         run: what they are sealed with.
+        manifest: of the folder.
+        callbacks: are told of everything.
         step: that the run continues from; samples and metrics past it are dropped, to come again.
         log_every: period of the lines of metrics, in steps.
-        callbacks: are told of everything.
-        log_every_before: that of the process that the run continues from.
-        manifest: of the folder.
+        lines_every: the longest period that the lines before have.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class RunFiles:
         generator: Network,
         store: CheckpointStore,
         run: dict[str, Any],
-        step: int,
-        log_every: int,
+        manifest: Manifest,
         callbacks: Sequence[Callback],
         *,
-        log_every_before: int,
-        manifest: Manifest,
+        step: int,
+        log_every: int,
+        lines_every: int,
     ):
         self._workdir, self._settings, self._generator, self._store = workdir, settings, generator, store
         self._run, self._log_every, self._callbacks = run, log_every, callbacks
@@ -68,7 +68,7 @@ class RunFiles:
                 set_aside(path, why)
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
         manifest.update()
-        if step - self._log.last >= max(log_every, log_every_before):
+        if step - self._log.last >= lines_every:
             logger.warning(f'{workdir}/metrics.jsonl: the lines from step {self._log.last + 1} to {step} are lost')
         self.saved: TrainState | None = None  # the state of the newest checkpoint of this call
 

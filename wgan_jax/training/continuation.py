@@ -1,0 +1,88 @@
+"""What a run goes on from: whether it may, and what of its folder can be trusted."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.files import move_aside, read_json, require, set_aside
+from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
+from wgan_jax.training.folder import OtherLauncher, check_identity, differences, read_run
+
+logger = logging.getLogger(__name__)
+
+
+def take_up(
+    workdir: Path, config: dict[str, Any], store: CheckpointStore
+) -> tuple[dict[str, Any] | None, Checkpoint | None]:
+    """What there is of a run: its configuration and its newest sound checkpoint, each None where there is none.
+
+    Once that is clear, damaged checkpoints are moved aside, and those that a killed process had left to remove go.
+
+    Args:
+        workdir: held by ``locked``.
+        config: of the call that wants to go on.
+        store: of the folder.
+
+    Raises:
+        ValueError: when the folder holds a run with other settings, or one whose checkpoints are all damaged; nothing
+            is changed then.
+    """
+    before = _configuration(workdir, config)
+    found, damaged = store.newest()
+    if found is not None:
+        check_identity(workdir, found, config)
+        if before is None and found.run is None:
+            raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
+    store.set_aside(damaged)
+    store.prune()
+    return before, found
+
+
+def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    path = workdir / 'config.json'
+    if not os.path.lexists(path):
+        return None
+    try:
+        before = read_run(workdir)
+        require(before, {'run': {'log_every': int}}, str(path))
+    except OtherLauncher:
+        raise
+    except ValueError as error:
+        if not path.is_file():
+            raise
+        raise ValueError(
+            f'{error}: delete the file, and the command that the run was begun with continues it'
+        ) from None
+    changed = differences(before, config)
+    if changed:
+        raise ValueError(
+            f'{workdir} holds a run with other settings ({"; ".join(changed)}): '
+            'choose another folder, or give the same settings to continue it'
+        )
+    return before
+
+
+def steps_of(results: Path) -> int | None:
+    """Of how many steps a ``results.json`` is; None where there is none, or one that cannot be read, which is said."""
+    if not results.exists():
+        return None
+    try:
+        return read_json(results, {'steps': int})['steps']
+    except ValueError as error:
+        set_aside(results, str(error))
+        return None
+
+
+def mend(changed: Sequence[Path]) -> None:
+    """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
+    for path in changed:
+        why = 'has changed since the run wrote it'
+        if path.name == 'config.json' and path.is_file():
+            logger.warning(f'{path}: {why}; written anew')
+        elif path.name == 'metrics.jsonl' and path.is_file():
+            aside = move_aside(path, path.parent, copy=True)
+            logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
+        elif os.path.lexists(path):
+            set_aside(path, why)
