@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.ranges import BATCH, SIZE, whole
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.settings import PRECISIONS
 
 from ..common import launcher
 from ..common.flagtypes import define_choices, define_number
 from . import report
-from .cases import CASES, case_settings
+from .cases import CASES, build_case, case_settings
 from .rounds import measure, torch_device
 
 CASE_NAMES = [f'{case}_{precision}' for case in CASES for precision in PRECISIONS]
@@ -39,11 +40,13 @@ def main() -> int:
     """Reads the flags, measures every case and writes the table; returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
+            names = [name for name in CASE_NAMES if {'all', name, name.rpartition('_')[0]} & set(CHOSEN.value)]
+            device = torch_device()
+            for case in dict.fromkeys(name.rpartition('_')[0] for name in names):
+                _require_memory(case, sides=1 if device is None else 2)
             workdir = held.enter_context(launcher.results_folder('benchmark'))
         if not CACHE.value:
             jax.config.update('jax_enable_compilation_cache', False)
-        names = [name for name in CASE_NAMES if {'all', name, name.rpartition('_')[0]} & set(CHOSEN.value)]
-        device = torch_device()
         torch_version = importlib.metadata.version('torch') if device else None
         chosen = launcher.values_of(PAIRS, BATCH_SIZE, WIDTH, CACHE) | {'cases': names}
         launcher.begin(workdir, ('times.npz', 'benchmark.png'), launcher='benchmark', flags=chosen, torch=torch_version)
@@ -65,6 +68,13 @@ def main() -> int:
         print(f'No PyTorch for {jax.default_backend()} is installed: our side alone')
     print(f'Results in {workdir}/: results.json, times.npz, benchmark.png')
     return 0
+
+
+def _require_memory(case: str, sides: int) -> None:
+    """Raises ValueError when a case would take too much memory, of which each side takes about as much."""
+    settings = case_settings(case, 'float32', BATCH_SIZE.value, WIDTH.value)
+    what = f'{case} with batch_size={settings.batch_size}, width={settings.width}'
+    require_memory(*build_case(case, settings), what, runs=sides)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
 """Flags: each is declared once, with its type and what it may be, and refuses everything else in one line."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import flags
@@ -11,6 +11,13 @@ from wgan_jax.ranges import Range
 _LONGEST = 4096  # characters of a text
 
 flags.disclaim_key_flags()  # a flag belongs to the module that asks for it
+
+
+def _read(allowed: Range, text: str) -> Any:
+    """The number that a text is, as it is typed: Python takes digits of every script and line breaks, too."""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError
+    return allowed.type(text)
 
 
 class Number(flags.ArgumentParser):
@@ -26,7 +33,7 @@ class Number(flags.ArgumentParser):
         value = argument
         if isinstance(argument, str):
             try:
-                value = self.allowed.type(argument)
+                value = _read(self.allowed, argument)
             except ValueError:
                 raise ValueError(f'it must be {self.allowed.kind}') from None
         if (complaint := self.allowed.complaint(value)) is not None:
@@ -44,22 +51,22 @@ class Numbers(flags.ArgumentParser):
 
     def __init__(self, allowed: Range, least: int, most: int, distinct: bool):
         super().__init__()
-        self.allowed, self.least, self.most, self._distinct = allowed, least, most, distinct
+        self.allowed, self.least, self.most, self.distinct = allowed, least, most, distinct
 
     def parse(self, argument: Any) -> list[Any]:
         values = []
         for part in argument.split(',') if isinstance(argument, str) else argument:
             try:
-                value = self.allowed.type(part)
+                value = _read(self.allowed, part) if isinstance(part, str) else part
             except ValueError:
                 raise ValueError(f'it must be {self.allowed.kind.removeprefix("a ")}s separated by commas') from None
             if (complaint := self.allowed.complaint(value)) is not None:
                 raise ValueError(f'{part.strip() if isinstance(part, str) else part} {complaint}')
-            values.append(value)
+            values.append(self.allowed.type(value))
         if not self.least <= len(values) <= self.most:
             wanted = str(self.least) if self.least == self.most else f'{self.least} to {self.most}'
             raise ValueError(f'it must be {wanted} numbers separated by commas, and there are {len(values)}')
-        if self._distinct and len(set(values)) < len(values):
+        if self.distinct and len(set(values)) < len(values):
             raise ValueError('each number may stand there once')
         return values
 
@@ -144,12 +151,18 @@ def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str
     )
 
 
+def named(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The arguments that look like flags, each with the name it gives: ('--seed=1', 'seed'). '--' ends them."""
+    for argument in itertools.takewhile(lambda argument: argument != '--', arguments):
+        if argument.startswith('-'):
+            yield argument, argument.lstrip('-').partition('=')[0]
+
+
 def repeated(arguments: Iterable[str], known: Iterable[str]) -> list[str]:
     """The flags that stand more than once on a command line with different values: of those, the last counts."""
     known, seen = set(known), {}
-    for argument in itertools.takewhile(lambda argument: argument != '--', arguments):
-        name = argument.lstrip('-').partition('=')[0]
+    for argument, name in named(arguments):
         name = name if name in known else name.removeprefix('no')
-        if argument.startswith('-') and name in known:
+        if name in known:
             seen.setdefault(name, set()).add(argument)
     return [name for name, given in seen.items() if len(given) > 1]

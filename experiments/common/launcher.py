@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -22,7 +23,7 @@ from wgan_jax.ranges import SEED
 from wgan_jax.text import printable
 from wgan_jax.training.folder import locked
 
-from .flagtypes import define_number, define_text, repeated
+from .flagtypes import define_number, define_text, named, repeated
 
 WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
 SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', SEED)
@@ -31,6 +32,7 @@ SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**
 logger = logging.getLogger('wgan_jax.launcher')
 
 _PACKAGE = __name__.partition('.')[0]
+_LONGEST_NAME = 100  # characters
 
 
 class UsageError(Exception):
@@ -160,12 +162,15 @@ def run(main: Callable[[], int | None]) -> None:
     handler.setFormatter(_Formatter(name))
     logging.getLogger('wgan_jax').addHandler(handler)
     logging.getLogger('wgan_jax').propagate = False
+    warnings.showwarning = lambda message, *_: logger.warning(' '.join(str(message).split()))
+    sys.unraisablehook = _say_unless_closed
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
         print(f'{module.__doc__.strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
         print(_flags_text())
         _leave(name, 0)
     status = 1
     try:
+        _refuse_other_flags(sys.argv[1:])
         extra = flags.FLAGS(sys.argv)[1:]
         if extra:
             raise UsageError(f'{extra[0]!r} is not a flag; flags look like --name=value')
@@ -208,6 +213,12 @@ def _leave(name: str, status: int) -> NoReturn:
     sys.exit(0)
 
 
+def _say_unless_closed(unraisable: Any) -> None:
+    """Says nothing of what TensorStore still had to tell an event loop that a damaged checkpoint has ended."""
+    if 'Event loop is closed' not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
+
+
 class _Formatter(logging.Formatter):
     """'NAME: warning: text', in one line."""
 
@@ -235,6 +246,17 @@ def _own_flags() -> list[flags.Flag]:
     modules = flags.FLAGS.flags_by_module_dict()
     ours = [flag for name, group in modules.items() for flag in group if name.startswith(f'{_PACKAGE}.')]
     return sorted(ours + modules.get(sys.argv[0], []), key=lambda flag: flag.name)
+
+
+def _refuse_other_flags(arguments: Iterable[str]) -> None:
+    """Raises UsageError for a flag of absl's own, and for a name too long for absl to look for similar ones.
+
+    Among absl's are one that reads flags from a file, which may be endless, and one that lets misspelled flags pass.
+    """
+    others = {*flags.FLAGS, 'flagfile', 'undefok'} - {flag.name for flag in _own_flags()}
+    for argument, name in named(arguments):
+        if len(name) > _LONGEST_NAME or {name, name.removeprefix('no')} & others:
+            raise UsageError(f'{argument!r} is not a flag of this launcher; --help lists them')
 
 
 def _flags_text() -> str:

@@ -89,16 +89,34 @@ def evaluate(gan: GAN, density: Density, state: TrainState, real: Array, key: Ke
 
 
 def require_memory(
-    gan: GAN, hyperparameters: Hyperparameters, density: Density, settings: Settings, runs: int, num_evals: int
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    density: Density,
+    settings: Settings,
+    runs: int,
+    num_evals: int,
+    *,
+    programs: int = 1,
+    beside: float = 0,
 ) -> None:
-    """Raises ValueError when the runs, with all that ``train_runs`` keeps of them, would take too much memory."""
+    """Raises ValueError when runs, with all that is kept of them, would take too much memory.
+
+    Args:
+        gan, hyperparameters, density: what is trained, on what.
+        settings: of every run.
+        runs: trained at once.
+        num_evals: evaluations besides the first.
+        programs: that are trained one after the other, a History of each being kept.
+        beside: bytes that are held besides.
+    """
     kept = 4 * runs * (settings.steps * len(Metrics._fields) + (num_evals + 1) * MODE_SAMPLES * density.dim)
-    kept += num_evals * cost.state_bytes(gan, hyperparameters)
     what = (
         f'{runs} runs of {settings.steps} steps with width={settings.width}, batch_size={settings.batch_size}, seen at '
         f'{num_evals} moments,'
     )
-    cost.require_memory(gan, hyperparameters, what, runs=runs, beside=kept)
+    kept *= programs + 1  # the last is put together from its parts
+    kept += programs * num_evals * cost.state_bytes(gan, hyperparameters) / 4  # critics of the first run
+    cost.require_memory(gan, hyperparameters, what, runs=runs, beside=kept + beside)
 
 
 class History(NamedTuple):

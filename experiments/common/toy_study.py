@@ -1,5 +1,6 @@
 """A claim about training critics on the ring, settled by numbers over seeds: what n_critic and momentum share."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from . import launcher
 from .figures import save
 from .flagtypes import define_number
 from .tables import mean_and_std, text_table
-from .toy_run import History, column, mean_std, train_runs
+from .toy_run import History, column, mean_std, require_memory, train_runs
 
 SEEDS = define_number('seeds', 3, 'Seeds of every variant, from --seed on, all in one program.', whole(1, 10_000))
 STEPS = define_number('steps', None, "Generator updates (default: the study's own).", COUNT)
@@ -53,12 +54,13 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
     Returns:
         The exit status.
     """
-    with launcher.usage_errors():
-        seeds = launcher.seeds(SEEDS.value)
-        folder = launcher.results_folder(name)
     if STEPS.value is not None:
         variants = [v._replace(settings=dataclasses.replace(v.settings, steps=STEPS.value)) for v in variants]
-    with folder as workdir:
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            seeds = launcher.seeds(SEEDS.value)
+            _require_memory(variants, len(seeds))
+            workdir = held.enter_context(launcher.results_folder(name))
         launcher.begin(
             workdir,
             (f'{name}.png', 'arrays.npz'),
@@ -82,6 +84,13 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
     print(_table(rows))
     print(f'Results in {workdir}/: results.json, arrays.npz, {name}.png')
     return 0
+
+
+def _require_memory(variants: Sequence[Variant], seeds: int) -> None:
+    """Raises ValueError when the study would take too much memory; all variants are of one size."""
+    settings = variants[0].settings
+    density = synthetic.load(settings.dataset)
+    require_memory(*build_toy(settings, density), density, settings, seeds, NUM_EVALS, programs=len(variants))
 
 
 def _train(settings: Settings, seeds: range, bar: tqdm) -> History:

@@ -19,7 +19,9 @@ from wgan_jax.distances import gaussian_js, gaussian_wasserstein
 from wgan_jax.distances.optimal import optimal_critic, optimal_logit
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.ranges import BATCH, COUNT, real, whole
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.frozen import between, fit_critics
+from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from wgan_jax.types import Array, Key, Variables
 
@@ -54,6 +56,9 @@ def main() -> int:
             gaussians = (mean_real, std_real, mean_fake, std_fake)
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
+            require_memory(
+                *_build('orthonormal'), f'critics with width={WIDTH.value}, batch_size={BATCH_SIZE.value}'
+            )  # the largest
             workdir = held.enter_context(launcher.results_folder('discriminator'))
         chosen = launcher.values_of(MEANS, STDS, UPDATES, BATCH_SIZE, WIDTH)
         launcher.begin(workdir, ('discriminator.png', 'curves.npz'), launcher='discriminator', flags=chosen)
@@ -107,14 +112,18 @@ def _gaussian(parameters: tuple[Array, Array], key: Key) -> Array:
     return mean + std * jax.random.normal(key, (1,))
 
 
-def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
-    """A critic's scores and their slopes at x, after training between the fixed Gaussians."""
+def _build(name: str) -> tuple[GAN, Hyperparameters]:
     objective, constraint, _ = KINDS[name]
     settings = dataclasses.replace(
         TOY_PRESETS['wgan_gp'], objective=objective, constraint=constraint, optimizer='adam', beta1=0.0, beta2=0.99,
         critic_lr=RATE, clip=CLIP, penalty_weight=PENALTY_WEIGHT, width=WIDTH.value, batch_size=BATCH_SIZE.value,
     )  # fmt: skip
-    gan, hyperparameters = build_toy(settings, synthetic.two_gaussians_1d(), depth=2)
+    return build_toy(settings, synthetic.two_gaussians_1d(), depth=2)
+
+
+def _train(name: str, gaussians: tuple[float, ...], x: np.ndarray, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
+    """A critic's scores and their slopes at x, after training between the fixed Gaussians."""
+    gan, hyperparameters = _build(name)
     gan = between(gan, _gaussian, _gaussian)
     mean_real, std_real, mean_fake, std_fake = np.array(gaussians, np.float32)[:, None]  # each of one critic
     one = jax.tree.map(lambda leaf: leaf[None], hyperparameters)

@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from wgan_jax import distances
+from wgan_jax import distances, memory
 from wgan_jax.files import atomic_path, write_json
 from wgan_jax.ranges import COUNT, real, whole
 
@@ -38,6 +38,9 @@ STARTS = (1.0, 3.0, 6.0, 10.0)
 STEP_SIZE = 0.05
 BATCH = 256
 BENCHMARK_PAIRS = 5
+# Numbers of 8 bytes at once, as measured: for a sample a side, a pair of points, and a step of gradient descent.
+SAMPLE, PAIR, STEP = 12, 6, 120
+CRITIC_GRID = 121**2  # points at which the critic of the clouds is drawn
 
 
 def main() -> int:
@@ -45,6 +48,7 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             examples = _examples()
+            _require_memory()
             key = jax.random.key(launcher.seed())
             workdir = held.enter_context(launcher.results_folder('distances'))
         chosen = launcher.values_of(SAMPLES, POINTS, STEPS, P, Q, BENCHMARK)
@@ -69,6 +73,13 @@ def main() -> int:
     print(_summary(results))
     print(f'Six sheets (PNG, the arrays behind each as .npz) and results.json are in {workdir}/')
     return 0
+
+
+def _require_memory() -> None:
+    """Raises ValueError when a sheet would take too much memory."""
+    memory.require(8 * SAMPLES.value * SAMPLE, f'samples={SAMPLES.value}')
+    memory.require(8 * POINTS.value * (POINTS.value + CRITIC_GRID) * PAIR, f'points={POINTS.value}')
+    memory.require(8 * STEPS.value * STEP, f'steps={STEPS.value}')
 
 
 def _examples() -> list[tuple[np.ndarray, np.ndarray, distances.EarthMoves]]:

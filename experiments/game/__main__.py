@@ -49,6 +49,7 @@ COUNT = define_number('count', 8, 'With --run: how many eigenvalues.', whole(1, 
 BATCH_SIZE = define_number('batch_size', None, "With --run: examples that make the losses (default: the run's).", BATCH)
 
 SMALL_ONLY = (GAME, UPDATE, STEP_SIZE, START, STEPS, GRID)
+POINT = 20  # numbers that a point of a path takes while it is drawn
 RUN_ONLY = (STEP, COUNT, BATCH_SIZE)
 
 
@@ -73,8 +74,9 @@ def main() -> int:
                 for eta in step_sizes:
                     _usable(f'update={rule.text}', lambda r=rule, e=eta: UPDATES[r.name](example.game, e, **r.options))
             example = example._replace(start=_start(example))
+            _check_grid(example)
+            _require_memory(rules, step_sizes, example)
             starts = _starts(example)
-            _require_memory(rules, step_sizes, starts)
             workdir = held.enter_context(launcher.results_folder('game'))
         chosen = launcher.values_of(*SMALL_ONLY)
         start = {name: np.asarray(own).tolist() for name, own in example.start._asdict().items()}
@@ -171,26 +173,30 @@ def _start(example: Example) -> Players:
     return Players(*(part.reshape(np.shape(own)) for part, own in zip(parts, example.start, strict=True)))
 
 
+def _check_grid(example: Example) -> None:
+    if GRID.value is not None and any(np.ndim(own) for own in example.start):
+        raise ValueError(f'grid={GRID.value} needs players of one number, and those of {GAME.value} have more')
+
+
 def _starts(example: Example) -> Players:
     """The start, and after it those of the grid; their axis comes first."""
     first = Players(*(np.asarray(own)[None] for own in example.start))
     if GRID.value is None:
         return first
-    if any(np.ndim(own) for own in example.start):
-        raise ValueError(f'grid={GRID.value} needs players of one number, and those of {GAME.value} have more')
     side = np.linspace(-1.5, 1.5, GRID.value)
     grid = np.meshgrid(side + example.equilibrium.generator, side + example.equilibrium.critic)
     return Players(*(np.concatenate([own, points.ravel()]) for own, points in zip(first, grid, strict=True)))
 
 
-def _require_memory(rules: list[Call], step_sizes: list[float], starts: Players) -> None:
-    """Raises ValueError when the paths would take more memory than there is, with how much."""
-    numbers = sum(own.size for own in starts)
-    needed = 8.0 * len(rules) * len(step_sizes) * (STEPS.value + 1) * numbers * 1.5  # players, and distances
+def _require_memory(rules: list[Call], step_sizes: list[float], example: Example) -> None:
+    """Raises ValueError when the paths, or what is drawn of them, would take too much memory."""
+    starts = 1 + (GRID.value or 0) ** 2
+    numbers = sum(np.size(own) for own in example.start) + 1  # both players, and their distance
+    drawn = min(starts, figures.LINES) + len(step_sizes)
+    needed = 8 * len(rules) * (STEPS.value + 1) * (starts * len(step_sizes) * numbers + POINT * drawn)
     memory.require(
         needed,
-        f'steps={STEPS.value} from {len(starts.generator)} start(s) with {len(step_sizes)} step size(s) and '
-        f'{len(rules)} rule(s)',
+        f'steps={STEPS.value} from {starts} start(s) with {len(step_sizes)} step size(s) and {len(rules)} rule(s)',
         'take fewer',
     )
 

@@ -73,9 +73,10 @@ def _check(what: str, value: Any, default: Any) -> None:
     elif isinstance(default, str):
         right, wanted = isinstance(value, str), 'a string in quotes'
     else:
-        kind = (int, float) if isinstance(default, float) else int
-        right = isinstance(value, kind) and not isinstance(value, bool) and abs(value) <= LARGEST
-        wanted = f'a {"" if isinstance(default, float) else "whole "}number of at most {LARGEST:g}'
+        real = default is None or isinstance(default, float)  # None: a number that need not be given
+        right = isinstance(value, (int, float) if real else int) and not isinstance(value, bool)
+        right = value is default is None or (right and abs(value) <= LARGEST)
+        wanted = f'a {"" if real else "whole "}number of at most {LARGEST:g}'
     if not right:
         raise ValueError(f'{what}={printable(value, 40)} must be {wanted}')
 

@@ -19,6 +19,7 @@ from .study import Map, Study
 
 LINES = 150  # paths drawn in one portrait, at most, evenly picked
 FRAMES = 50
+LARGEST = 1e100  # number that is drawn: of larger ones Matplotlib cannot make an axis
 OUTPUTS = (
     'curves.png', 'distance.png', 'eigenvalues.png', 'portraits.png', 'trajectories.gif', 'convergence.*', 'paths.npz',
 )  # fmt: skip
@@ -59,7 +60,7 @@ def write_all(
 
 def curves(path: Path, game: str, example: Example, one: Study, step_size: float) -> None:
     """Both players and their product against time, with the envelope that the spectral radius predicts."""
-    g, d = (np.asarray(own)[0, 0] for own in one.path)
+    g, d = (_up_to(np.asarray(own)[0, 0], LARGEST) for own in one.path)
     time, radius = np.arange(len(g)), one.radius[0]
     figure, axes = plt.subplots(2, 1, figsize=(9, 6.6), sharex=True, layout='constrained')
     axes[0].plot(time, g, color='C0', label=['g', *[None] * (np.size(g[0]) - 1)])
@@ -72,7 +73,8 @@ def curves(path: Path, game: str, example: Example, one: Study, step_size: float
     caption = 'The product is that of the state at the same step, not of the one before.'
     centred = not any(np.any(own) for own in example.equilibrium)
     if centred and np.isfinite(radius):
-        length = one.distance[0, 0, 0] * radius**time
+        with np.errstate(over='ignore'):
+            length = _up_to(one.distance[0, 0, 0] * radius**time, LARGEST)
         for sign in (-1, 1):
             label = None if sign < 0 else f'± |w₀| ρᵗ, ρ = {radius:.6f}'
             axes[0].plot(time, sign * length, '--', color='0.4', linewidth=1, label=label)
@@ -89,14 +91,19 @@ def curves(path: Path, game: str, example: Example, one: Study, step_size: float
     save(figure, path, caption)
 
 
+def _up_to(values: np.ndarray, largest: float) -> np.ndarray:
+    """The values, NaN in place of those that are too large to be drawn."""
+    return np.where(np.abs(values) <= largest, values, np.nan)
+
+
 def distances(path: Path, game: str, studies: list[Study], step_sizes: np.ndarray) -> None:
     """Distance to the equilibrium of every rule, on a logarithmic scale."""
     figure, axis = plt.subplots(figsize=(10, 6), layout='constrained')
     colours = plt.get_cmap('tab20').colors
     for i, one in enumerate(studies):
         for e, eta in enumerate(step_sizes):
-            lengths = one.distance[e, 0]
-            lengths = np.where(np.isfinite(lengths) & (lengths > 0), lengths, np.nan)
+            lengths = _up_to(one.distance[e, 0], LARGEST)
+            lengths = np.where(lengths > 0, lengths, np.nan)
             name = one.rule.text if len(step_sizes) == 1 else f'{one.rule.text}, η = {eta:g}'
             rates = ' | '.join(f'{rate:.5f}' if np.isfinite(rate) else '-' for rate in (one.fitted[e], one.radius[e]))
             style = ('-', '--', ':', '-.')[e % 4]
@@ -196,7 +203,7 @@ def portraits(path: Path, game: str, example: Example, studies: list[Study], ste
     title = f'{game}: paths of every rule, step size {step_size:g}, {studies[0].distance.shape[-1] - 1} steps'
     figure, axes = _field_panels(game, example, studies, 2.6, title)
     for axis, one in zip(axes, studies, strict=True):
-        g, d = (np.where(np.abs(x) < 1e6, x, np.nan) for x in _drawn(one))
+        g, d = (_up_to(x, 1e6) for x in _drawn(one))
         if len(g) > 1:
             axis.plot(g[1:].T, d[1:].T, color='C0', linewidth=0.5, alpha=0.5)
         axis.plot(g[0], d[0], color='C3', linewidth=1.2)
@@ -215,7 +222,7 @@ def animation(path: Path, game: str, example: Example, studies: list[Study], ste
     figure.set_dpi(72)
     lines = []
     for axis, one in zip(axes, studies, strict=True):
-        g, d = (np.where(np.abs(x) < 1e6, x, np.nan) for x in _drawn(one))
+        g, d = (_up_to(x, 1e6) for x in _drawn(one))
         (trail,) = axis.plot([], [], color='C3', linewidth=1, animated=True)
         (dots,) = axis.plot([], [], 'o', color='C0' if len(g) > 1 else 'C3', markersize=2 if len(g) > 1 else 4,
                             animated=True)  # fmt: skip

@@ -20,8 +20,9 @@ from wgan_jax.files import atomic_path, write_json
 from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.ranges import BATCH, whole
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.settings import Settings
-from wgan_jax.training.toy import TOY_PRESETS
+from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 from ..common import launcher
 from ..common.flagtypes import define_choices, define_number
@@ -78,6 +79,7 @@ def main() -> int:
         with launcher.usage_errors():
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
+            _require_memory()
             workdir = held.enter_context(launcher.results_folder('lipschitz'))
         seed = launcher.seed()
         chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)
@@ -98,6 +100,13 @@ def main() -> int:
         print(_text(results['table']))
     print(f'Results in {workdir}/: results.json, {", ".join(written)}')
     return 0
+
+
+def _require_memory() -> None:
+    """Raises ValueError when the critics of one program would take too much memory: deep ones, or orthonormal ones."""
+    for constraint, depth in (('gradient_penalty', LAYERS), ('orthonormal', DEPTH)):
+        built = build_toy(settings_of(constraint, launcher.seed()), synthetic.grid(), depth=depth)
+        require_memory(*built, f'critics with width={WIDTH.value}, batch_size={BATCH_SIZE.value}', runs=len(PAIRS))
 
 
 def _fewer() -> int:

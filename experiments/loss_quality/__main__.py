@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, whole
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.cost import require_memory
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.frozen import fit_critic
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -54,6 +56,7 @@ FIRST_UPDATES = define_number('first_updates', 100, 'Critic updates before the f
 SAMPLES = define_number('samples', 256, 'Samples whose quality is measured.', BATCH)
 
 OUTPUTS = ('loss_quality.png', 'curves.npz')
+SAMPLE_BYTES = 400_000  # of the patches of a sample and their projections
 STRIP = 6  # moments of which samples are shown
 
 
@@ -90,6 +93,7 @@ def main() -> int:
             height, width = _settings(RUNS['wgan_dcgan'], 'dcgan').height_width
             images = data.load(DATASET.value, height, width, data_dir=DATA_DIR.value)
             gans = {name: _build(RUNS[name], images.pixels.shape[-1]) for name in names}
+            _require_memory({(RUNS[name].generator, RUNS[name].critic): gans[name] for name in names}.values())
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
         chosen = launcher.values_of(DATASET, IMAGE_SIZE, WIDTH, BATCH_SIZE, STEPS, POINTS, FIRST_UPDATES, SAMPLES, ONLY)
         launcher.begin(
@@ -148,6 +152,19 @@ def _build(run: Run, channels: int) -> tuple[GAN, Hyperparameters]:
         build_gan(_settings(run, arch), channels) for arch in (run.critic, run.generator)
     )
     return dataclasses.replace(gan, networks=Players(other.networks.generator, gan.networks.critic)), hyperparameters
+
+
+def _require_memory(gans: Iterable[tuple[GAN, Hyperparameters]]) -> None:
+    """Raises ValueError when a run, its metrics between two moments, or the samples would take too much memory."""
+    kept = 2 * 4 * len(Metrics._fields) * -(-STEPS.value // POINTS.value) + 200 * POINTS.value
+    kept += SAMPLE_BYTES * SAMPLES.value
+    what = (
+        f'training with image_size={IMAGE_SIZE.value}, width={WIDTH.value}, batch_size={BATCH_SIZE.value}, '
+        f'steps={STEPS.value}, samples={SAMPLES.value} at points={POINTS.value}'
+    )
+    for gan, hyperparameters in gans:
+        most = dataclasses.replace(gan, batch_size=max(gan.batch_size, SAMPLES.value))
+        require_memory(most, hyperparameters, what, beside=kept)
 
 
 def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: tqdm) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices, define_number
 from ..common.tables import mean_and_std, shown, text_table
-from ..common.toy_run import Clock, eval_steps, mean_std
+from ..common.toy_run import Clock, eval_steps, mean_std, require_memory
 from . import figures
 
 DATA = ('ring', 'grid')
@@ -69,6 +69,7 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             seeds = launcher.seeds(SEEDS.value)
+            _require_memory()
             workdir = held.enter_context(launcher.results_folder('mode_collapse'))
         launcher.begin(
             workdir,
@@ -81,6 +82,17 @@ def main() -> int:
         )
         _run(workdir, seeds)
     return 0
+
+
+def _require_memory() -> None:
+    """Raises ValueError when all seeds of a method would take too much memory; all methods are of one size."""
+    settings, density = settings_of(CHOSEN.value[0], SIZE.value), synthetic.load(DATA[-1])
+    num_evals = SIZES[SIZE.value][2]
+    compared = 4 * NUM_SAMPLES * len(density.modes)  # distances of the samples of one moment to all modes
+    require_memory(
+        *build_toy(settings, density), density, settings, len(DATA) * SEEDS.value, num_evals,
+        beside=2 * compared * SEEDS.value * (num_evals + 1),
+    )  # fmt: skip
 
 
 def _run(workdir: Path, seeds: range) -> None:

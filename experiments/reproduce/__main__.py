@@ -14,10 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wgan_jax.files import read_json, write_json
+from wgan_jax.files import NUMBER, discard, read_json, write_json
 
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices
+from ..common.interrupts import ends_with_us
 from .checks import check
 from .claims import CLAIMS
 from .jobs import JOBS, SIZES
@@ -27,6 +28,8 @@ SIZE = define_choice(
     'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '
     'whether they run, their numbers mean nothing.',
 )  # fmt: skip
+RECORD = {'arguments': [str], 'minutes': NUMBER}  # of a run that has ended well
+
 ONLY = define_choices('only', None, JOBS, 'Which runs (default: all)')
 
 
@@ -39,7 +42,8 @@ def main() -> int:
         chosen = {'size': SIZE.value, 'only': names, 'seed': seed}
         environment = launcher.begin(workdir, ('claims.json', 'index.html'), launcher='reproduce', flags=chosen)
         failed = _run_all(names, seed, workdir)
-        results = {name: read_json(path) for name in JOBS if (path := workdir / name / 'results.json').exists()}
+        found = {name: _found(workdir / name / 'results.json', dict) for name in JOBS}
+        results = {name: own for name, own in found.items() if own is not None}
         rows = check(CLAIMS, results)
         write_json(workdir / 'claims.json', rows)
         versions = environment['versions']
@@ -74,6 +78,17 @@ def _arguments(name: str, seed: int, workdir: Path) -> list[str]:
     return [_launcher(name), f'--workdir={workdir / name}', f'--seed={seed}', *getattr(JOBS[name], SIZE.value)]
 
 
+def _found(path: Path, shape: Any) -> Any:
+    """What an earlier call left in a file; None, with a warning, for what has been damaged since: that runs again."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_json(path, shape)
+    except ValueError as error:
+        launcher.logger.warning(f'{error}: not used')
+        return None
+
+
 def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
     """Runs the launchers that are not done with these arguments; the names of those that failed."""
     failed = []
@@ -81,14 +96,15 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
         for name in bar:
             bar.set_description(name)
             arguments, record = _arguments(name, seed, workdir), workdir / f'{name}.json'
-            if record.exists() and read_json(record)['arguments'] == arguments:
+            done, results = _found(record, RECORD), workdir / name / 'results.json'
+            if done and done['arguments'] == arguments and _found(results, dict) is not None:
                 continue
-            (workdir / name / 'results.json').unlink(missing_ok=True)  # of other arguments
+            for old in (record, results):  # of other arguments, or damaged
+                discard(old)
             began = time.monotonic()
             if (status := _run(*arguments, log=workdir / f'{name}.log')) == 0:
                 write_json(record, {'arguments': arguments, 'minutes': (time.monotonic() - began) / 60})
                 continue
-            record.unlink(missing_ok=True)
             tqdm.write(f'reproduce: {name} failed with status {status}; see {workdir}/{name}.log', file=sys.stderr)
             failed.append(name)
     return failed
@@ -97,17 +113,16 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
 def _run(launcher_name: str, *arguments: str, log: Path) -> int:
     command = [sys.executable, '-P', '-m', f'{__package__.partition(".")[0]}.{launcher_name}', *arguments]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
-    with log.open('w') as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process:
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
+    with (
+        log.open('w') as file,
+        subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process,
+        ends_with_us(process),
+    ):
+        return process.wait()
 
 
 def _section(name: str, seed: int, workdir: Path) -> Section:
-    job, folder, record = JOBS[name], workdir / name, workdir / f'{name}.json'
+    job, folder, record = JOBS[name], workdir / name, _found(workdir / f'{name}.json', RECORD)
     flags_given = ' '.join([*getattr(job, SIZE.value), *([f'--seed={seed}'] if seed else [])])
     return Section(
         name=name,
@@ -115,12 +130,8 @@ def _section(name: str, seed: int, workdir: Path) -> Section:
         caption=job.caption,
         command=f'./launch.sh {_launcher(name)} {flags_given}'.strip(),
         figures=sorted(folder.glob('*.png')),
-        minutes=_minutes(read_json(record)) if record.exists() else None,
+        minutes=record and float(record['minutes']),
     )
-
-
-def _minutes(record: dict[str, Any]) -> float:
-    return float(record['minutes'])
 
 
 if __name__ == '__main__':

@@ -51,7 +51,7 @@ def check(claims: tuple[Claim, ...], results: Mapping[str, Results]) -> list[dic
     for claim in claims:
         try:
             measured = float(claim.measure(results[claim.launcher]))
-        except (KeyError, TypeError, StopIteration, IndexError, ValueError, ZeroDivisionError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration):
             measured = None
         held = None if measured is None else bool(claim.lowest <= measured <= claim.highest)
         shown = measured if measured is None or math.isfinite(measured) else str(measured)

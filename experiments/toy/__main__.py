@@ -34,6 +34,7 @@ NUM_EVALS = define_number(
 )
 
 OUTPUTS = ('samples.png', 'curves.png', 'training.gif', 'critic.png', 'modes.png', 'arrays.npz')
+FRAME_BYTES = 10**6  # of the animation, with the surface that it shows
 
 
 def main() -> int:
@@ -42,7 +43,10 @@ def main() -> int:
         with launcher.usage_errors():
             settings, density, runs = toy_flags.resolve()
             gan, hyperparameters = build_toy(settings, density, depth=toy_flags.DEPTH.value)
-            require_memory(gan, hyperparameters, density, settings, len(runs.seed), NUM_EVALS.value)
+            require_memory(
+                gan, hyperparameters, density, settings, len(runs.seed), NUM_EVALS.value,
+                beside=FRAME_BYTES * NUM_EVALS.value,
+            )  # fmt: skip
             workdir = held.enter_context(launcher.results_folder('toy'))
         launcher.begin(
             workdir,

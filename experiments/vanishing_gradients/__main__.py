@@ -20,6 +20,7 @@ from wgan_jax.files import atomic_path, write_json
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, SIZE, whole
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.cost import require_memory, state_bytes
 from wgan_jax.training.frozen import CriticProbe, fit_critic, fresh_critic, probe_critic
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
@@ -74,6 +75,7 @@ def main() -> int:
             sizes, horizons = _sizes(), sorted(GENERATOR_STEPS.value)
             settings = {name: _settings(probe.preset, sizes) for name, probe in PROBES.items()}
             images = data.load(DATASET.value, *settings['standard'].height_width, data_dir=DATA_DIR.value)
+            _require_memory(settings['standard'], images.pixels.shape[-1], len(horizons))
             workdir = held.enter_context(launcher.results_folder('vanishing_gradients'))
         chosen = {'generator_steps': horizons, 'draws': DRAWS.value, 'fast': FAST.value, **sizes}
         launcher.begin(
@@ -107,6 +109,17 @@ def _settings(preset: str, sizes: dict[str, int]) -> Settings:
         'width': sizes['width'], 'batch_size': sizes['batch_size'],
     }  # fmt: skip
     return override(PRESETS[preset], {name: value for name, value in given.items() if value is not None})
+
+
+def _require_memory(settings: Settings, channels: int, generators: int) -> None:
+    """Raises ValueError when a critic and all frozen generators would take too much memory."""
+    gan, hyperparameters = build_gan(settings, channels)
+    what = (
+        f'{generators} generators with image_size={settings.image_size}, width={settings.width}, '
+        f'batch_size={settings.batch_size}'
+    )
+    frozen = generators * state_bytes(gan, hyperparameters)
+    require_memory(gan, hyperparameters, what, beside=frozen + 8 * DRAWS.value)
 
 
 def _moments(iterations: int) -> list[int]:

@@ -64,11 +64,15 @@ def _answer(name, *flags):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *texts
 
 
-if __name__ == '__main__':
-    # Neither a backend of JAX nor a flag of any one launcher comes with these: they must not be inherited.
+def preload():
+    """Imports what takes long to import; neither a backend of JAX nor a flag of any one launcher comes with it."""
     for module in (
         'experiments.common.launcher', 'matplotlib.pyplot', 'orbax.checkpoint', 'wgan_jax.data', 'wgan_jax.distances',
         'wgan_jax.games', 'wgan_jax.training.load', 'wgan_jax.training.toy',
     ):  # fmt: skip
         importlib.import_module(module)
+
+
+if __name__ == '__main__':
+    preload()
     json.dump([_answer(*command) for command in json.load(sys.stdin)], sys.stdout)
