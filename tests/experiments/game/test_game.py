@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.game.calls import parse_calls
-from tests.experiments.processes import finish, start
+from tests.experiments.processes import done, finish, start
 from wgan_jax.games import GAMES, UPDATES
 
 
@@ -80,3 +80,17 @@ def test_calls_are_read_with_their_options():
     for text in ('a b', 'simultaneous()()', 'lookahead(5)', 'lookahead(k=__import__("os"))', '3'):
         with pytest.raises(ValueError, match='cannot be read'):
             parse_calls('update', text, UPDATES)
+
+
+def test_an_option_that_need_not_be_given_takes_any_number():
+    # Fails if a default of None makes whole numbers of real ones.
+    for text, value in (('dirac_minimax(clip=0.5)', 0.5), ('dirac_minimax(clip=None)', None)):
+        assert parse_calls('game', text, GAMES)[0].options == {'clip': value}
+    with pytest.raises(ValueError, match='clip=a must be a number of at most'):
+        parse_calls('game', "dirac_minimax(clip='a')", GAMES)
+
+
+def test_paths_that_leave_all_numbers_are_drawn_as_far_as_they_can_be(tmp_path):
+    # Fails if an axis is made for 1e308, which Matplotlib cannot; a folder's name may look like a formula.
+    _, results = done('game', tmp_path / 'a$b$ {} %s', '--update=simultaneous', '--step_size=100', '--steps=300')
+    assert results['runs'][0]['distance_end'] == 'inf'

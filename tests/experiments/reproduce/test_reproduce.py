@@ -1,7 +1,11 @@
 """Claims and their page: what holds, what does not, what was not measured, and that nothing comes from a network."""
 
+import contextlib
+import fcntl
 import json
 import re
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from PIL import Image
 
 from experiments.reproduce.checks import Claim, check, near
 from experiments.reproduce.claims import CLAIMS
+from experiments.reproduce.jobs import JOBS
 from experiments.reproduce.page import Section, interval, number, write_page
 from tests.experiments.processes import finish, start
 
@@ -107,6 +112,29 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
     code, again, err = finish(start('reproduce', *flags))
     assert code == 0 and again == out, err
     assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+
+
+def test_a_damaged_job_runs_again_and_ends_with_its_caller(tmp_path):
+    # Fails if a broken results.json is a traceback or passes for done, or a job goes on after its caller's end.
+    (tmp_path / 'game').mkdir()
+    (tmp_path / 'game' / 'results.json').write_text('{')
+    arguments = ['game', f'--workdir={tmp_path / "game"}', '--seed=0', *JOBS['game'].tiny]
+    (tmp_path / 'game.json').write_text(json.dumps({'arguments': arguments, 'minutes': 1}))
+    process = start('reproduce', '--size=tiny', '--only=game', f'--workdir={tmp_path}')
+    lock, began = tmp_path / 'game' / '.lock', time.monotonic()
+    while not lock.exists() and time.monotonic() - began < 100:
+        time.sleep(0.05)
+    process.terminate()
+    code, _, err = finish(process)
+    assert code == 128 + signal.SIGTERM and 'Traceback' not in err
+    assert 'game/results.json is not valid JSON' in err and 'reproduce: interrupted by SIGTERM' in err
+    with lock.open() as file:
+        while time.monotonic() - began < 200:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which the job held
+                break
+            time.sleep(0.05)
+    assert 'game: interrupted by SIGTERM' in (tmp_path / 'game.log').read_text()
 
 
 @pytest.mark.slow
