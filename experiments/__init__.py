@@ -38,7 +38,7 @@ def _user_cache() -> Path:
 
 def _can_be_written(folder: Path) -> bool:
     """Whether there is such a folder to write into, or it can be made."""
-    return os.access(next(path for path in (folder, *folder.parents) if path.exists()), os.W_OK | os.X_OK)
+    return os.access(next(path for path in (folder, *folder.parents) if os.path.exists(path)), os.W_OK | os.X_OK)
 
 
 _hold_standard_streams()

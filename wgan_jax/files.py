@@ -1,7 +1,6 @@
 """Files that are either wholly there or not at all, and the reading of files that anything may have happened to."""
 
 import contextlib
-import errno
 import hashlib
 import itertools
 import json
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wgan_jax import text
+from wgan_jax.text import reason
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +25,16 @@ _LARGEST_JSON = 256 * 2**20  # bytes
 class WriteError(OSError):
     """A file could not be written; its text names the file and the reason, in one line."""
 
-    def __init__(self, path: str | os.PathLike, error: Exception):
-        full = os.strerror(errno.ENOSPC)  # which a library may have wrapped in a text of its own
-        reason = full if full in str(error) else text.reason(error)
-        super().__init__(f'cannot write {path}: {reason}')
+    def __init__(self, path: str | os.PathLike, error: Exception | str):
+        self._reason = error if isinstance(error, str) else reason(error)
+        super().__init__(f'cannot write {path}: {self._reason}')
+        self.filename, self.errno = os.fspath(path), getattr(error, 'errno', None)
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.filename, self._reason)
 
 
 @contextlib.contextmanager
@@ -52,8 +57,7 @@ class _Watch:
     """Looks after the writes in progress from a thread of its own, since a stalled one holds the thread it is in."""
 
     def __init__(self) -> None:
-        self._current: dict[int, list[Any]] = {}  # path, when it began, when to speak
-        self._count = itertools.count()
+        self._current: dict[int, list[Any]] = {}  # by thread: path, when it began, when to speak
         self._pid = 0
 
     @contextlib.contextmanager
@@ -61,12 +65,15 @@ class _Watch:
         if self._pid != os.getpid():  # a thread does not come along into a fork
             self._pid, self._current = os.getpid(), {}
             threading.Thread(target=self._look, name='stalled writes', daemon=True).start()
-        number, now = next(self._count), time.monotonic()
-        self._current[number] = [path, now, now + SLOW]
+        thread, now = threading.get_ident(), time.monotonic()
+        if thread in self._current:  # a part of what is looked after already
+            yield
+            return
+        self._current[thread] = [path, now, now + SLOW]
         try:
             yield
         finally:
-            self._current.pop(number, None)
+            self._current.pop(thread, None)
 
     def _look(self) -> None:
         while True:
@@ -101,7 +108,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         WriteError: when it cannot be written; what was there before is whole.
     """
     path = Path(path)
-    temporary = path.with_name(f'{_LEFTOVER}{os.getpid()}.{path.name}')
+    temporary = path.with_name(temporary_name(path))
     with writing(path):
         try:
             yield temporary
@@ -133,6 +140,11 @@ def begins_with(path: str | os.PathLike, size: int, digest: str) -> bool:
         return False
 
 
+def temporary_name(path: str | os.PathLike) -> str:
+    """What a file or folder is called while it is made; ``remove_leftovers`` knows it by that."""
+    return f'{_LEFTOVER}{os.getpid()}.{Path(path).name}'
+
+
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Removes what processes that were killed had begun to write in a folder; only for whoever owns it."""
     for path in Path(folder).glob(f'{_LEFTOVER}*'):
@@ -143,23 +155,29 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 def remove_tree(path: str | os.PathLike) -> None:
     """Removes a folder such that, whenever it is interrupted, it is whole or gone."""
     path = Path(path)
-    condemned = path.with_name(f'{_LEFTOVER}{os.getpid()}.{path.name}')
+    condemned = path.with_name(temporary_name(path))
     os.replace(path, condemned)
     shutil.rmtree(condemned, ignore_errors=True)
 
 
-def set_aside(path: str | os.PathLike, why: str) -> None:
-    """Moves a file or folder that cannot be used to ``damaged/`` beside it, with a warning that says why."""
-    aside = move_aside(path, Path(path).parent)
+def set_aside(path: str | os.PathLike, why: str, owner: str | os.PathLike | None = None) -> None:
+    """Moves a file or folder that cannot be used to ``damaged/``, with a warning that says why.
+
+    Args:
+        path: of the file.
+        why: it cannot be used.
+        owner: the folder in which ``damaged/`` lies; by default the one that the file is in.
+    """
+    aside = move_aside(path, owner)
     logger.warning(f'{path}: {why}; moved to {aside}')
 
 
-def move_aside(path: str | os.PathLike, owner: str | os.PathLike, *, copy: bool = False) -> Path:
-    """Moves, or copies, a file or folder to ``damaged/`` in the folder that owns it; returns where it is then."""
+def move_aside(path: str | os.PathLike, owner: str | os.PathLike | None = None, *, copy: bool = False) -> Path:
+    """Moves, or copies, a file or folder to ``damaged/``, as ``set_aside`` does; returns where it is then."""
     path = Path(path)
     with writing(path):
-        aside = _free_place(path, Path(owner))
-        shutil.copyfile(path, aside) if copy else os.replace(path, aside)
+        aside = _free_place(path, path.parent if owner is None else Path(owner))
+        shutil.copyfile(path, aside) if copy else shutil.move(path, aside)
     return aside
 
 
@@ -201,19 +219,24 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + '\n', encoding='utf-8')
 
 
+def open_at_once(path: str, mode: int) -> int:
+    """An opener for ``open`` that makes what is missing and does not wait for the other end of a pipe."""
+    return os.open(path, mode | os.O_NONBLOCK | (os.O_CREAT if mode & os.O_RDWR else 0), 0o666)
+
+
 def read_json(path: str | os.PathLike, shape: Any = None) -> Any:
     """Reads a JSON file that anything may have happened to.
 
     Args:
         path: of the file.
-        shape: what it must hold, see ``require``.
+        shape: what it must hold, see ``check_shape``.
 
     Raises:
         ValueError: in one line that names the file, when it cannot be read, is not JSON or not of this shape.
     """
     try:
-        with open(path, 'rb') as file:
-            content = file.read(_LARGEST_JSON + 1)
+        with open(path, 'rb', opener=open_at_once) as file:
+            content = file.read(_LARGEST_JSON + 1) or b''
         if len(content) > _LARGEST_JSON:
             raise ValueError(f'larger than {_LARGEST_JSON >> 20} MiB')
         value = json.loads(content, parse_constant=_no_number)
@@ -224,7 +247,7 @@ def read_json(path: str | os.PathLike, shape: Any = None) -> Any:
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON ({error})') from None
     if shape is not None:
-        require(value, shape, str(path))
+        check_shape(value, shape, str(path))
     return value
 
 
@@ -239,11 +262,11 @@ _WORDS = {
 }  # fmt: skip
 
 
-def require(value: Any, shape: Any, where: str) -> None:
+def check_shape(value: Any, shape: Any, where: str) -> None:
     """Checks what has been read from a file.
 
-    >>> require({'step': 3, 'loss': [0.5]}, {'step': int, 'loss': [NUMBER]}, 'a.json')
-    >>> require({'step': '3'}, {'step': int}, 'a.json')
+    >>> check_shape({'step': 3, 'loss': [0.5]}, {'step': int, 'loss': [NUMBER]}, 'a.json')
+    >>> check_shape({'step': '3'}, {'step': int}, 'a.json')
     Traceback (most recent call last):
     ValueError: a.json: step must be a whole number, not '3'
 
@@ -263,7 +286,7 @@ def require(value: Any, shape: Any, where: str) -> None:
         for key, inner in shape.items():
             if key not in value:
                 raise ValueError(f"{where} has no '{key}'")
-            require(value[key], inner, f'{where}: {key}')
+            check_shape(value[key], inner, f'{where}: {key}')
     elif isinstance(shape, list):
         for item in value:
-            require(item, shape[0], f'{where}, in a list,')
+            check_shape(item, shape[0], f'{where}, in a list,')

@@ -42,7 +42,8 @@ class Range(NamedTuple):
             return f'must be {self.kind}'
         number: Any = value
         if number != number or number < self.lowest:
-            return f'must {self.below}' if not 0 < number < TINY else f'is 0 in float32: use at least {TINY:.2g}'
+            vanishes = self.lowest <= TINY and 0 < number < TINY
+            return f'is 0 in float32: use at least {TINY:.2g}' if vanishes else f'must {self.below}'
         if number > self.highest:
             return f'must {self.above}'
         if self.type is float and 0 < abs(number) < TINY:

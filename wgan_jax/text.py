@@ -17,17 +17,18 @@ def printable(text: object, most: int | None = None) -> str:
 
     Args:
         text: a string, a path, or what ``str`` makes one of.
-        most: characters of the result at most, the middle left out; None: all.
+        most: characters of the result at most, 5 or more, the middle left out; None: all.
 
     Returns:
         The text with a backslash escape for each character that is not printable, surrogates included: those stand for
         bytes of a file name that are not UTF-8.
     """
     text = os.fsdecode(text) if isinstance(text, bytes) else str(text)
+    text = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in text)
     if most is not None and len(text) > most:
-        half = max(1, (most - 3) // 2)
+        half = (most - 3) // 2
         text = f'{text[:half]}...{text[-half:]}'
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in text)
+    return text
 
 
 def listed(names: Iterable[object], most: int = 8) -> str:

@@ -1,4 +1,7 @@
-"""Flags: each is declared once, with its type and what it may be, and refuses everything else in one line."""
+"""Flags: each is declared once, with its type and what it may be, and refuses everything else in one line.
+
+What a parser says begins with 'it' where the whole value is meant: the launcher puts name=value in its place.
+"""
 
 import itertools
 from collections.abc import Iterable, Iterator

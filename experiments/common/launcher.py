@@ -1,13 +1,15 @@
 """What every launcher shares: flags, exit statuses, the folder for results, the record of what ran.
 
-Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that failed.
+Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that failed, 128 + n ended by signal n.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +20,13 @@ from absl import flags
 from absl import logging as absl_logging
 
 from wgan_jax.environment import environment
-from wgan_jax.files import discard, read_json, write_json
+from wgan_jax.files import WriteError, discard, read_json, remove_leftovers, write_json
 from wgan_jax.ranges import SEED
 from wgan_jax.text import printable
 from wgan_jax.training.folder import locked
 
 from .flagtypes import define_number, define_text, named, repeated
+from .interrupts import SIGNALS
 
 WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
 SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', SEED)
@@ -32,6 +35,7 @@ SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**
 logger = logging.getLogger('wgan_jax.launcher')
 
 _PACKAGE = __name__.partition('.')[0]
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EROFS}
 _LONGEST_NAME = 100  # characters
 
 
@@ -101,6 +105,7 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
         What was written.
     """
     warn_of_repeated_flags()
+    remove_leftovers(workdir)
     path = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
     before = read_json(path) if path.exists() else {}
@@ -180,12 +185,13 @@ def run(main: Callable[[], int | None]) -> None:
         status = 2
     except MemoryError as error:
         print(f'{name}: stopped: out of memory ({_one_line(error) or "no more is given"})', file=sys.stderr)
+    except WriteError as error:
+        whole = 'What was written before is whole: mend it and run the same command again'
+        print(f'{name}: stopped: {_one_line(error)}. {whole}', file=sys.stderr)
     except OSError as error:
-        print(
-            f'{name}: stopped: {_one_line(error)}. What was written before is whole: mend it and run the same command '
-            'again',
-            file=sys.stderr,
-        )
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        print(f'{name}: stopped: {_one_line(error)}', file=sys.stderr)
     except RuntimeError as error:
         if 'Unable to initialize backend' in str(error):
             print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
@@ -210,6 +216,8 @@ def _leave(name: str, status: int) -> NoReturn:
     sys.stderr.flush()
     if status or lost is not None or sys.stderr.error is not None:
         os._exit(status)
+    for number in SIGNALS:  # it is done: nothing is left to be interrupted
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(0)
 
 

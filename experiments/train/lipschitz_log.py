@@ -30,6 +30,8 @@ class LipschitzLog(Callback):
         events: where the numbers go, too.
     """
 
+    files = ('lipschitz.jsonl',)
+
     def __init__(self, events: Events | None = None):
         self._events, self._log = events, None
 

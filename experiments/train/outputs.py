@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from wgan_jax.files import atomic_path, make_folder, writing
 from wgan_jax.training.callbacks import Callback, Record, RunInfo
-from wgan_jax.training.records import read_metrics
+from wgan_jax.training.records import common_names, read_metrics
 from wgan_jax.training.state import TrainState
 
 from ..common import launcher, pictures
@@ -69,7 +69,8 @@ class Progress(Callback):
             print(f'step {last["step"]} of {self._steps}, {self._name} {last[self._name]:.3f}', file=sys.stderr)
 
     def close(self) -> None:
-        self._bar.close()
+        if self.started:
+            self._bar.close()
 
 
 class Events(Callback):
@@ -78,6 +79,8 @@ class Events(Callback):
     Each is written when it comes. tensorboardX's own writer hands them to a thread through a queue, which blocks the
     exit of the process once the thread has died of a full disk.
     """
+
+    files = ('tensorboard/*',)
 
     def __init__(self, log_every: int):
         self._log_every, self._writer = log_every, None
@@ -129,6 +132,8 @@ class Events(Callback):
 class Figures(Callback):
     """At the end: the run's curves, their arrays, and the animation of its samples."""
 
+    files = ('curves.png', 'curves.npz', 'training.gif')
+
     def start(self, run: RunInfo) -> None:
         self._workdir = run.workdir
 
@@ -143,7 +148,7 @@ def write_figures(workdir: Path) -> None:
     from ..common.figures import save
 
     rows = read_metrics(workdir / 'metrics.jsonl')
-    names = [name for name in rows[0] if name not in ('step', 'seconds') and rows[0][name] is not None] if rows else []
+    names = [name for name in common_names(rows) if name not in ('step', 'seconds')]
     curves = {name: np.array([row[name] for row in rows]) for name in ('step', *names)}
     with atomic_path(workdir / 'curves.npz') as temporary:
         np.savez(temporary, **curves)

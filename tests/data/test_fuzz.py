@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.mutations import mutate
+
 ROOT = Path(__file__).parents[2]
 KINDS = (
     'png', 'png16', 'png_palette', 'png_alpha', 'jpeg', 'webp', 'gif', 'bmp', 'tiff', 'tiff_packed', 'others', 'npz',
@@ -33,7 +35,6 @@ NUM = int(os.environ.get('WGAN_JAX_FUZZ', '250'))
 MAX_DECODED = 2**25
 MAX_MEMORY = 2**28
 MAX_SECONDS = 5.0
-EDGES = (0, 1, 2, 127, 128, 255, 256, 32_767, 32_768, 65_535, 65_536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 
 
 def _pixels(shape, dtype=np.uint8):
@@ -93,36 +94,6 @@ def _seeds(kind):
             np.savez_compressed(buffer, array)
             seeds += [buffer.getvalue()] * (kind == 'npz')
     return seeds
-
-
-def _mutate(data, others, draw):
-    """The data with one to four changes."""
-    data = bytearray(data)
-    for _ in range(draw.choice((1, 1, 2, 4))):
-        size = len(data)
-        place, length = draw.randrange(size + 1), draw.choice((1, 2, 4, 8, 12, 64, 1024))
-        # Most of what decides is in the first bytes.
-        near = draw.choice((place, draw.randrange(min(size, 200) + 1)))
-        change = draw.randrange(7)
-        if change == 0 and size:
-            data[near % size] ^= 1 << draw.randrange(8)
-        elif change == 1:
-            del data[place:]
-        elif change == 2:
-            data[place:place] = data[near : near + length]
-        elif change == 3:
-            del data[near : near + length]
-        elif change == 4:
-            other = draw.choice(others)
-            start = draw.randrange(len(other))
-            data[near : near + draw.choice((0, length))] = other[start : start + length]
-        elif change == 5:
-            form = draw.choice(('<B', '<H', '>H', '<I', '>I'))
-            width = struct.calcsize(form)
-            data[near : near + width] = struct.pack(form, draw.choice(EDGES) % 256**width)
-        else:
-            data[near : near + length] = bytes(length) if draw.random() < 0.5 else b'\xff' * length
-    return bytes(data)
 
 
 def _mutate_chunks(data, draw):
@@ -207,7 +178,7 @@ def _try_all(folder, num):
         for number in range(num):
             seed = draw.choice(every[kind])
             chunks = kind.startswith('png') and draw.random() < 0.5
-            data = _mutate_chunks(seed, draw) if chunks else _mutate(seed, others, draw)
+            data = _mutate_chunks(seed, draw) if chunks else mutate(seed, others, draw)
             path.write_bytes(_zipped(data) if kind == 'npy' else data)
             start, outcome = time.perf_counter(), 'read'
             try:

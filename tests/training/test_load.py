@@ -112,7 +112,7 @@ def test_latents_can_be_searched_by_gradient(runs):
 def test_what_cannot_be_sampled_is_said(runs):
     generator = load(runs[0])
     for call, message in (
-        (lambda: generator.sample(KEY, 0), 'n must be at least 1'),
+        (lambda: generator.sample(KEY, 0), 'n=0 must be at least 1'),
         (lambda: generator.sample(3, 4), 'key must be a JAX key'),
         (lambda: generator.generate(np.zeros((0, 6))), 'N at least 1'),
         (lambda: generator.generate(np.zeros((2, 5))), r'must be \(N, 6\)'),

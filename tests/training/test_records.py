@@ -74,4 +74,4 @@ def test_one_damaged_line_costs_one_line_and_is_kept_aside(damage, tmp_path, cap
 def test_a_folder_in_its_place_is_moved(tmp_path, caplog):
     (tmp_path / 'metrics.jsonl').mkdir()
     MetricsLog(tmp_path / 'metrics.jsonl', step=0).close()
-    assert (tmp_path / 'metrics.jsonl').is_file() and 'a folder stands where a file belongs' in caplog.text
+    assert (tmp_path / 'metrics.jsonl').is_file() and 'something else stands where a file belongs' in caplog.text

@@ -6,6 +6,7 @@ import numpy as np
 
 from wgan_jax.data.images import to_uint8
 from wgan_jax.files import atomic_path
+from wgan_jax.text import reason
 
 GAP = 2  # pixels between two images, after enlargement
 SMALLEST_SIDE = 64  # an image is enlarged by a whole factor until its smaller side has this many pixels
@@ -63,5 +64,5 @@ def damage(path: str | os.PathLike) -> str | None:
         with Image.open(path) as image:
             image.load()
     except Exception as error:  # a decoder raises many kinds for damaged files
-        return f'cannot be read as a picture ({error or type(error).__name__})'
+        return f'cannot be read as a picture ({reason(error)})'
     return None

@@ -38,7 +38,13 @@ class Callback:
 
     States are NumPy arrays and hold everything up to the step that is named. ``close`` is called however a run ends,
     and also where ``start`` itself fails.
+
+    Attributes:
+        files: what it writes into the run's folder, as glob patterns: files that only grow, or come anew under their
+            names. Those that have changed when the run goes on are moved aside, with a warning.
     """
+
+    files: Sequence[str] = ()
 
     def start(self, run: RunInfo) -> None:
         """Everything has been checked; training begins after this."""

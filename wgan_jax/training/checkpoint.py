@@ -1,8 +1,8 @@
-"""Checkpoints of a run: written by Orbax, sealed with a digest, and never trusted without it.
+"""Checkpoints of a run: arrays that Orbax has written, and a list of all their bytes, without which none is trusted.
 
-Orbax restores a file with a flipped byte without complaint, and silently casts what has another type. So beside the
-arrays lies a SHA-256 digest over the names, types, shapes and bytes of all of them, and over what run they are of; a
-checkpoint that does not match its digest is moved aside and the one before it is used.
+Orbax restores a file with a flipped byte without complaint, and silently casts what has another type. So a checkpoint
+holds a list of its files with their SHA-256 digests and of what run it is, with a digest of its own; it is made aside
+and renamed when all of it is there. One that does not match its list is moved aside and the one before it is used.
 
 They are written at once, not in the background: the state has been fetched by then, so that Orbax's threads would only
 save the time of the disk, and after a failure they keep a process from ending.
@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -24,22 +25,22 @@ import numpy as np
 from wgan_jax.files import (
     WriteError,
     begins_with,
+    check_shape,
     file_digest,
     make_folder,
     move_aside,
     read_json,
-    remove_leftovers,
     remove_tree,
-    require,
     set_aside,
     write_json,
     writing,
 )
+from wgan_jax.text import reason
 from wgan_jax.types import PyTree
 
 logger = logging.getLogger(__name__)
 
-_FILES = 'files.json'  # the list of a checkpoint's files, with their sizes and digests
+_LIST = 'files.json'
 _PATIENCE = 10.0  # seconds that a thread has to come to its end after another has failed
 
 
@@ -78,20 +79,8 @@ def unflatten(target: PyTree, arrays: dict[str, np.ndarray], what: str) -> PyTre
     return jax.tree_util.tree_map_with_path(pick, target)
 
 
-def digest(arrays: dict[str, np.ndarray], run: Any = None) -> str:
-    """SHA-256 over names, types, shapes and bytes, independent of the dictionary's order, and over the run's record."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        total.update(f'{name}:{array.dtype.str}:{array.shape};'.encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    if run is not None:
-        total.update(json.dumps(run, sort_keys=True).encode())
-    return total.hexdigest()
-
-
 class Checkpoint(NamedTuple):
-    """A checkpoint that matches its digest.
+    """A sound checkpoint.
 
     Attributes:
         step: generator updates done.
@@ -104,35 +93,19 @@ class Checkpoint(NamedTuple):
     run: Any
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A checkpoint is kept from this user, which says nothing about its soundness."""
 
 
-def _check_files(folder: Path) -> None:
-    """Raises ValueError when a file of a checkpoint is not as it was written: Orbax is not given what is damaged.
-
-    Where the list is missing, the process ended before it was written, and the digest of the arrays must do.
-    """
-    if not os.path.lexists(folder / _FILES):
-        return
-    try:
-        for name, (size, digest) in read_json(folder / _FILES, {}).items():
-            if os.path.lexists(folder / name) and not os.access(folder / name, os.R_OK):
-                raise Unreadable(f'its file {name} cannot be read')
-            if not begins_with(folder / name, size, digest):
-                raise ValueError(f'its file {name} has changed since it was written')
-    except Unreadable as error:
-        raise Unreadable(f'{folder}: {error}: is it yours?') from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f'{folder}: {error}') from None
-
-
 class CheckpointStore:
-    """The checkpoints of one run, ``<folder>/<step>/``.
+    """The checkpoints of one run, ``<folder>/<step>/``. Nothing is made or removed before it is written to.
 
     Args:
-        folder: made when missing, unless for reading only.
+        folder: made when missing.
         keep: how many of the newest to keep; None for reading only.
+
+    Raises:
+        ValueError: when the folder is none.
     """
 
     def __init__(self, folder: str | os.PathLike, keep: int | None = None):
@@ -140,10 +113,6 @@ class CheckpointStore:
         self._keep = keep
         if os.path.lexists(self._folder) and not self._folder.is_dir():
             raise ValueError(f'{folder} is a file, and checkpoints are kept in a folder of that name: move it away')
-        if keep is not None:
-            make_folder(self._folder)
-            remove_leftovers(self._folder)
-            self._remove_unfinished()  # of a process that was killed
 
     def steps(self) -> list[int]:
         """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
@@ -152,7 +121,7 @@ class CheckpointStore:
         try:
             names = [entry.name for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir()]
         except OSError as error:
-            raise ValueError(f'{self._folder} cannot be read ({error.strerror})') from None
+            raise ValueError(f'{self._folder} cannot be read ({reason(error)})') from None
         return sorted(int(name) for name in names if name == str(int(name)))
 
     def save(self, step: int, tree: PyTree, run: Any = None) -> None:
@@ -161,96 +130,92 @@ class CheckpointStore:
         Args:
             step: of which there is no checkpoint.
             tree: arrays.
-            run: what run it is of, as JSON has it; sealed with the arrays.
+            run: what run it is of, as JSON has it.
 
         Raises:
             WriteError: when it cannot be written; those before are whole.
         """
-        import orbax.checkpoint as ocp  # takes a second to import
-
-        arrays, place = flatten(tree), self._folder / str(step)
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays),
-            seal=ocp.args.JsonSave({'sha256': digest(arrays, run), 'run': run}),
-        )
+        place = self._folder / str(step)
+        aside = place.with_name(f'{step}.tmp-{os.getpid()}')
         with writing(place):
-            if place.exists():
-                set_aside(place, 'it stands where a checkpoint belongs')
-            before = set(threading.enumerate())
+            make_folder(self._folder)
+            if os.path.lexists(place):
+                set_aside(place, 'it stands where a checkpoint belongs', self._folder.parent)
             try:
-                # Threads that wait for folders to be made elsewhere would wait on after a failure for minutes.
-                in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
-                with ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
-                    writer.save(place, args=items)
-            except Exception as error:
-                for thread in set(threading.enumerate()) - before:  # Orbax's, that write the other parts
-                    thread.join(_PATIENCE)
+                _write_arrays(place, aside, flatten(tree))
+                files = {path: path.stat().st_size for path in sorted(aside.rglob('*')) if path.is_file()}
+                listed = {str(path.relative_to(aside)): [size, file_digest(path, size)] for path, size in files.items()}
+                write_json(
+                    aside / _LIST, {'step': step, 'run': run, 'files': listed, 'sha256': _digest(step, run, listed)}
+                )
+                os.replace(aside, place)
+            except BaseException:
                 self._remove_unfinished()  # which may be what fills the disk
-                # What TensorStore raises for a full disk is no OSError.
-                raise WriteError(place, error) from error
-            files = {path: path.stat().st_size for path in place.rglob('*') if path.is_file()}
-            write_json(
-                place / _FILES,
-                {str(path.relative_to(place)): [size, file_digest(path, size)] for path, size in files.items()},
-            )
+                raise
         self.prune()
 
     def prune(self) -> None:
-        """Removes the oldest checkpoints that are more than are kept. Raises WriteError."""
+        """Removes the oldest checkpoints that are more than are kept, and what killed processes have left.
+
+        Raises:
+            WriteError: when it cannot.
+        """
+        self._remove_unfinished()
         for old in self.steps()[: -self._keep] if self._keep is not None else ():
             with writing(self._folder / str(old)):
                 remove_tree(self._folder / str(old))
 
     def _remove_unfinished(self) -> None:
-        for path in self._folder.glob('*.orbax-checkpoint-tmp*'):
+        for path in self._folder.glob('*tmp*'):  # ours, and those that Orbax names
             shutil.rmtree(path, ignore_errors=True)
 
     def read(self, step: int) -> Checkpoint:
         """One checkpoint.
 
         Raises:
-            ValueError: when it cannot be read or does not match its digest.
+            UnreadableError: when this user may not read it.
+            ValueError: when it is not as it was written.
+            OSError, MemoryError: when the machine fails.
         """
-        import orbax.checkpoint as ocp
+        import orbax.checkpoint as ocp  # takes a second to import
 
         folder = self._folder / str(step)
-        _check_files(folder)
         try:
+            seal = _checked_list(folder)
+            items = {'state': ocp.args.StandardRestore()} | ({} if seal else {'seal': ocp.args.JsonRestore()})
             with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-                found = reader.restore(
-                    folder,
-                    args=ocp.args.Composite(state=ocp.args.StandardRestore(), seal=ocp.args.JsonRestore()),
-                )
+                found = reader.restore(folder, args=ocp.args.Composite(**items))
             arrays = {name: np.asarray(array) for name, array in found['state'].items()}
-            seal = found['seal']
-            require(seal, {'sha256': str}, f'{folder}: its seal')
-            intact = digest(arrays, seal.get('run')) == seal['sha256']
+            if seal is None:
+                check_shape(found['seal'], {'sha256': str}, 'its seal')
+                if _digest_of_arrays(arrays) != found['seal']['sha256']:
+                    raise ValueError('its bytes have changed since it was written')
         except MemoryError:
-            raise  # says nothing about the checkpoint
+            raise
         except PermissionError as error:
-            raise Unreadable(f'{folder} cannot be read ({error.strerror})') from None
+            raise UnreadableError(f'{folder} cannot be read ({reason(error)}): is it yours?') from None
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EIO):
                 raise
-            reason = str(error).strip().split('\n')[0][:120]
-            raise ValueError(f'{folder} cannot be read ({type(error).__name__}: {reason})') from error
-        if not intact:
-            raise ValueError(f'{folder} does not match its digest: its bytes have changed since it was written')
-        return Checkpoint(step, arrays, seal.get('run'))
+            raise ValueError(f'{folder} cannot be read ({reason(error)})') from error
+        return Checkpoint(step, arrays, seal and seal['run'])
 
     def newest(self) -> tuple[Checkpoint | None, dict[int, str]]:
         """The newest sound checkpoint, None when there are no checkpoints; and why newer ones are not, by their steps.
 
         Raises:
-            ValueError: when there are checkpoints and all are damaged.
+            ValueError: when there are checkpoints and all are damaged, or this user may not read them.
+            OSError, MemoryError: when the machine fails.
         """
         damaged: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
                 return self.read(step), damaged
-            except Unreadable:
+            except UnreadableError:
                 raise
             except ValueError as error:
+                if not (self._folder / str(step)).is_dir():  # its run has removed it meanwhile, and has a newer one
+                    return self.newest()
                 damaged[step] = str(error)
         if damaged:
             raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')
@@ -278,3 +243,59 @@ class CheckpointStore:
         if step not in self.steps():
             raise ValueError(f'{self._folder.parent} has no checkpoint at step {step}; there are: {self.steps()}')
         return self.read(step)
+
+
+def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Lets Orbax write arrays into a folder. Raises WriteError, naming the place that they are for."""
+    import orbax.checkpoint as ocp
+
+    # Threads that wait for folders to be made elsewhere would wait on after a failure for minutes.
+    in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
+    before = set(threading.enumerate())
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
+            writer.save(folder, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays)))
+    except Exception as error:
+        for thread in set(threading.enumerate()) - before:  # Orbax's, that write the other parts
+            thread.join(_PATIENCE)
+        if (number := re.search(r"os_error_code='(\d+)'", str(error))) is not None:  # TensorStore's are no OSError
+            raise WriteError(place, OSError(int(number[1]), os.strerror(int(number[1])))) from error
+        raise
+
+
+def _checked_list(folder: Path) -> dict[str, Any] | None:
+    """The list of a checkpoint all of whose files are as they were written; None for one of version 0.2, without.
+
+    Orbax is not given what is damaged: it may take long over it, or much memory.
+
+    Raises:
+        ValueError, PermissionError: naming the first file that is not.
+    """
+    if not os.path.lexists(folder / _LIST) and (folder / 'seal').is_dir():
+        return None
+    listed = read_json(folder / _LIST, {'step': int, 'files': dict, 'sha256': str})
+    if _digest(listed['step'], listed.get('run'), listed['files']) != listed['sha256']:
+        raise ValueError(f'{_LIST} has changed since it was written')
+    if str(listed['step']) != folder.name:
+        raise ValueError(f'it was made at step {listed["step"]}')
+    for name, (size, digest) in listed['files'].items():
+        if os.path.lexists(folder / name) and not os.access(folder / name, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not begins_with(folder / name, size, digest):
+            raise ValueError(f'its file {name} has changed since it was written')
+    return {'run': listed.get('run')}
+
+
+def _digest(*values: Any) -> str:
+    """SHA-256 of what JSON has of some values, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over names, types, shapes and bytes, with which version 0.2 sealed its checkpoints."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f'{name}:{array.dtype.str}:{array.shape};'.encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

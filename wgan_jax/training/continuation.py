@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import move_aside, read_json, require, set_aside
+from wgan_jax.files import check_shape, move_aside, read_json, remove_leftovers, set_aside
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
 from wgan_jax.training.folder import OtherLauncher, check_identity, differences, read_run
 
@@ -35,6 +35,7 @@ def take_up(
         check_identity(workdir, found, config)
         if before is None and found.run is None:
             raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
+    remove_leftovers(workdir)
     store.set_aside(damaged)
     store.prune()
     return before, found
@@ -46,7 +47,7 @@ def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | No
         return None
     try:
         before = read_run(workdir)
-        require(before, {'run': {'log_every': int}}, str(path))
+        check_shape(before, {'run': {'log_every': int}}, str(path))
     except OtherLauncher:
         raise
     except ValueError as error:
@@ -75,14 +76,14 @@ def steps_of(results: Path) -> int | None:
         return None
 
 
-def mend(changed: Sequence[Path]) -> None:
+def mend(workdir: Path, changed: Sequence[Path]) -> None:
     """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
     for path in changed:
         why = 'has changed since the run wrote it'
         if path.name == 'config.json' and path.is_file():
             logger.warning(f'{path}: {why}; written anew')
         elif path.name == 'metrics.jsonl' and path.is_file():
-            aside = move_aside(path, path.parent, copy=True)
+            aside = move_aside(path, copy=True)
             logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
         elif os.path.lexists(path):
-            set_aside(path, why)
+            set_aside(path, why, workdir)

@@ -10,14 +10,22 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from wgan_jax import memory
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.training.state import init_state
+from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.types import Network, Variables
 
 _STATES = 3  # the state itself, what an update makes of it, and gradients
 _STORED = 4  # one result in so many is stored, about; the others are computed along with the next
 
 
-def require_memory(gan: GAN, hyperparameters: Hyperparameters, what: str, *, runs: int = 1, beside: float = 0) -> None:
+def require_memory(
+    gan: GAN,
+    hyperparameters: Hyperparameters,
+    what: str,
+    *,
+    runs: int = 1,
+    beside: float = 0,
+    state: TrainState | None = None,
+) -> None:
     """Refuses a training that would take more than half of the free memory; nothing is computed, nothing taken.
 
     The estimate is of the states, and of what the networks compute in one batch. An accelerator has memory of its own,
@@ -28,24 +36,30 @@ def require_memory(gan: GAN, hyperparameters: Hyperparameters, what: str, *, run
         what: the settings that decide it, for the error.
         runs: trained at once.
         beside: bytes that are held besides.
+        state: the shapes of a run's state, where they are known already.
 
     Raises:
         ValueError: in one line, with both numbers.
     """
+    state = state_shapes(gan, hyperparameters) if state is None else state
     needed = beside
     if jax.default_backend() == 'cpu':
-        needed += runs * _STATES * state_bytes(gan, hyperparameters) + _batch_bytes(gan, hyperparameters) / _STORED
+        needed += runs * _STATES * bytes_of(state) + _batch_bytes(gan, state) / _STORED
     memory.require(needed, what)
+
+
+def state_shapes(gan: GAN, hyperparameters: Hyperparameters) -> TrainState:
+    """Of one run's state, of which nothing is computed."""
+    return jax.eval_shape(functools.partial(init_state, gan, hyperparameters, 0))
 
 
 def state_bytes(gan: GAN, hyperparameters: Hyperparameters) -> int:
     """Of one run's state."""
-    return _bytes(jax.eval_shape(functools.partial(init_state, gan, hyperparameters, 0)))
+    return bytes_of(state_shapes(gan, hyperparameters))
 
 
-def _batch_bytes(gan: GAN, hyperparameters: Hyperparameters) -> int:
+def _batch_bytes(gan: GAN, state: TrainState) -> int:
     """Of all that the two networks compute for one batch."""
-    state = jax.eval_shape(functools.partial(init_state, gan, hyperparameters, 0))
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), gan.batch_size))
     latents = jax.eval_shape(jax.vmap(gan.latent), keys)
     images, held = _forward(gan.networks.generator, state.generator, latents)
@@ -65,9 +79,10 @@ def _computed(jaxpr: Jaxpr) -> int:
         if inner:
             total += sum(_computed(value.jaxpr if isinstance(value, ClosedJaxpr) else value) for value in inner)
         else:
-            total += _bytes([variable.aval for variable in equation.outvars])
+            total += bytes_of([variable.aval for variable in equation.outvars])
     return total
 
 
-def _bytes(tree: Any) -> int:
+def bytes_of(tree: Any) -> int:
+    """Of the arrays of a tree, or of their shapes."""
     return sum(math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import read_json, remove_leftovers, require
+from wgan_jax.files import check_shape, open_at_once, read_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
@@ -30,15 +30,13 @@ class OtherLauncher(ValueError):
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
 
-    What processes that were killed had begun to write in it is removed.
-
     Raises:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / '.lock', 'a')
+        file = open(workdir / '.lock', 'r+', opener=open_at_once)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         why = 'a file stands in its way' if isinstance(error, FileExistsError | NotADirectoryError) else reason(error)
         raise ValueError(
@@ -51,8 +49,18 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
             raise ValueError(
                 f'workdir {workdir} is in use by another process: wait for it, stop it, or choose another folder'
             ) from None
-        remove_leftovers(workdir)
+        except OSError as error:
+            raise ValueError(f'workdir {workdir} cannot be locked ({reason(error)}): choose another folder') from None
         yield workdir
+
+
+def lock_of(workdir: Path) -> tuple[int, int] | None:
+    """Which file the lock of a folder is: another one in another folder of that name. None where there is none."""
+    try:
+        state = os.stat(workdir / '.lock')
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def completed(config: Any, where: str) -> dict[str, Any]:
     Raises:
         ValueError: naming ``where``, when it is none.
     """
-    require(config, _SHAPE, where)
+    check_shape(config, _SHAPE, where)
     try:
         return {**config, 'settings': record(settings_of(config))}
     except ValueError as error:

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax import memory
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
+from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import unflatten
 from wgan_jax.training.draws import Role, example_keys
@@ -56,8 +58,8 @@ class Generator:
         """
         if not isinstance(key, jax.Array):
             raise ValueError(f'key must be a JAX key such as jax.random.key(0), not {key!r}')
-        if n < 1:
-            raise ValueError(f'n must be at least 1, got {n}')
+        whole(1).check('n', n)
+        memory.require(8 * n * self.settings.latent_dim, f'n={n} latent vectors')
         draw = functools.partial(_latents, self.settings.latent, self.settings.latent_dim, CHUNK, key)
         return jax.device_put(np.concatenate([draw(np.int32(start)) for start in range(0, n, CHUNK)])[:n])
 
@@ -92,6 +94,9 @@ class Generator:
         Raises:
             ValueError: for n < 1, or a key that is none.
         """
+        whole(1).check('n', n)
+        height, width = self.settings.height_width
+        memory.require(8 * n * height * width * 3, f'n={n} images of {height}x{width}')
         return self.generate(self.latents(key, n))
 
 
@@ -153,6 +158,8 @@ def load(
         ValueError: when the folder holds no training run, or no such checkpoint, or a damaged one, or networks that
             must be given.
     """
+    if not isinstance(workdir, (str, os.PathLike)):
+        raise ValueError(f'workdir={workdir!r} must be the path of a folder')
     config = read_run(workdir)
     settings = settings_of(config)
     if networks is not None:

@@ -1,18 +1,29 @@
-"""What a run had written into its folder, by size and digest: so that a file that has changed since is found.
+"""What a run has written into its folder, by size and digest: so that a file that has changed since is found.
 
-The arrays of a checkpoint carry their own digest. Everything else that a run writes (metrics, samples, events, figures)
-is listed here at every checkpoint and at the end. Files only grow between two lists, or come anew: the part that was
+A checkpoint has a list of its own. Everything else (metrics, samples, and what callbacks declare) is listed here at
+every checkpoint and at the end. Files only grow between two lists, or come anew under their names: the part that was
 listed is checked when the folder is opened again.
 """
 
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from wgan_jax.files import begins_with, discard, file_digest, read_json, write_json
+from wgan_jax.files import begins_with, discard, read_json, write_json
 
 _NAME = '.manifest.json'
-_FOLDERS = ('samples', 'tensorboard')
-_SUFFIXES = ('.json', '.jsonl', '.png', '.npz', '.gif')  # what else lies in the folder is somebody's own
+_OWN = ('config.json', 'metrics.jsonl', 'results.json', 'samples/step_*.png')
+
+
+class _Seen(NamedTuple):
+    """A file when it was last looked at: which one, how far, when it had changed, and the digest on its way."""
+
+    inode: int
+    size: int
+    changed: int
+    digest: Any
 
 
 class Manifest:
@@ -20,22 +31,22 @@ class Manifest:
 
     Args:
         workdir: of a run.
+        others: glob patterns of what is written besides metrics, samples and results.
     """
 
-    def __init__(self, workdir: Path):
-        self._workdir, self._path = workdir, workdir / _NAME
-        self._known: dict[str, tuple[int, int, str]] = {}  # size, time of the last change in nanoseconds, digest
+    def __init__(self, workdir: Path, others: Sequence[str] = ()):
+        self._workdir, self._path, self._patterns = workdir, workdir / _NAME, (*_OWN, *others)
+        self._seen: dict[Path, _Seen] = {}
 
     def update(self) -> None:
-        """Lists the folder as it is; files that have not been touched since the last time are not read again."""
-        known = {}
-        for path in self._files():
-            name, state = str(path.relative_to(self._workdir)), path.stat()
-            known[name] = self._known.get(name, (-1, 0, ''))
-            if known[name][:2] != (state.st_size, state.st_mtime_ns):
-                known[name] = (state.st_size, state.st_mtime_ns, file_digest(path, state.st_size))
-        self._known = known
-        write_json(self._path, {name: [size, digest] for name, (size, _, digest) in known.items()})
+        """Lists the folder as it is; of a file that has grown, only what is new is read."""
+        files = (path for pattern in self._patterns for path in self._workdir.glob(pattern))
+        self._seen = {path: self._look(path) for path in files if path.is_file()}
+        listed = {
+            str(path.relative_to(self._workdir)): [seen.size, seen.digest.hexdigest()]
+            for path, seen in sorted(self._seen.items())
+        }
+        write_json(self._path, listed)
 
     def forget(self) -> None:
         """Takes the list away, before files change in other ways than by growing."""
@@ -45,26 +56,43 @@ class Manifest:
         """Whether there is a list."""
         return self._path.exists()
 
-    def changed(self) -> list[Path]:
-        """Listed files, and their folders, in whose place there is something else than what was listed.
+    def names(self) -> list[str]:
+        """Of the listed files, relative to the folder; a list that cannot be read is as good as none."""
+        return list(self._read())
 
-        A list that cannot be read is as good as none.
-        """
-        try:
-            listed = read_json(self._path, {}) if self._path.exists() else {}
-            entries = [(self._workdir / name, int(size), str(digest)) for name, (size, digest) in listed.items()]
-        except (ValueError, TypeError):
-            return []
-        inside = {path.parent for path, _, _ in entries} & {self._workdir, *(self._workdir / f for f in _FOLDERS)}
-        return [folder for folder in sorted(inside) if folder.exists() and not folder.is_dir()] + [
-            path
-            for path, size, digest in entries
-            if path.parent in inside and os.path.lexists(path) and not begins_with(path, size, digest)
+    def changed(self) -> list[Path]:
+        """Listed files, and their folders, in whose place there is something else than what was listed."""
+        listed = {self._workdir / name: entry for name, entry in self._read().items()}
+        folders = sorted({path.parent for path in listed})
+        return [folder for folder in folders if os.path.lexists(folder) and not folder.is_dir()] + [
+            path for path, entry in listed.items() if os.path.lexists(path) and not begins_with(path, *entry)
         ]
 
-    def _files(self) -> list[Path]:
-        found = [path for path in self._workdir.iterdir() if path.suffix in _SUFFIXES]
-        for name in _FOLDERS:
-            if (self._workdir / name).is_dir():
-                found += (self._workdir / name).iterdir()
-        return sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
+    def missing(self) -> list[str]:
+        """Names of listed files that are gone."""
+        return [name for name in self._read() if not os.path.lexists(self._workdir / name)]
+
+    def _read(self) -> dict[str, tuple[int, str]]:
+        try:
+            listed = read_json(self._path, {}) if self.exists() else {}
+            entries = {name: (int(size), str(digest)) for name, (size, digest) in listed.items()}
+        except (ValueError, TypeError):
+            return {}
+        return {name: entry for name, entry in entries.items() if '..' not in name and not name.startswith('/')}
+
+    def _look(self, path: Path) -> _Seen:
+        state = path.stat()
+        before = self._seen.get(path)
+        now = (state.st_ino, state.st_size, state.st_mtime_ns)
+        if before is not None and before[:3] == now:
+            return before
+        digest = hashlib.sha256()
+        with open(path, 'rb') as file:
+            if before is not None and before.inode == state.st_ino and before.size <= state.st_size:
+                digest = before.digest.copy()
+                file.seek(before.size)
+            left = state.st_size - file.tell()
+            while left > 0 and (block := file.read(min(left, 2**20))):
+                digest.update(block)
+                left -= len(block)
+        return _Seen(*now, digest)

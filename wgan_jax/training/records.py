@@ -1,7 +1,6 @@
 """The metrics of a run on disk: one JSON object a line."""
 
 import bisect
-import collections
 import json
 import logging
 import math
@@ -10,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import NUMBER, atomic_path, move_aside, require, set_aside, writing
+from wgan_jax.files import NUMBER, WriteError, atomic_path, check_shape, move_aside, set_aside, writing
+from wgan_jax.text import reason
 
 logger = logging.getLogger(__name__)
 
@@ -29,29 +29,37 @@ class MetricsLog:
         last: the step of the last line that was kept; 0 for none.
 
     Raises:
-        WriteError: when it cannot be read or written.
+        WriteError: when it cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike, step: int):
         self._path = path = Path(path)
+        self.last = 0
+        if os.path.lexists(path):
+            self._keep_up_to(step)
         with writing(path):
-            if path.is_dir():
-                set_aside(path, 'a folder stands where a file belongs')
-            self.last = 0
-            if path.exists():
-                content = path.read_bytes()
-                kept, bad = _parse(content)
-                if bad:
-                    aside = move_aside(path, path.parent, copy=True)
-                    lines = 'line' if bad == 1 else 'lines'
-                    logger.warning(f'{path}: {bad} damaged {lines} left out; the file as it was is {aside}')
-                kept = [(line, row) for line, row in kept if row['step'] <= step]
-                self.last = kept[-1][1]['step'] if kept else 0
-                text = b''.join(line + b'\n' for line, _ in kept)
-                if text != content:
-                    with atomic_path(path) as temporary:
-                        temporary.write_bytes(text)
             self._file = open(path, 'a', encoding='utf-8')
+
+    def _keep_up_to(self, step: int) -> None:
+        path = self._path
+        try:
+            if not path.is_file():
+                raise ValueError('something else stands where a file belongs')
+            content = path.read_bytes()
+        except (OSError, ValueError) as error:
+            set_aside(path, reason(error))
+            return
+        kept, bad = _parse(content)
+        if bad:
+            aside = move_aside(path, copy=True)
+            lines = 'line' if bad == 1 else 'lines'
+            logger.warning(f'{path}: {bad} damaged {lines} left out; the file as it was is {aside}')
+        kept = [(line, row) for line, row in kept if row['step'] <= step]
+        self.last = kept[-1][1]['step'] if kept else 0
+        text = b''.join(line + b'\n' for line, _ in kept)
+        if text != content:
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(text)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Adds lines, readable by others at once. Raises WriteError."""
@@ -61,8 +69,10 @@ class MetricsLog:
             self._file.flush()
 
     def sync(self) -> None:
-        """Returns when every line is on the disk. Raises WriteError."""
+        """Returns when every line is on the disk. Raises WriteError, also when the file has been removed meanwhile."""
         with writing(self._path):
+            if not os.fstat(self._file.fileno()).st_nlink:
+                raise WriteError(self._path, 'it was removed while the run wrote it')
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -80,33 +90,41 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
     try:
         return [row for _, row in _parse(Path(path).read_bytes())[0]]
     except OSError as error:
-        raise ValueError(f'{path} cannot be read ({error.strerror})') from None
+        raise ValueError(f'{path} cannot be read ({reason(error)})') from None
+
+
+def common_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The names that have a number in every record: of a run that went on in a newer version, those of the older."""
+    return [name for name in (rows[0] if rows else ()) if all(row.get(name) is not None for row in rows)]
 
 
 def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
     """The lines that are records, each with what it holds, and the number of damaged ones.
 
-    Records have the keys that most have, and ascending steps. A last line without its end may be torn; that is no
-    damage.
+    A record has the keys of the one before or of the one after, and steps ascend. A last line without its end may be
+    torn; that is no damage.
     """
     *lines, last = content.split(b'\n')
     if _record(last) is not None:
         lines.append(last)
     records = [(line, row) for line in lines if (row := _record(line)) is not None]
-    if records:
-        keys, _ = collections.Counter(frozenset(row) for _, row in records).most_common(1)[0]
-        records = [(line, row) for line, row in records if row.keys() == keys]
-        records = [records[i] for i in _ascending([row['step'] for _, row in records])]
+    keys = [row.keys() for _, row in records]
+    records = [
+        record
+        for i, record in enumerate(records)
+        if len(records) == 1 or keys[i] in (*keys[max(0, i - 1) : i], *keys[i + 1 : i + 2])
+    ]
+    records = [records[i] for i in _ascending([row['step'] for _, row in records])]
     return records, len(lines) - len(records)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-        require(row, {'step': int}, '')
+        check_shape(row, {'step': int}, '')
         for name, value in row.items():
             if value is not None:
-                require(value, NUMBER, name)
+                check_shape(value, NUMBER, name)
                 if not math.isfinite(value):
                     return None
     except (ValueError, RecursionError, OverflowError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from wgan_jax.data.images import Images
 from wgan_jax.environment import environment
 from wgan_jax.files import discard, write_json
 from wgan_jax.ranges import whole
+from wgan_jax.text import listed, reason
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import CheckpointStore, unflatten
@@ -33,6 +35,8 @@ from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -54,8 +58,8 @@ def train(
 
     The folder gets ``config.json``, ``metrics.jsonl``, ``samples/``, ``checkpoints/`` and, once all steps are done,
     ``results.json``. A run that is stopped anywhere, by kill -9 too, and called again with the same arguments ends in
-    the same bits on the same devices. Ctrl-C and SIGTERM are waited for: the call in progress ends, a checkpoint is
-    saved, then ``Interrupted`` is raised.
+    the same bits on the same devices. Ctrl-C, SIGTERM and SIGHUP are waited for: the call in progress ends, a
+    checkpoint is saved, then ``Interrupted`` is raised; a second one does not wait.
 
     Args:
         settings: a preset's name, or settings such as ``wgan_jax.settings`` makes.
@@ -93,18 +97,17 @@ def train(
     settings, images = with_images(settings, dataset)
     _check_deterministic(settings)
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
-    require_memory(
-        gan,
-        hyperparameters,
-        f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}',
-    )
+    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
+    shapes = jax.eval_shape(fresh)
+    what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
+    require_memory(gan, hyperparameters, what, state=shapes)
     runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
+    if num_devices is not None:
+        whole(1).check('num_devices', num_devices)
     if num_devices is not None and runner.num_devices < num_devices:
         own = settings.generator_batch_size
         sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
         raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
-    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
-    shapes = jax.eval_shape(fresh)
     if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
         _try_parts(gan, hyperparameters, shapes, images.pixels, runner.num_devices)
     with contextlib.ExitStack() as held:
@@ -118,7 +121,8 @@ def train(
             'x64': bool(jax.config.read('jax_enable_x64')),
             **environment(),
         }
-        store, manifest = CheckpointStore(workdir / 'checkpoints', keep_checkpoints), Manifest(workdir)
+        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
+        manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         before, found = take_up(workdir, config, store)
         if found:
             state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')
@@ -127,20 +131,26 @@ def train(
             state = jax.tree.map(np.asarray, fresh()._replace(**begun))
         step, results = int(state.step), workdir / 'results.json'
         changed = manifest.changed()
-        if step < settings.steps or changed or steps_of(results) != step:
+        if missing := manifest.missing():
+            logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
+        if step < settings.steps or changed or before is None or steps_of(results) != step:
+            checked = set(manifest.names())
+            # In this order: a process that ends in between leaves a run that is not done, and damage that is found.
+            if results not in changed:
+                discard(results)
+            mend(workdir, sorted(changed, key=lambda path: path != results))
             manifest.forget()
-            mend(changed)
-            discard(results)  # of a shorter run
             write_json(workdir / 'config.json', config)
             lines_every = log_every if before is None else max(log_every, before['run']['log_every'])
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
-                step=step, log_every=log_every, lines_every=lines_every,
+                step=step, log_every=log_every, lines_every=lines_every, checked=checked,
             )  # fmt: skip
             held.callback(files.close)
             for listener in listeners:
                 held.callback(listener.close)
                 listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
+            manifest.update()
             began = time.monotonic()
             try:
                 done = run_loop(
@@ -169,7 +179,7 @@ def train(
                     listener.finish(final)
                 write_json(results, final)
                 manifest.update()
-        elif not manifest.exists():  # a process of before there were any, or that ended just before
+        elif missing or not manifest.exists():  # a process of before there were any, or that ended just before
             manifest.update()
         if received:
             raise Interrupted(received[0])
@@ -192,7 +202,7 @@ def _try_parts(
             jax.eval_shape(each, state)
     except Exception as error:
         raise ValueError(
-            f"a step with these parts of one's own fails: {type(error).__name__}: {str(error).splitlines()[0]}"
+            f"a step with these parts of one's own fails: {type(error).__name__}: {reason(error)}"
         ) from error
 
 

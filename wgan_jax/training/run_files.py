@@ -1,20 +1,21 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wgan_jax.data import pictures
-from wgan_jax.files import make_folder, remove_leftovers, set_aside
+from wgan_jax.files import WriteError, discard, make_folder, remove_leftovers, set_aside
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.folder import lock_of
 from wgan_jax.training.load import Generator, sample_images
 from wgan_jax.training.loop import MetricsChunk
 from wgan_jax.training.manifest import Manifest
-from wgan_jax.training.records import MetricsLog, read_metrics
+from wgan_jax.training.records import MetricsLog, common_names, read_metrics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
 from wgan_jax.types import Array, Network
@@ -38,6 +39,7 @@ class RunFiles:
         step: that the run continues from; samples and metrics past it are dropped, to come again.
         log_every: period of the lines of metrics, in steps.
         lines_every: the longest period that the lines before have.
+        checked: files that are known to be as the run wrote them.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class RunFiles:
         step: int,
         log_every: int,
         lines_every: int,
+        checked: Collection[str] = (),
     ):
         self._workdir, self._settings, self._generator, self._store = workdir, settings, generator, store
+        self._lock = lock_of(workdir)
         self._run, self._log_every, self._callbacks = run, log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
         self._manifest = manifest
@@ -63,11 +67,12 @@ class RunFiles:
         for path in self._samples.glob('step_*.png'):
             number = path.stem.removeprefix('step_')
             if number.isdecimal() and int(number) > step:
-                path.unlink()
-            elif (why := pictures.damage(path)) is not None:
-                set_aside(path, why)
+                discard(path)
+            elif not path.is_file():
+                set_aside(path, 'something else stands where a picture belongs', workdir)
+            elif f'samples/{path.name}' not in checked and (why := pictures.damage(path)) is not None:
+                set_aside(path, why, workdir)
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
-        manifest.update()
         if step - self._log.last >= lines_every:
             logger.warning(f'{workdir}/metrics.jsonl: the lines from step {self._log.last + 1} to {step} are lost')
         self.saved: TrainState | None = None  # the state of the newest checkpoint of this call
@@ -82,6 +87,7 @@ class RunFiles:
 
     def sample(self, step: int, state: TrainState) -> None:
         """A grid of the fixed samples, from the generator's moving average."""
+        self._check_folder()
         self._tell('sample', step, state, self._draw(step, state))
 
     def keep_sample(self, step: int, state: TrainState) -> None:
@@ -100,12 +106,18 @@ class RunFiles:
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
+        self._check_folder()
         self._log.sync()
         self._tell('checkpoint', step, state)
         if step not in self._store.steps():
             self._store.save(step, state, self._run)
         self._manifest.update()
         self.saved = state
+
+    def _check_folder(self) -> None:
+        """Raises WriteError when the folder has been moved away: what is there now may be another run's."""
+        if lock_of(self._workdir) != self._lock:
+            raise WriteError(self._workdir, 'the folder in which the run began has been moved or removed')
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for callback in self._callbacks:
@@ -122,5 +134,5 @@ def final_metrics(workdir: Path) -> dict[str, float]:
     last = rows[-max(1, len(rows) // 10) :]
     if not last:
         return {}
-    names = [name for name, value in last[0].items() if name not in ('step', 'seconds') and value is not None]
+    names = [name for name in common_names(last) if name not in ('step', 'seconds')]
     return {name: sum(row[name] for row in last) / len(last) for name in names}

@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from wgan_jax.constraints import Constraint
 from wgan_jax.data import DATASETS
@@ -14,6 +14,7 @@ from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
 from wgan_jax.ranges import BATCH, COUNT, FRACTION, INT32, NOT_NEGATIVE, POSITIVE, SEED, SIZE, Range, whole
+from wgan_jax.training.gan import WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.parts import KINDS, find_part, name_part, record_part
 from wgan_jax.types import Network, Players
@@ -22,20 +23,9 @@ CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
 
 
-class Meaning(NamedTuple):
-    """What is known of a setting besides its type and its default: every setting's ``metadata`` is one.
-
-    Attributes:
-        text: what it means; names in braces stand for what may be named.
-        range: what numbers it takes; None for what is no number.
-    """
-
-    text: str
-    range: Range | None = None
-
-
 def _setting(default: Any, text: str, allowed: Range | None = None) -> Any:
-    return dataclasses.field(default=default, metadata=Meaning(text, allowed)._asdict())
+    """A field whose metadata has its meaning, names in braces standing for what may be named, and its range if any."""
+    return dataclasses.field(default=default, metadata={'text': text, 'range': allowed})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +138,10 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
     for name, reason in _without_effect(settings).items():
         if name in given:
             raise ValueError(f'{name} has no effect {reason}: leave it out')
-    return resolve(_in_python_s_types(settings))
+    return resolve(_plain_numbers(settings))
 
 
-def _in_python_s_types(settings: Settings) -> Settings:
+def _plain_numbers(settings: Settings) -> Settings:
     """NumPy's numbers, which JSON does not take, as Python's."""
     plain: dict[str, Any] = {
         f.name: f.type(getattr(settings, f.name)) for f in dataclasses.fields(Settings) if f.type in (int, float)
@@ -211,7 +201,8 @@ def validate(settings: Settings) -> None:
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             raise ValueError(f'{name}={getattr(settings, name)} is unknown; there are: {", ".join(known)}')
-    most = settings.steps * settings.n_critic + settings.critic_warmup * (2500 + settings.steps // 5)
+    warm = WARMUP_CRITIC_UPDATES * (WARMUP_STEPS + settings.steps // WARMUP_INTERVAL)
+    most = settings.steps * settings.n_critic + settings.critic_warmup * warm
     if most > INT32:
         raise ValueError(
             f'steps={settings.steps} with n_critic={settings.n_critic} are more critic updates than can be counted '

@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[signal.Signals]]:
-    """In the block, the first signal of each kind only leaves its name in the list; a second one acts as before.
+    """In the block, the first signal only leaves its name in the list; any further one acts as before.
 
     SIGHUP stays ignored where it is, as under nohup. Outside the main thread, where Python cannot handle
     signals, the list stays empty.
@@ -34,13 +34,11 @@ def stop_signals() -> Iterator[list[signal.Signals]]:
         return
 
     def note(number, frame):
-        again = number in received
-        received.append(signal.Signals(number))
-        if again and callable(before[number]):
-            before[number](number, frame)
-        elif again:
+        del frame
+        if received:
             signal.signal(number, before[number])
             signal.raise_signal(number)
+        received.append(signal.Signals(number))
 
     found = {number: signal.getsignal(number) for number in _SIGNALS}
     # A handler that was not installed by Python cannot be put back by it.
