@@ -29,7 +29,7 @@ KINDS = (
     'png', 'png16', 'png_palette', 'png_alpha', 'jpeg', 'webp', 'gif', 'bmp', 'tiff', 'tiff_packed', 'others', 'npz',
     'npy',
 )  # fmt: skip
-NUM = int(os.environ.get('WGAN_JAX_FUZZ', '250'))
+NUM = int(os.environ.get('WGAN_JAX_FUZZ', '200'))
 # A whole picture of the seeds takes kilobytes. The limit on decoded sizes is lowered below, so that pictures within it
 # are quick; what is above the limit on memory, then, was not refused before it was taken.
 MAX_DECODED = 2**25

@@ -75,7 +75,8 @@ def values(flag):
         own = [*known, ','.join(known), f'{one},{one}', f'{one},{other}', f'{one},', f',{one}', one.upper(), f' {one}']
     elif kind == 'BooleanParser':
         own = ['true', 'false', 'TRUE', '2', 'yes']
-    deep = {*own, *DEEP} if kind != 'Choices' else {*own[:1], ','.join(known)}
+    ends = own[1:3] if kind in ('Number', 'Numbers') else own[:1]
+    deep = {*ends, *DEEP} if kind != 'Choices' else {*own[:1], ','.join(known)}
     return {text: text in deep for text in (*own, *STRANGE)}
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 NOTEBOOK = Path(__file__).resolve().parents[2] / 'experiments' / 'quickstart.ipynb'
 
 
@@ -20,6 +22,7 @@ def test_it_is_kept_with_its_outputs():
     assert not any(output['output_type'] == 'error' for cell in _cells() for output in cell['outputs'])
 
 
+@pytest.mark.slow  # the code of the README, which is run below, is much of the same
 def test_every_cell_runs(tmp_path):
     # Of each training a few steps: what is tested is that the code is that of today's library.
     code = '\n\n'.join(''.join(cell['source']) for cell in _cells())

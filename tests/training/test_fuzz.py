@@ -24,7 +24,7 @@ from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, read_metrics
 from wgan_jax.training.settings import Settings, record
 
-NUM = int(os.environ.get('WGAN_JAX_FUZZ', '300'))
+NUM = int(os.environ.get('WGAN_JAX_FUZZ', '200'))
 MAX_MEMORY = 2**30
 RUN = {'settings': {'seed': 3}, 'dataset': {'fingerprint': 'ab'}}
 

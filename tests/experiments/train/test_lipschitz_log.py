@@ -46,6 +46,7 @@ def test_lines_are_of_the_state_and_a_restart_drops_later_ones(preset, tmp_path,
     assert read_metrics(tmp_path / 'lipschitz.jsonl') == [first]
 
 
+@pytest.mark.slow
 def test_train_logs_with_every_grid_of_samples_and_goes_on(tmp_path):
     flags = ['--preset=wgan_gp', '--arch=mlp', '--image_size=4', '--width=4', '--latent_dim=2', '--batch_size=4',
              '--n_critic=1', '--sample_every=2', '--log_lipschitz', f'--workdir={tmp_path}']  # fmt: skip
