@@ -18,8 +18,10 @@ def outcome(workdir):
 
 
 def test_a_write_that_fails_ends_with_status_1_and_one_line_and_the_command_continues(tmp_path, monkeypatch):
-    monkeypatch.setenv('JAX_ENABLE_COMPILATION_CACHE', 'false')  # which does not write whole files or none
-    straight, full = (start('train', *FLAGS, f'--workdir={tmp_path / name}') for name in ('straight', 'full'))
+    straight = start('train', *FLAGS, f'--workdir={tmp_path / "straight"}')
+    with monkeypatch.context() as patch:
+        patch.setenv('JAX_ENABLE_COMPILATION_CACHE', 'false')  # which does not write whole files or none
+        full = start('train', *FLAGS, f'--workdir={tmp_path / "full"}')
     # No file may grow past this: the arrays of a checkpoint do, and TensorStore writes them.
     resource.prlimit(full.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
     code, _, err = finish(full)
