@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +25,6 @@ from wgan_jax.text import printable
 from wgan_jax.training.folder import locked
 
 from .flagtypes import define_number, define_text, named, repeated
-from .interrupts import SIGNALS
 
 WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
 SEED_FLAG = define_number('seed', 0, 'Seed of every random draw, 0 <= seed < 2**32.', SEED)
@@ -207,18 +205,14 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _leave(name: str, status: int) -> NoReturn:
-    """Ends the process, without waiting for threads after a failure, and says so where the last words were lost."""
+    """Ends the process at once, whatever threads there are, and says so where the last words were lost."""
     sys.stdout.flush()
     lost = sys.stdout.error
     if lost is not None and not isinstance(lost, BrokenPipeError):  # whoever closes a pipe has read enough
         print(f'{name}: cannot write to the standard output: {lost.strerror}', file=sys.stderr)
         status = status or 1
     sys.stderr.flush()
-    if status or lost is not None or sys.stderr.error is not None:
-        os._exit(status)
-    for number in SIGNALS:  # it is done: nothing is left to be interrupted
-        signal.signal(number, signal.SIG_IGN)
-    sys.exit(0)
+    os._exit(status)
 
 
 def _say_unless_closed(unraisable: Any) -> None:

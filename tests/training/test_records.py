@@ -52,6 +52,8 @@ DAMAGED = {
     'a step of letters': lambda lines: [*lines[:2], lines[2].replace(b'3', b'"3"', 1), *lines[3:]],
     'a step too large': lambda lines: [*lines[:2], lines[2].replace(b'3', b'93', 1), *lines[3:]],
     'not finite': lambda lines: [*lines[:2], b'{"step": 3, "loss": NaN}', *lines[3:]],
+    'in UTF-16': lambda lines: [*lines[:2], lines[2].decode().encode('utf-16'), *lines[3:]],
+    'with a byte order mark': lambda lines: [*lines[:2], b'\xef\xbb\xbf' + lines[2], *lines[3:]],
     'nested': lambda lines: [*lines[:2], b'[' * 10_000, *lines[3:]],
     'twice': lambda lines: [*lines[:4], lines[3], *lines[4:]],
 }
@@ -69,6 +71,13 @@ def test_one_damaged_line_costs_one_line_and_is_kept_aside(damage, tmp_path, cap
     assert [row['step'] for row in read_metrics(path)] == steps
     assert 'metrics.jsonl: 1 damaged line left out' in caplog.text
     assert (tmp_path / 'damaged' / 'metrics.jsonl').read_bytes() == content
+
+
+def test_line_ends_of_another_system_are_no_damage(tmp_path, caplog):
+    path = tmp_path / 'metrics.jsonl'
+    path.write_bytes(_lines(1, 2, 3).replace('\n', '\r\n').encode())
+    MetricsLog(path, step=3).close()
+    assert path.read_bytes() == _lines(1, 2, 3).encode() and not caplog.text
 
 
 def test_a_folder_in_its_place_is_moved(tmp_path, caplog):

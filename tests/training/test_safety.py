@@ -367,7 +367,7 @@ def test_what_grows_is_listed_and_what_changes_is_found(tmp_path):
     for text in ('one', 'one two', 'one two three'):
         path.write_text(text) if not path.exists() else path.open('a').write(text[len(path.read_text()) :])
         manifest.update()
-        assert Manifest(tmp_path).names() == ['a.log'] and not manifest.changed()
+        assert manifest.names() == ['a.log'] and not manifest.changed()
         assert read_json(tmp_path / '.manifest.json')['a.log'] == [len(text), files.file_digest(path, len(text))]
     path.write_text('one two three four')
     assert not manifest.changed()
@@ -391,3 +391,31 @@ def test_the_memory_that_training_takes_is_reckoned(preset):
     analysis = step.lower(state, small_pixels()).compile().memory_analysis()
     true = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes + analysis.output_size_in_bytes
     assert true / 4 < needed[0] < 4 * true
+
+
+@pytest.mark.parametrize('text', ['{', '[1, 2]', '{"metrics.jsonl": 3}'])
+def test_a_list_that_cannot_be_read_is_said_and_what_it_held_is_made_again(text, tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    whole = read_json(tmp_path / 'results.json')['final']
+    (tmp_path / '.manifest.json').write_text(text)
+    (tmp_path / 'results.json').write_text(json.dumps({'steps': 12, 'final': {'critic_loss': 1.5}}))
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert read_json(tmp_path / 'results.json')['final'] == whole and '.manifest.json: has changed' in caplog.text
+
+
+def test_a_list_names_nothing_else_than_what_a_run_writes(tmp_path):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    strange = {'.': [3, 'x'], '': [1, 'x'], 'checkpoints': [3, 'x'], 'a\0b': [1, 'x'], 'samples/../x': [1, 'x']}
+    (tmp_path / '.manifest.json').write_text(json.dumps(strange))
+    assert not Manifest(tmp_path).changed() and not Manifest(tmp_path).missing()
+
+
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'samples', 'results.json', 'checkpoints/12/files.json'])
+def test_what_this_user_may_not_read_is_refused_and_left_alone(name, tmp_path, monkeypatch):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    before = sorted(tmp_path.rglob('*'))
+    access = os.access
+    monkeypatch.setattr(os, 'access', lambda path, mode: str(path) != str(tmp_path / name) and access(path, mode))
+    with pytest.raises(ValueError, match='is it yours'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert sorted(tmp_path.rglob('*')) == before

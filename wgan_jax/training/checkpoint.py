@@ -273,6 +273,8 @@ def _checked_list(folder: Path) -> dict[str, Any] | None:
     """
     if not os.path.lexists(folder / _LIST) and (folder / 'seal').is_dir():
         return None
+    if not os.access(folder / _LIST, os.R_OK) and os.path.lexists(folder / _LIST):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     listed = read_json(folder / _LIST, {'step': int, 'files': dict, 'sha256': str})
     if _digest(listed['step'], listed.get('run'), listed['files']) != listed['sha256']:
         raise ValueError(f'{_LIST} has changed since it was written')

@@ -51,7 +51,7 @@ def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | No
     except OtherLauncher:
         raise
     except ValueError as error:
-        if not path.is_file():
+        if not path.is_file() or not os.access(path, os.R_OK):
             raise
         raise ValueError(
             f'{error}: delete the file, and the command that the run was begun with continues it'
@@ -84,6 +84,8 @@ def mend(workdir: Path, changed: Sequence[Path]) -> None:
             logger.warning(f'{path}: {why}; written anew')
         elif path.name == 'metrics.jsonl' and path.is_file():
             aside = move_aside(path, copy=True)
-            logger.warning(f'{path}: {why}; whatever of it is a record is kept, and the file as it was is {aside}')
+            logger.warning(
+                f'{path}: {why}; results are made of whatever of it is a record, and the file as it was is {aside}'
+            )
         elif os.path.lexists(path):
             set_aside(path, why, workdir)

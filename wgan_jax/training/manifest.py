@@ -5,6 +5,7 @@ every checkpoint and at the end. Files only grow between two lists, or come anew
 listed is checked when the folder is opened again.
 """
 
+import fnmatch
 import hashlib
 import os
 from collections.abc import Sequence
@@ -54,31 +55,48 @@ class Manifest:
 
     def exists(self) -> bool:
         """Whether there is a list."""
-        return self._path.exists()
+        return os.path.lexists(self._path)
 
     def names(self) -> list[str]:
-        """Of the listed files, relative to the folder; a list that cannot be read is as good as none."""
-        return list(self._read())
+        """Of the listed files, relative to the folder."""
+        return list(self._read() or {})
+
+    def missing(self) -> list[str]:
+        """Names of listed files that are gone."""
+        return [name for name in self.names() if not os.path.lexists(self._workdir / name)]
 
     def changed(self) -> list[Path]:
-        """Listed files, and their folders, in whose place there is something else than what was listed."""
-        listed = {self._workdir / name: entry for name, entry in self._read().items()}
+        """Listed files, and their folders, in whose place there is something else; the list, if it cannot be read.
+
+        Raises:
+            ValueError: naming a file or folder that this user may not read.
+        """
+        entries = self._read()
+        if entries is None:
+            return [self._path]
+        listed = {self._workdir / name: entry for name, entry in entries.items()}
         folders = sorted({path.parent for path in listed})
+        for path in (*folders, *listed):
+            if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path in folders and path.is_dir() else 0)):
+                raise ValueError(f'{path} cannot be read: is it yours?')
         return [folder for folder in folders if os.path.lexists(folder) and not folder.is_dir()] + [
             path for path, entry in listed.items() if os.path.lexists(path) and not begins_with(path, *entry)
         ]
 
-    def missing(self) -> list[str]:
-        """Names of listed files that are gone."""
-        return [name for name in self._read() if not os.path.lexists(self._workdir / name)]
-
-    def _read(self) -> dict[str, tuple[int, str]]:
+    def _read(self) -> dict[str, tuple[int, str]] | None:
+        """Size and digest by name, of names that the list may hold; None for a list that cannot be read."""
+        if not os.path.lexists(self._path):
+            return {}
         try:
-            listed = read_json(self._path, {}) if self.exists() else {}
+            listed = read_json(self._path, {})
             entries = {name: (int(size), str(digest)) for name, (size, digest) in listed.items()}
         except (ValueError, TypeError):
-            return {}
-        return {name: entry for name, entry in entries.items() if '..' not in name and not name.startswith('/')}
+            return None
+        return {name: entry for name, entry in entries.items() if self._may_be(name)}
+
+    def _may_be(self, name: str) -> bool:
+        right = name.isprintable() and '..' not in name
+        return right and any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _look(self, path: Path) -> _Seen:
         state = path.stat()

@@ -104,7 +104,7 @@ def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
     A record has the keys of the one before or of the one after, and steps ascend. A last line without its end may be
     torn; that is no damage.
     """
-    *lines, last = content.split(b'\n')
+    *lines, last = (line.removesuffix(b'\r') for line in content.split(b'\n'))
     if _record(last) is not None:
         lines.append(last)
     records = [(line, row) for line in lines if (row := _record(line)) is not None]
@@ -120,7 +120,7 @@ def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode())  # of bytes, JSON's reader takes other encodings, too
         check_shape(row, {'step': int}, '')
         for name, value in row.items():
             if value is not None:
