@@ -2,29 +2,20 @@
 
 import json
 import os
-import pickle
 import shutil
-import signal
-import time
 
-import jax
 import numpy as np
 import pytest
 
 import wgan_jax
-from tests.training.common import small_gan, small_pixels
 from tests.training.runs import EVERY, IMAGES, arrays, metrics, tiny
 from wgan_jax import files
-from wgan_jax.files import WriteError, atomic_path, read_json, remove_leftovers, writing
-from wgan_jax.training import cost, run
+from wgan_jax.files import WriteError, read_json
+from wgan_jax.training import run
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog
-from wgan_jax.training.signals import stop_signals
-from wgan_jax.training.state import init_state
-from wgan_jax.training.step import train_step
 
 
 def stopped(workdir, **changes):
@@ -156,74 +147,6 @@ def test_not_finite_says_whether_a_checkpoint_is_kept(tmp_path):
         wgan_jax.train(tiny(), tmp_path / 'later', dataset=IMAGES, **EVERY)
 
 
-def test_a_stalled_write_is_spoken_of(monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(files, 'SLOW', 0.05)
-    monkeypatch.setattr(files, '_watch', files._Watch())
-    with writing(tmp_path / 'slow'):
-        deadline = time.monotonic() + 10
-        while 'slow has been written for' not in caplog.text and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert 'is not done' in caplog.text
-    caplog.clear()
-    with writing(tmp_path / 'quick'):
-        pass
-    time.sleep(0.2)
-    assert not caplog.text
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path):
-    path = tmp_path / 'a.txt'
-    path.write_text('before')
-    with (
-        pytest.raises(WriteError, match=f'cannot write {path}: No space left on device'),
-        atomic_path(path) as temporary,
-    ):
-        temporary.write_text('half')
-        raise OSError(28, os.strerror(28))
-    assert path.read_text() == 'before' and list(tmp_path.iterdir()) == [path]
-    (tmp_path / '.tmp-9.b').mkdir()
-    remove_leftovers(tmp_path)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_in_the_place_of_a_file_is_moved_aside_once_more_and_never_over_another(tmp_path, caplog):
-    for number in range(3):
-        (tmp_path / 'a.txt').mkdir()
-        (tmp_path / 'a.txt' / str(number)).touch()
-        with atomic_path(tmp_path / 'a.txt') as temporary:
-            temporary.write_text(str(number))
-        assert (tmp_path / 'a.txt').read_text() == str(number)
-        (tmp_path / 'a.txt').unlink()
-    assert sorted(path.name for path in (tmp_path / 'damaged').iterdir()) == ['a.txt', 'a.txt-2', 'a.txt-3']
-    assert caplog.text.count('a folder stands where a file belongs') == 3
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_second_signal_does_what_it_did_before(number):
-    seen = []
-    before = signal.signal(number, lambda n, frame: seen.append(n))
-    try:
-        with stop_signals() as received:
-            signal.raise_signal(signal.SIGTERM)  # whatever kind came first
-            assert received == [signal.SIGTERM] and not seen
-            signal.raise_signal(number)
-            assert seen == [number]
-        signal.raise_signal(number)
-        assert seen == [number, number]
-    finally:
-        signal.signal(number, before)
-
-
-def test_a_signal_that_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stop_signals() as received:
-            signal.raise_signal(signal.SIGHUP)
-        assert not received
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 def test_a_healthy_run_warns_of_nothing_however_often_it_is_stopped(tmp_path, caplog):
     for stop_at in (4, 8, 12):
         stop = tmp_path / 'checkpoints' / str(stop_at)
@@ -327,22 +250,6 @@ def test_a_callback_s_file_survives_two_processes_that_end(tmp_path, caplog):
     assert not caplog.records
 
 
-def test_files_of_the_user_s_own_are_left_alone(tmp_path, caplog):
-    for text in ('1', '2'):
-        (tmp_path / 'fid.json').write_text(text)
-        (tmp_path / 'mine.png').write_text(text)
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    assert (tmp_path / 'fid.json').read_text() == '2' and not (tmp_path / 'damaged').exists() and not caplog.records
-
-
-def test_files_that_are_gone_are_said_once(tmp_path, caplog):
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    (tmp_path / 'samples' / 'step_00000008.png').unlink()
-    for _ in range(2):
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    assert caplog.text.count('files that the run wrote are gone: samples/step_00000008.png') == 1
-
-
 def test_a_reader_beside_a_run_that_keeps_one_checkpoint_finds_it(tmp_path, monkeypatch):
     stopped(tmp_path)
     reader, tree, steps = CheckpointStore(tmp_path / 'checkpoints'), {'a': np.ones(3)}, CheckpointStore.steps
@@ -355,59 +262,6 @@ def test_a_reader_beside_a_run_that_keeps_one_checkpoint_finds_it(tmp_path, monk
 
     monkeypatch.setattr(CheckpointStore, 'steps', stale)
     assert reader.choose().step == 8
-
-
-def test_a_write_error_can_be_sent_to_another_process():
-    error = pickle.loads(pickle.dumps(WriteError('a/b', OSError(28, os.strerror(28)))))
-    assert str(error) == 'cannot write a/b: No space left on device' and error.filename == 'a/b'
-
-
-def test_what_grows_is_listed_and_what_changes_is_found(tmp_path):
-    manifest, path = Manifest(tmp_path, ['*.log']), tmp_path / 'a.log'
-    for text in ('one', 'one two', 'one two three'):
-        path.write_text(text) if not path.exists() else path.open('a').write(text[len(path.read_text()) :])
-        manifest.update()
-        assert manifest.names() == ['a.log'] and not manifest.changed()
-        assert read_json(tmp_path / '.manifest.json')['a.log'] == [len(text), files.file_digest(path, len(text))]
-    path.write_text('one two three four')
-    assert not manifest.changed()
-    for text in ('one two', 'One two three', ''):
-        path.write_text(text)
-        assert manifest.changed() == [path]
-    path.unlink()
-    assert not manifest.changed() and manifest.missing() == ['a.log']
-
-
-@pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])
-def test_the_memory_that_training_takes_is_reckoned(preset):
-    gan, hyperparameters = small_gan(preset)
-    state = init_state(gan, hyperparameters, 0)
-    assert cost.state_bytes(gan, hyperparameters) == sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    needed = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cost.memory, 'require', lambda number, what: needed.append(number))
-        cost.require_memory(gan, hyperparameters, 'this')
-    step = jax.jit(lambda state, pixels: train_step(gan, hyperparameters, state, pixels))
-    analysis = step.lower(state, small_pixels()).compile().memory_analysis()
-    true = analysis.temp_size_in_bytes + analysis.argument_size_in_bytes + analysis.output_size_in_bytes
-    assert true / 4 < needed[0] < 4 * true
-
-
-@pytest.mark.parametrize('text', ['{', '[1, 2]', '{"metrics.jsonl": 3}'])
-def test_a_list_that_cannot_be_read_is_said_and_what_it_held_is_made_again(text, tmp_path, caplog):
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    whole = read_json(tmp_path / 'results.json')['final']
-    (tmp_path / '.manifest.json').write_text(text)
-    (tmp_path / 'results.json').write_text(json.dumps({'steps': 12, 'final': {'critic_loss': 1.5}}))
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    assert read_json(tmp_path / 'results.json')['final'] == whole and '.manifest.json: has changed' in caplog.text
-
-
-def test_a_list_names_nothing_else_than_what_a_run_writes(tmp_path):
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    strange = {'.': [3, 'x'], '': [1, 'x'], 'checkpoints': [3, 'x'], 'a\0b': [1, 'x'], 'samples/../x': [1, 'x']}
-    (tmp_path / '.manifest.json').write_text(json.dumps(strange))
-    assert not Manifest(tmp_path).changed() and not Manifest(tmp_path).missing()
 
 
 @pytest.mark.parametrize('name', ['metrics.jsonl', 'samples', 'results.json', 'checkpoints/12/files.json'])

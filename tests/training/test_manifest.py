@@ -1,0 +1,60 @@
+"""The list of what a run has written: what grew, what changed, what is gone, and what it may name."""
+
+import json
+
+import pytest
+
+import wgan_jax
+from tests.training.runs import EVERY, IMAGES, tiny
+from wgan_jax import files
+from wgan_jax.files import read_json
+from wgan_jax.training.manifest import Manifest
+
+
+def test_what_grows_is_listed_and_what_changes_is_found(tmp_path):
+    manifest, path = Manifest(tmp_path, ['*.log']), tmp_path / 'a.log'
+    for text in ('one', 'one two', 'one two three'):
+        path.write_text(text) if not path.exists() else path.open('a').write(text[len(path.read_text()) :])
+        manifest.update()
+        assert manifest.names() == ['a.log'] and not manifest.changed()
+        assert read_json(tmp_path / '.manifest.json')['a.log'] == [len(text), files.file_digest(path, len(text))]
+    path.write_text('one two three four')
+    assert not manifest.changed()
+    for text in ('one two', 'One two three', ''):
+        path.write_text(text)
+        assert manifest.changed() == [path]
+    path.unlink()
+    assert not manifest.changed() and manifest.missing() == ['a.log']
+
+
+@pytest.mark.parametrize('text', ['{', '[1, 2]', '{"metrics.jsonl": 3}'])
+def test_a_list_that_cannot_be_read_is_said_and_what_it_held_is_made_again(text, tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    whole = read_json(tmp_path / 'results.json')['final']
+    (tmp_path / '.manifest.json').write_text(text)
+    (tmp_path / 'results.json').write_text(json.dumps({'steps': 12, 'final': {'critic_loss': 1.5}}))
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert read_json(tmp_path / 'results.json')['final'] == whole and '.manifest.json: has changed' in caplog.text
+
+
+def test_a_list_names_nothing_else_than_what_a_run_writes(tmp_path):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    strange = {'.': [3, 'x'], '': [1, 'x'], 'checkpoints': [3, 'x'], 'a\0b': [1, 'x'], 'samples/../x': [1, 'x']}
+    (tmp_path / '.manifest.json').write_text(json.dumps(strange))
+    assert not Manifest(tmp_path).changed() and not Manifest(tmp_path).missing()
+
+
+def test_files_of_the_user_s_own_are_left_alone(tmp_path, caplog):
+    for text in ('1', '2'):
+        (tmp_path / 'fid.json').write_text(text)
+        (tmp_path / 'mine.png').write_text(text)
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert (tmp_path / 'fid.json').read_text() == '2' and not (tmp_path / 'damaged').exists() and not caplog.records
+
+
+def test_files_that_are_gone_are_said_once(tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    (tmp_path / 'samples' / 'step_00000008.png').unlink()
+    for _ in range(2):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert caplog.text.count('files that the run wrote are gone: samples/step_00000008.png') == 1
