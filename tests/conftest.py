@@ -24,5 +24,13 @@ for _name, _value in _FLAGS.items():
         os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --{_name}={_value}'
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 2)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _forget_programs():
+    """Every program takes some of the 65,530 memory mappings that Linux allows a process, and past them it crashes."""
+    yield
+    jax.clear_caches()

@@ -28,7 +28,8 @@ def clone(tmp_path):
 
 
 def _environment(**environment):
-    given = {name: value for name, value in os.environ.items() if name != 'PYTHON'}  # with which the tests may run
+    with_which_the_tests_run = ('PYTHON', 'WGAN_JAX_VENV')
+    given = {name: value for name, value in os.environ.items() if name not in with_which_the_tests_run}
     return {**given, **environment}
 
 

@@ -67,13 +67,14 @@ def test_one_program_for_every_number_every_load_and_every_run_of_an_architectur
     # Fails if a remainder has its own shape, or if a program is kept for a network that each load makes anew.
     jax.clear_caches()
     loading._built.cache_clear()
+    loading._compiled.cache_clear()
     assert count_compilations(lambda: load(runs[0]).sample(KEY, 3)) > 0  # the counter counts
     generator = load(runs[0])
     assert count_compilations(lambda: [generator.sample(KEY, n) for n in (1, 2, CHUNK, CHUNK + 1, 150)]) == 0
     assert count_compilations(lambda: load(runs[0]).sample(KEY, 5)) == 0
     assert count_compilations(lambda: load(runs[1], ema=False).sample(KEY, 7)) == 0
     assert count_compilations(lambda: load(runs[2]).sample(KEY, 7)) > 0
-    assert loading._images._cache_size() == 2
+    assert loading._compiled.cache_info().currsize == 2
 
 
 def test_images_do_not_depend_on_how_many_are_asked_for(runs):

@@ -1,5 +1,7 @@
 """The train step: what it changes, what it must not change, and that how it is cut into calls does not matter."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,6 +152,16 @@ def test_metrics_are_means_over_the_step_s_critic_updates():
 def test_the_largest_seed_is_a_seed():
     gan, hyperparameters = small_gan('wgan')
     assert int(init_state(gan, hyperparameters, 2**32 - 1).seed) == 2**32 - 1
+
+
+def test_of_many_gans_only_the_last_few_keep_their_programs():
+    # Fails if a program is kept for every GAN there has been: after a few hundred runs, the process would crash.
+    counts = []
+    for n_critic in range(1, 9):
+        init_state(*small_gan('wgan', n_critic=n_critic, **MLP), 0)
+        gc.collect()
+        counts.append(len(jax.devices()[0].client.live_executables()))
+    assert counts[0] < counts[1] and counts[-1] <= counts[3]
 
 
 def test_seeds_and_hyperparameters_may_be_mapped_over():

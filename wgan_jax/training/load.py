@@ -79,13 +79,13 @@ class Generator:
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1')
         if isinstance(latents, jax.core.Tracer):
-            return _images(self.network, self.variables, latents)
+            return _compiled(self.network)(self.variables, latents)
         vectors = np.asarray(latents)
         n = len(vectors)
         # On the host: a slice, a pad or a concatenation on the device is a program for each N.
         vectors = np.concatenate([vectors, np.zeros((-n % batch_size, size), vectors.dtype)])
         batches = np.split(vectors, len(vectors) // batch_size)
-        images = [_images(self.network, self.variables, batch) for batch in batches]
+        images = [_compiled(self.network)(self.variables, batch) for batch in batches]
         return jax.device_put(np.concatenate(images)[:n])
 
     def sample(self, key: Key, n: int) -> Array:
@@ -106,7 +106,11 @@ def _latents(name, size, count, key, start):
     return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(start + jnp.arange(count))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.lru_cache(maxsize=16)  # no more programs are kept than networks
+def _compiled(network):
+    return jax.jit(functools.partial(_images, network))
+
+
 def _images(network, variables, latents):
     images, _ = network.apply(variables, latents, train=False)
     return jnp.clip(images.astype(jnp.float32), -1, 1)  # the MLP's pixels are not bounded by themselves

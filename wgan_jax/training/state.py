@@ -56,10 +56,16 @@ def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | np.inte
         A TrainState in which no two leaves share a buffer, so that it can be donated.
     """
     # A Python integer of 2**31 or more would not fit into the int32 that JAX makes of it.
-    return _init_state(gan, hyperparameters, np.uint32(seed) if isinstance(seed, int) else seed)
+    return _compiled(gan)(hyperparameters, np.uint32(seed) if isinstance(seed, int) else seed)
 
 
-@functools.partial(jax.jit, static_argnums=0)  # op by op, initialising would compile hundreds of programs
+# Op by op, initialising would compile hundreds of programs. A GAN as a static argument would keep its program for good,
+# and a process that trains hundreds of them would run out of memory mappings.
+@functools.lru_cache(maxsize=4)
+def _compiled(gan):
+    return jax.jit(functools.partial(_init_state, gan))
+
+
 def _init_state(gan, hyperparameters, seed):
     seed = jnp.asarray(seed, jnp.uint32)
     generator = gan.networks.generator.init(role_key(seed, Role.INIT_GENERATOR))

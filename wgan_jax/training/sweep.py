@@ -183,11 +183,15 @@ class SweepResult(NamedTuple):
         Images lie in [-1, 1], as those of ``Generator.sample`` do.
         """
         latents = jax.vmap(self.gan.latent)(jax.random.split(key, n))
-        samples = _sample(self.gan, self.states.ema, latents).astype(jnp.float32)
+        samples = _compiled(self.gan)(self.states.ema, latents).astype(jnp.float32)
         return jnp.clip(samples, -1, 1) if self.gan.draw is draw_images else samples
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.lru_cache(maxsize=4)
+def _compiled(gan):
+    return jax.jit(functools.partial(_sample, gan))
+
+
 def _sample(gan, variables, latents):
     return jax.lax.map(lambda one: gan.networks.generator.apply(one, latents, train=False)[0], variables)
 
