@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.peak_memory import taking_less_than
 from wgan_jax import data, memory
 from wgan_jax.data import flags, folder, images, reading, tfds_images
 from wgan_jax.text import listed, printable, reason
@@ -32,10 +33,6 @@ def _refusal(function, *args, **kwargs):
     text = str(error.value)
     assert text.isprintable() and len(text) < 1000, text
     return text
-
-
-def _peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @pytest.fixture
@@ -203,9 +200,8 @@ def test_what_is_too_large_is_refused_by_its_header(tmp_path, kind):
         with open(path, 'wb') as file:
             file.truncate(2**31)
         says = 'is a file of 2.15 GB'
-    before = _peak_mb()
-    assert says in _refusal(folder.read, path, 8, 8)
-    assert _peak_mb() - before < 100
+    with taking_less_than(100e6):
+        assert says in _refusal(folder.read, path, 8, 8)
 
 
 def test_a_large_picture_is_not_decoded_where_memory_is_short(tmp_path, monkeypatch):
@@ -350,15 +346,15 @@ def test_channels_that_are_none(tmp_path, channels):
 
 
 def test_no_dataset_is_larger_than_memory(tmp_path, monkeypatch):
-    before = _peak_mb()
-    text = _refusal(data.load, 'flags', 16_384, 16_384)
+    with taking_less_than(100e6):
+        text = _refusal(data.load, 'flags', 16_384, 16_384)
     assert text.startswith('flags: 256 images of 16384x16384x3 would take 206 GB, the limit is 8 GB: use a smaller')
     monkeypatch.setattr(memory, 'free_bytes', lambda: 5 * 10**9)
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
     free = 'GB, and 5 GB are free, half of which may be used: use a smaller image size or fewer images'
-    assert f'256 images of 2000x2000x3 would take 3.07 {free}' in _refusal(flags.load, 2000, 2000)
-    assert f'1 images of 40000x40000x3 would take 4.8 {free}' in _refusal(folder.load, tmp_path, 40_000, 40_000)
-    assert _peak_mb() - before < 100
+    with taking_less_than(100e6):
+        assert f'256 images of 2000x2000x3 would take 3.07 {free}' in _refusal(flags.load, 2000, 2000)
+        assert f'1 images of 40000x40000x3 would take 4.8 {free}' in _refusal(folder.load, tmp_path, 40_000, 40_000)
 
 
 @pytest.mark.parametrize('name', [None, 3, b'flags', Path('x'), ['flags']])

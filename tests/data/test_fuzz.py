@@ -9,7 +9,6 @@ import io
 import json
 import os
 import random
-import resource
 import struct
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import peak_memory
 from tests.mutations import mutate
 
 ROOT = Path(__file__).parents[2]
@@ -152,10 +152,6 @@ def _read(kind, path, seeds):
         np.testing.assert_array_equal(points, array.astype(np.float32))
 
 
-def _peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
-
-
 def _try_all(folder, num):
     """In the process of its own: every kind's outcomes, a line of JSON each, and where it is, in a file."""
     from wgan_jax.data import reading
@@ -174,7 +170,8 @@ def _try_all(folder, num):
                 _read(kind, path, every[kind])
             except ValueError as error:
                 assert 'truth values' in str(error), error
-        before = _peak()
+        peak_memory.forget()
+        before = peak_memory.peak()
         for number in range(num):
             seed = draw.choice(every[kind])
             chunks = kind.startswith('png') and draw.random() < 0.5
@@ -197,7 +194,7 @@ def _try_all(folder, num):
             if keep and failures and failures[-1].startswith(f'{number}:'):
                 Path(keep, f'{kind}_{number}').write_bytes(path.read_bytes())
             outcomes[outcome] += 1
-        taken = _peak() - before
+        taken = peak_memory.peak() - before
         result = {'kind': kind, **outcomes, 'slowest': round(slowest, 3), 'taken_mb': taken >> 20, 'failures': failures}
         print(json.dumps(result), flush=True)
 

@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import traceback
 
 from absl import flags
 
+from tests import peak_memory
 from tests.experiments.processes import ROOT, preload
 
 SECONDS, BYTES = 5.0, 2e9  # of one command line at most: processor time, and memory
@@ -200,9 +200,10 @@ class Trial:
             arguments: of the launcher.
             wanted: 'refused', 'accepted' or 'either'; 'parsed' where flags are parsed and nothing begun.
         """
-        before, began = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
+        peak_memory.forget()
+        before, began = peak_memory.peak(), time.process_time()
         outcome = self._outcome(arguments, (lambda: 0) if wanted == 'parsed' else self._module.main)
-        seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF)
+        seconds, taken = time.process_time() - began, peak_memory.peak() - before
         out, err = (self._taken(file) for file in self._said)
         shown = ascii(' '.join(arguments)[:80])
         if 'before backends are initialized' in outcome:
@@ -225,8 +226,8 @@ class Trial:
             problems.append(f'prints {out[:80]!r}')
         if seconds > SECONDS:
             problems.append(f'takes {seconds:.1f} s')
-        if (after.ru_maxrss - before.ru_maxrss) * 1024 > BYTES:
-            problems.append(f'takes {(after.ru_maxrss - before.ru_maxrss) / 1e6:.1f} GB')
+        if taken > BYTES:
+            problems.append(f'takes {taken / 1e9:.1f} GB')
         if written := os.listdir():
             problems.append(f'writes {written}')
         self.problems += [f'{shown} {problem}' for problem in problems]

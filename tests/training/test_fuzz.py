@@ -6,7 +6,6 @@
 import json
 import os
 import random
-import resource
 import shutil
 import sys
 import time
@@ -16,6 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tests.mutations import mutate
+from tests.peak_memory import taking_less_than
 from tests.training.common import small_settings
 from wgan_jax.files import read_json
 from wgan_jax.training.checkpoint import CheckpointStore, _digest_of_arrays, flatten
@@ -32,9 +32,8 @@ RUN = {'settings': {'seed': 3}, 'dataset': {'fingerprint': 'ab'}}
 @pytest.fixture(autouse=True)
 def memory():
     """What is taken on the way must be small."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MAX_MEMORY
+    with taking_less_than(MAX_MEMORY):
+        yield
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -64,14 +64,13 @@ def failing(folder: Path, kind: str, number: int) -> Iterator[_Faults]:
         number: which call fails, from 1; 0: none, they are only counted.
     """
     faults = _Faults(folder, kind, number)
-    plain_open, paths = io.open, {}
+    plain_open = io.open
 
     def opening(path, mode='r', *args, **kwargs):
         if isinstance(path, int) or not set(mode) & set('wax+'):
             return plain_open(path, mode, *args, **kwargs)
         faults.happens('open', path)
         file = plain_open(path, mode, *args, **kwargs)
-        paths[file.fileno()] = path
         return _File(file, path, faults) if str(path).startswith(str(folder)) else file
 
     def wrapped(kind, plain):

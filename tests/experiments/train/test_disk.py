@@ -2,6 +2,9 @@
 
 import json
 import resource
+import sys
+
+import pytest
 
 from tests.experiments.processes import finish, start
 from wgan_jax.training.checkpoint import CheckpointStore
@@ -17,6 +20,7 @@ def outcome(workdir):
     return numbers, arrays, (workdir / 'samples' / 'step_00000004.png').read_bytes()
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='limits of another process can be set on Linux only')
 def test_a_write_that_fails_ends_with_status_1_and_one_line_and_the_command_continues(tmp_path, monkeypatch):
     straight = start('train', *FLAGS, f'--workdir={tmp_path / "straight"}')
     with monkeypatch.context() as patch:
