@@ -1,8 +1,11 @@
 """How much memory there is, asked before it is taken."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import jax
 
 SHARE = 2  # one part in so many of what is free may be used: the rest is for copies and for what runs beside
 _CGROUPS = Path('/sys/fs/cgroup')
@@ -35,6 +38,25 @@ def require(needed_bytes: float, what: str, instead: str = 'take fewer or smalle
         raise ValueError(
             f'{what} would take {_gigabytes(needed_bytes)} GB, and {_gigabytes(free)} GB are free, half of which may '
             f'be used: {instead}'
+        )
+
+
+def require_on_accelerator(needed_bytes: float, what: str) -> None:
+    """Refuses what would take more than all the memory of an accelerator, where that can be asked.
+
+    Args:
+        needed_bytes: on each of the devices.
+        what: takes it, as the subject of a sentence.
+
+    Raises:
+        ValueError: in one line, with both numbers.
+    """
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get('bytes_limit', math.inf)
+    if needed_bytes > limit:
+        raise ValueError(
+            f'{what} would take about {_gigabytes(needed_bytes)} GB, and JAX may take {_gigabytes(limit)} GB of '
+            f'{device.device_kind}: take fewer or smaller ones'
         )
 
 

@@ -26,10 +26,10 @@ def require_memory(
     beside: float = 0,
     state: TrainState | None = None,
 ) -> None:
-    """Refuses a training that would take more than half of the free memory; nothing is computed, nothing taken.
+    """Refuses a training that would take more than half of the free memory, or more than all of an accelerator's.
 
-    The estimate is of the states, and of what the networks compute in one batch. An accelerator has memory of its own,
-    and says itself when that is not enough.
+    Nothing is computed, nothing taken. The estimate is of the states, and of what the networks compute in one batch.
+    For a program that does not fit into an accelerator, XLA would look for a better one for many minutes first.
 
     Args:
         gan, hyperparameters: what is trained.
@@ -42,10 +42,12 @@ def require_memory(
         ValueError: in one line, with both numbers.
     """
     state = state_shapes(gan, hyperparameters) if state is None else state
-    needed = beside
+    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED
     if jax.default_backend() == 'cpu':
-        needed += runs * _STATES * bytes_of(state) + _batch_bytes(gan, state) / _STORED
-    memory.require(needed, what)
+        memory.require(states + batch + beside, what)
+    else:
+        memory.require(beside, what)
+        memory.require_on_accelerator(states + batch / jax.local_device_count(), what)
 
 
 def state_shapes(gan: GAN, hyperparameters: Hyperparameters) -> TrainState:
@@ -59,8 +61,8 @@ def state_bytes(gan: GAN, hyperparameters: Hyperparameters) -> int:
 
 
 def _batch_bytes(gan: GAN, state: TrainState) -> int:
-    """Of all that the two networks compute for one batch."""
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), gan.batch_size))
+    """Of all that the two networks compute for one batch, the larger of the two players."""
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), max(gan.batch_sizes)))
     latents = jax.eval_shape(jax.vmap(gan.latent), keys)
     images, held = _forward(gan.networks.generator, state.generator, latents)
     return held + _forward(gan.networks.critic, state.critic, images)[1]
