@@ -46,7 +46,13 @@ def test_preset_lowers_for_tpu_and_cuda(preset, precision):
     assert exported.out_avals[-1].shape == (8, 6)
 
 
-@pytest.mark.parametrize('preset', PRESETS)
+# Of the others, another contract runs the objectives and the constraints.
+RUN = ('flags', 'wgan', 'wgan_gp', 'sngan', 'dcgan')
+
+
+@pytest.mark.parametrize(
+    'preset', [pytest.param(name, marks=() if name in RUN else pytest.mark.slow) for name in PRESETS]
+)
 def test_preset_takes_two_finite_steps(preset):
     # In the form of this machine for one preset with batch norm and one without: it takes long to compile.
     form = None if preset in ('wgan', 'flags') else 'native'
