@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from tqdm import tqdm
 
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
-from wgan_jax.data.pictures import SMALLEST_SIDE
-from wgan_jax.files import atomic_path, make_folder, remove_leftovers, write_json
+from wgan_jax.data.pictures import grid_bytes
+from wgan_jax.files import atomic_path, discard, make_folder, remove_leftovers, write_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.load import Generator, load
@@ -28,10 +29,13 @@ STEP = define_number('step', None, 'Checkpoint to sample from (default: the newe
 EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
 COLUMNS = define_number('columns', None, 'Images in a row of the grid (default: about square).', COUNT)
 SINGLES = flags.DEFINE_bool('singles', True, 'Also write each image as a PNG of its own size.')
-WAYPOINTS = define_number('waypoints', 5, 'Latents that the interpolation visits; it returns to the first.', whole(2))
+WAYPOINTS = define_number(
+    'waypoints', 5, 'Latents that the interpolation visits; it returns to the first.', whole(2, 1000)
+)
 FRAMES = define_number('frames', 16, 'Images between two waypoints.', COUNT)
 
-OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', 'images/*.png')
+_SINGLE = '[0-9]' * 5 + '.png'
+OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', f'images/{_SINGLE}')
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
 
@@ -63,9 +67,9 @@ def main() -> int:
 
 def _require_memory(generator: Generator) -> None:
     height, width = generator.settings.height_width
-    values = 3 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
-    memory.require(8 * NUM.value * values, f'num={NUM.value} images')
-    memory.require(8 * WAYPOINTS.value * FRAMES.value * values, f'waypoints={WAYPOINTS.value} x frames={FRAMES.value}')
+    walk = WAYPOINTS.value * max(FRAMES.value, STRIP_STEPS)
+    memory.require(grid_bytes(NUM.value, height, width), f'num={NUM.value} images')
+    memory.require(grid_bytes(walk, height, width), f'waypoints={WAYPOINTS.value} x frames={FRAMES.value}')
 
 
 def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
@@ -86,9 +90,9 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
 def _write_singles(folder: Path, images: np.ndarray) -> None:
     make_folder(folder)
     remove_leftovers(folder)
-    for stale in folder.glob('*.png'):  # of an earlier call with more images
-        stale.unlink()
-    for i, image in enumerate(np.asarray(images)):
+    for stale in folder.glob(_SINGLE):  # of an earlier call with more images
+        discard(stale)
+    for i, image in enumerate(tqdm(np.asarray(images), unit=' images', delay=5, leave=False)):
         pictures.save_png(folder / f'{i:05d}.png', image)
 
 

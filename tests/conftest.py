@@ -3,6 +3,7 @@
 import os
 import tempfile
 from importlib import metadata
+from pathlib import Path
 
 os.environ.setdefault('NPROC', '16')  # collective operations on virtual devices need a thread each
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
@@ -34,3 +35,18 @@ def _forget_programs():
     """Every program takes some of the 65,530 memory mappings that Linux allows a process, and past them it crashes."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def unprivileged():
+    """(a folder of one's own, as a user whom permissions bind): the superuser may read everything."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65_534)
+        try:
+            yield Path(place)
+        finally:
+            if root:
+                os.seteuid(0)

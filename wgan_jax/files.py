@@ -1,4 +1,7 @@
-"""Files that are either wholly there or not at all, and the reading of files that anything may have happened to."""
+"""Files that are either wholly there or not at all, and the reading of files that anything may have happened to.
+
+Whether something is there is asked of ``os.path``: the methods of ``Path`` raise for what may not be looked at.
+"""
 
 import contextlib
 import hashlib
@@ -85,7 +88,7 @@ class _Watch:
                     write[2] = now + 2 * (now - began)
                     logger.warning(
                         f'{path} has been written for {now - began:.0f} seconds and is not done: is the disk or the '
-                        'network that it lies on still there?'
+                        'network that it lies on still there, or is it so large?'
                     )
 
 
@@ -114,7 +117,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             yield temporary
             with open(temporary, 'rb') as file:
                 os.fsync(file.fileno())
-            if path.is_dir():
+            if os.path.isdir(path):
                 set_aside(path, 'a folder stands where a file belongs')
             os.replace(temporary, path)
         finally:
@@ -149,7 +152,7 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
     """Removes what processes that were killed had begun to write in a folder; only for whoever owns it."""
     for path in Path(folder).glob(f'{_LEFTOVER}*'):
         with contextlib.suppress(OSError):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else path.unlink()
 
 
 def remove_tree(path: str | os.PathLike) -> None:
@@ -157,7 +160,7 @@ def remove_tree(path: str | os.PathLike) -> None:
     path = Path(path)
     condemned = path.with_name(temporary_name(path))
     os.replace(path, condemned)
-    shutil.rmtree(condemned, ignore_errors=True)
+    os.unlink(condemned) if os.path.islink(condemned) else shutil.rmtree(condemned, ignore_errors=True)
 
 
 def set_aside(path: str | os.PathLike, why: str, owner: str | os.PathLike | None = None) -> None:
@@ -175,16 +178,19 @@ def set_aside(path: str | os.PathLike, why: str, owner: str | os.PathLike | None
 def move_aside(path: str | os.PathLike, owner: str | os.PathLike | None = None, *, copy: bool = False) -> Path:
     """Moves, or copies, a file or folder to ``damaged/``, as ``set_aside`` does; returns where it is then."""
     path = Path(path)
-    with writing(path):
+    try:
         aside = _free_place(path, path.parent if owner is None else Path(owner))
-        shutil.copyfile(path, aside) if copy else shutil.move(path, aside)
+        with writing(aside):
+            shutil.copyfile(path, aside) if copy else shutil.move(path, aside)
+    except OSError as error:
+        raise WriteError(path, f'it cannot be moved into a folder damaged/ ({reason(error)})') from error
     return aside
 
 
 def discard(path: str | os.PathLike) -> None:
     """Removes a file, if it is there; a folder that stands in its place is moved aside."""
     path = Path(path)
-    if path.is_dir() and not path.is_symlink():
+    if os.path.isdir(path) and not os.path.islink(path):
         set_aside(path, 'a folder stands where a file belongs')
     else:
         with writing(path):
@@ -193,7 +199,7 @@ def discard(path: str | os.PathLike) -> None:
 
 def _free_place(path: Path, owner: Path) -> Path:
     folders = (owner / name for name in _numbered('damaged'))
-    folder = next(f for f in folders if not os.path.lexists(f) or (f.is_dir() and f != path))
+    folder = next(f for f in folders if not os.path.lexists(f) or (os.path.isdir(f) and f != path))
     folder.mkdir(exist_ok=True)
     return next(place for name in _numbered(path.name) if not os.path.lexists(place := folder / name))
 
@@ -206,7 +212,7 @@ def _numbered(name: str) -> Iterator[str]:
 def make_folder(path: str | os.PathLike) -> Path:
     """A folder, made when missing; a file that stands in its place is moved aside, with a warning."""
     path = Path(path)
-    if os.path.lexists(path) and not path.is_dir():
+    if os.path.lexists(path) and not os.path.isdir(path):
         set_aside(path, 'a file stands where a folder belongs')
     with writing(path):
         path.mkdir(exist_ok=True)
@@ -268,7 +274,7 @@ def check_shape(value: Any, shape: Any, where: str) -> None:
     >>> check_shape({'step': 3, 'loss': [0.5]}, {'step': int, 'loss': [NUMBER]}, 'a.json')
     >>> check_shape({'step': '3'}, {'step': int}, 'a.json')
     Traceback (most recent call last):
-    ValueError: a.json: step must be a whole number, not '3'
+    ValueError: a.json: step must be a whole number, not "3"
 
     Args:
         value: to check.
@@ -280,7 +286,7 @@ def check_shape(value: Any, shape: Any, where: str) -> None:
     """
     outer: Any = type(shape) if isinstance(shape, (dict, list)) else shape
     if not isinstance(value, outer) or (isinstance(value, bool) and outer is not bool):
-        shown = repr(value)
+        shown = json.dumps(value)
         raise ValueError(f'{where} must be {_WORDS[outer]}, not {shown if len(shown) < 40 else shown[:40] + "..."}')
     if isinstance(shape, dict):
         for key, inner in shape.items():

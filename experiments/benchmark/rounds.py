@@ -113,7 +113,7 @@ def measure(case: str, settings: Settings, seed: int, device: str | None, pairs:
         bar: advances by pairs.
     """
     name = f'{case}_{settings.precision}'
-    bar.set_description(f'{name}: compiling')
+    bar.set_description(f'{name}: compiling, and a first round')
     ours = Ours(case, settings, seed)
     theirs = None if device is None else _torch_round(case, settings, seed, device)
     times, torch_times = [], []

@@ -5,6 +5,7 @@ Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that fa
 
 import contextlib
 import errno
+import glob
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ from absl import logging as absl_logging
 from wgan_jax.environment import environment
 from wgan_jax.files import WriteError, discard, read_json, remove_leftovers, write_json
 from wgan_jax.ranges import SEED
-from wgan_jax.text import printable
+from wgan_jax.text import printable, reason
 from wgan_jax.training.folder import locked
 
 from .flagtypes import define_number, define_text, named, repeated
@@ -106,11 +107,12 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     remove_leftovers(workdir)
     path = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
-    before = read_json(path) if path.exists() else {}
-    if {name: before.get(name) for name in config} != {name: whole[name] for name in config}:
+    before = read_json(path) if os.path.exists(path) else {}
+    deciding = {*config, 'jax'}
+    if {name: before.get(name) for name in deciding} != {name: whole.get(name) for name in deciding}:
         for pattern in ('results.json', *outputs):
-            for file in workdir.glob(pattern):
-                discard(file)
+            for found in glob.glob(pattern, root_dir=workdir):
+                discard(workdir / found)
     write_json(path, whole)
     return whole
 
@@ -165,10 +167,10 @@ def run(main: Callable[[], int | None]) -> None:
     handler.setFormatter(_Formatter(name))
     logging.getLogger('wgan_jax').addHandler(handler)
     logging.getLogger('wgan_jax').propagate = False
-    warnings.showwarning = lambda message, *_: logger.warning(' '.join(str(message).split()))
+    warnings.showwarning = _show_warning
     sys.unraisablehook = _say_unless_closed
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
-        print(f'{module.__doc__.strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
+        print(f'{(module.__doc__ or name).strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
         print(_flags_text())
         _leave(name, 0)
     status = 1
@@ -187,11 +189,12 @@ def run(main: Callable[[], int | None]) -> None:
         whole = 'What was written before is whole: mend it and run the same command again'
         print(f'{name}: stopped: {_one_line(error)}. {whole}', file=sys.stderr)
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
+        if error.errno not in _OF_THE_MACHINE and error.filename is None:
             raise
-        print(f'{name}: stopped: {_one_line(error)}', file=sys.stderr)
+        place = '' if error.filename is None else f'{printable(error.filename, 300)}: '
+        print(f'{name}: stopped: {place}{reason(error)}', file=sys.stderr)
     except RuntimeError as error:
-        if 'Unable to initialize backend' in str(error):
+        if 'Unable to initialize backend' in str(error) or 'Unknown backend' in str(error):
             print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
             status = 2
         elif 'RESOURCE_EXHAUSTED' in str(error) or 'Out of memory' in str(error):
@@ -213,6 +216,14 @@ def _leave(name: str, status: int) -> NoReturn:
         status = status or 1
     sys.stderr.flush()
     os._exit(status)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    text = ' '.join(str(message).split())
+    if text.startswith('Error reading persistent compilation cache'):
+        cache = os.environ.get('JAX_COMPILATION_CACHE_DIR', '')
+        text = f'a program that JAX had kept in {cache} is damaged, and compiled anew: delete that folder to end this'
+    logger.warning(text)
 
 
 def _say_unless_closed(unraisable: Any) -> None:

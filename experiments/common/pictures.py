@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wgan_jax.data.pictures import enlarge, grid, save_png
+from wgan_jax.data.pictures import damage, enlarge, grid, save_png
 from wgan_jax.files import atomic_path
 
-__all__ = ['enlarge', 'gif_of_files', 'grid', 'read_png', 'save_gif', 'save_png']
+__all__ = ['damage', 'enlarge', 'gif_of_files', 'grid', 'read_png', 'save_gif', 'save_png']
 
 
 def save_gif(path: str | os.PathLike, frames: Iterable[np.ndarray], *, seconds: float, hold: float = 0.0) -> None:
@@ -36,6 +36,7 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
 
 
 def gif_of_files(path: str | os.PathLike, files: Sequence[Path], *, most: int = 60, seconds: float = 0.15) -> None:
-    """An animation of PNG files of one size in the order given, at most ``most`` of them, evenly picked."""
+    """An animation of PNG files, in their order, of at most ``most`` of them, evenly picked, as large as the last."""
     picked = sorted({round(i) for i in np.linspace(0, len(files) - 1, min(most, len(files)))})
-    save_gif(path, [read_png(files[i]) for i in picked], seconds=seconds, hold=2.0)
+    frames = [read_png(files[i]) for i in picked]
+    save_gif(path, [f for f in frames if f.shape == frames[-1].shape], seconds=seconds, hold=2.0)

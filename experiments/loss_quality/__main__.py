@@ -11,7 +11,8 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -30,6 +31,7 @@ from wgan_jax.training.cost import require_memory
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.frozen import fit_critic
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.pace import Pace
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.state import TrainState, init_state
@@ -56,7 +58,7 @@ FIRST_UPDATES = define_number('first_updates', 100, 'Critic updates before the f
 SAMPLES = define_number('samples', 256, 'Samples whose quality is measured.', BATCH)
 
 OUTPUTS = ('loss_quality.png', 'curves.npz')
-SAMPLE_BYTES = 400_000  # of the patches of a sample and their projections
+SAMPLE_BYTES, IMAGE_BYTES = 400_000, 120_000  # of a sample's, and a real image's, patches and their projections
 STRIP = 6  # moments of which samples are shown
 
 
@@ -93,7 +95,8 @@ def main() -> int:
             height, width = _settings(RUNS['wgan_dcgan'], 'dcgan').height_width
             images = data.load(DATASET.value, height, width, data_dir=DATA_DIR.value)
             gans = {name: _build(RUNS[name], images.pixels.shape[-1]) for name in names}
-            _require_memory({(RUNS[name].generator, RUNS[name].critic): gans[name] for name in names}.values())
+            different = {(RUNS[name].generator, RUNS[name].critic): gans[name] for name in names}
+            _require_memory(different.values(), len(images.pixels))
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
         chosen = launcher.values_of(DATASET, IMAGE_SIZE, WIDTH, BATCH_SIZE, STEPS, POINTS, FIRST_UPDATES, SAMPLES, ONLY)
         launcher.begin(
@@ -154,17 +157,36 @@ def _build(run: Run, channels: int) -> tuple[GAN, Hyperparameters]:
     return dataclasses.replace(gan, networks=Players(other.networks.generator, gan.networks.critic)), hyperparameters
 
 
-def _require_memory(gans: Iterable[tuple[GAN, Hyperparameters]]) -> None:
+def _require_memory(gans: Iterable[tuple[GAN, Hyperparameters]], num_images: int) -> None:
     """Raises ValueError when a run, its metrics between two moments, or the samples would take too much memory."""
     kept = 2 * 4 * len(Metrics._fields) * -(-STEPS.value // POINTS.value) + 200 * POINTS.value
-    kept += SAMPLE_BYTES * SAMPLES.value
+    kept += SAMPLE_BYTES * SAMPLES.value + IMAGE_BYTES * num_images
     what = (
-        f'training with image_size={IMAGE_SIZE.value}, width={WIDTH.value}, batch_size={BATCH_SIZE.value}, '
-        f'steps={STEPS.value}, samples={SAMPLES.value} at points={POINTS.value}'
+        f'training on {num_images} images with image_size={IMAGE_SIZE.value}, width={WIDTH.value}, '
+        f'batch_size={BATCH_SIZE.value}, steps={STEPS.value}, samples={SAMPLES.value} at points={POINTS.value}'
     )
     for gan, hyperparameters in gans:
         most = dataclasses.replace(gan, batch_size=max(gan.batch_size, SAMPLES.value))
         require_memory(most, hyperparameters, what, beside=kept)
+
+
+def _in_calls(
+    run: Callable[[TrainState, np.int32], tuple[TrainState, jax.Array | np.ndarray]],
+    state: TrainState,
+    count: int,
+    capacity: int,
+    on_call: Callable[[int], object],
+) -> tuple[TrainState, np.ndarray]:
+    """The state after ``count`` steps, and their rows, in calls of about two seconds, each of which is told of."""
+    pace, done, parts = Pace(capacity), 0, []
+    while done < count:
+        size, began = pace.next(count - done), time.monotonic()
+        state, rows = jax.block_until_ready(run(state, np.int32(size)))
+        pace.took(size, time.monotonic() - began)
+        parts.append(np.asarray(rows)[:size])
+        done += size
+        on_call(size)
+    return state, np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: tqdm) -> dict[str, np.ndarray]:
@@ -175,19 +197,26 @@ def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: t
     eval_steps = np.unique(np.linspace(0, STEPS.value, POINTS.value + 1).round().astype(int))
     capacity = int(np.diff(eval_steps).max())
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
+    fit = jax.jit(functools.partial(fit_critic, gan), donate_argnums=1)
     judge = jax.jit(functools.partial(_judge, gan))
     shown = {int(eval_steps[i]) for i in np.linspace(1, len(eval_steps) - 1, STRIP).round().astype(int)}
     state = init_state(gan, hyperparameters, launcher.seed())
-    state = jax.jit(functools.partial(fit_critic, gan))(hyperparameters, state, pixels, np.int32(FIRST_UPDATES.value))
+    with tqdm(total=FIRST_UPDATES.value, desc='critic first', unit=' updates', delay=5, leave=False) as first:
+        state, _ = _in_calls(
+            lambda state, size: (fit(hyperparameters, state, pixels, size), np.zeros(size)),
+            state, FIRST_UPDATES.value, 10**6, first.update,
+        )  # fmt: skip
     estimates, distances, samples = [], [], []
     for begin, end in itertools.pairwise(eval_steps):
-        state, rows = steps(hyperparameters, state, pixels, np.int32(end - begin))
-        estimates.append(_estimate(gan, np.asarray(rows)[: end - begin]))
+        state, rows = _in_calls(
+            lambda state, size: steps(hyperparameters, state, pixels, size), state, int(end - begin), capacity,
+            bar.update,
+        )  # fmt: skip
+        estimates.append(_estimate(gan, rows))
         distance, images = judge(state, pixels)
         distances.append(float(distance))
         if end in shown:
             samples.append(np.asarray(images[:4]))
-        bar.update(int(end - begin))
     return {
         'steps': eval_steps[1:], 'estimate': np.array(estimates), 'distance': np.array(distances),
         'samples': np.stack(samples),

@@ -14,7 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wgan_jax.files import NUMBER, discard, read_json, write_json
+from wgan_jax.environment import jax_options
+from wgan_jax.files import NUMBER, begins_with, discard, file_digest, read_json, write_json
 
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices
@@ -28,7 +29,8 @@ SIZE = define_choice(
     'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '
     'whether they run, their numbers mean nothing.',
 )  # fmt: skip
-RECORD = {'arguments': [str], 'minutes': NUMBER}  # of a run that has ended well
+# Of a run that has ended well: what was run, how long it took, and size and digest of what it left.
+RECORD = {'arguments': [str], 'jax': dict, 'minutes': NUMBER, 'files': dict}
 
 ONLY = define_choices('only', None, JOBS, 'Which runs (default: all)')
 
@@ -42,8 +44,8 @@ def main() -> int:
         chosen = {'size': SIZE.value, 'only': names, 'seed': seed}
         environment = launcher.begin(workdir, ('claims.json', 'index.html'), launcher='reproduce', flags=chosen)
         failed = _run_all(names, seed, workdir)
-        found = {name: _found(workdir / name / 'results.json', dict) for name in JOBS}
-        results = {name: own for name, own in found.items() if own is not None}
+        done = {name: record for name in JOBS if (record := _done(name, seed, workdir)) is not None}
+        results = {name: read_json(workdir / name / 'results.json', dict) for name in done}
         rows = check(CLAIMS, results)
         write_json(workdir / 'claims.json', rows)
         versions = environment['versions']
@@ -51,7 +53,8 @@ def main() -> int:
             f'{datetime.date.today()}, size {SIZE.value}, seed {seed}, {os.cpu_count()} cores, '
             f'{", ".join(environment["devices"])}, jax {versions["jax"]}, Python {versions["python"]}'
         )
-        write_page(workdir / 'index.html', [_section(name, seed, workdir) for name in names], rows, made)
+        sections = [_section(name, seed, workdir, done.get(name)) for name in names]
+        write_page(workdir / 'index.html', sections, rows, made)
         counts = {
             'held': sum(row['held'] is True for row in rows),
             'did_not_hold': sum(row['held'] is False for row in rows),
@@ -78,15 +81,31 @@ def _arguments(name: str, seed: int, workdir: Path) -> list[str]:
     return [_launcher(name), f'--workdir={workdir / name}', f'--seed={seed}', *getattr(JOBS[name], SIZE.value)]
 
 
-def _found(path: Path, shape: Any) -> Any:
-    """What an earlier call left in a file; None, with a warning, for what has been damaged since: that runs again."""
+def _done(name: str, seed: int, workdir: Path) -> dict[str, Any] | None:
+    """The record of a run with these arguments; None, with a warning, where it or what the run left was damaged."""
+    path = workdir / f'{name}.json'
     if not os.path.lexists(path):
         return None
     try:
-        return read_json(path, shape)
-    except ValueError as error:
+        record = read_json(path, RECORD)
+        if record['arguments'] != _arguments(name, seed, workdir) or record['jax'] != jax_options():
+            return None
+        for file, (size, digest) in record['files'].items():
+            if not begins_with(workdir / name / file, size, digest):
+                raise ValueError(f'{workdir / name / file} is not as {name} left it')
+        if not 0 <= record['minutes'] < 10**7:
+            raise ValueError(f'{path}: minutes is out of bounds')
+        read_json(workdir / name / 'results.json', dict)
+    except (ValueError, TypeError) as error:
         launcher.logger.warning(f'{error}: not used')
         return None
+    return record
+
+
+def _files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and digest of what a launcher has left for the page."""
+    paths = [folder / 'results.json', *sorted(folder.glob('*.png'))]
+    return {path.name: (size := path.stat().st_size, file_digest(path, size)) for path in paths}
 
 
 def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
@@ -95,15 +114,17 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
     with tqdm(names, unit=' launchers') as bar:
         for name in bar:
             bar.set_description(name)
-            arguments, record = _arguments(name, seed, workdir), workdir / f'{name}.json'
-            done, results = _found(record, RECORD), workdir / name / 'results.json'
-            if done and done['arguments'] == arguments and _found(results, dict) is not None:
+            if _done(name, seed, workdir) is not None:
                 continue
-            for old in (record, results):  # of other arguments, or damaged
+            arguments, folder, log = _arguments(name, seed, workdir), workdir / name, workdir / f'{name}.log'
+            # Of other arguments, or damaged, or what somebody put there.
+            for old in (workdir / f'{name}.json', folder / 'results.json', *folder.glob('*.png'), log):
                 discard(old)
             began = time.monotonic()
-            if (status := _run(*arguments, log=workdir / f'{name}.log')) == 0:
-                write_json(record, {'arguments': arguments, 'minutes': (time.monotonic() - began) / 60})
+            if (status := _run(*arguments, log=log)) == 0:
+                minutes = (time.monotonic() - began) / 60
+                record = {'arguments': arguments, 'jax': jax_options(), 'minutes': minutes, 'files': _files(folder)}
+                write_json(workdir / f'{name}.json', record)
                 continue
             tqdm.write(f'reproduce: {name} failed with status {status}; see {workdir}/{name}.log', file=sys.stderr)
             failed.append(name)
@@ -121,15 +142,15 @@ def _run(launcher_name: str, *arguments: str, log: Path) -> int:
         return process.wait()
 
 
-def _section(name: str, seed: int, workdir: Path) -> Section:
-    job, folder, record = JOBS[name], workdir / name, _found(workdir / f'{name}.json', RECORD)
+def _section(name: str, seed: int, workdir: Path, record: dict[str, Any] | None) -> Section:
+    job = JOBS[name]
     flags_given = ' '.join([*getattr(job, SIZE.value), *([f'--seed={seed}'] if seed else [])])
     return Section(
         name=name,
         title=job.title,
         caption=job.caption,
         command=f'./launch.sh {_launcher(name)} {flags_given}'.strip(),
-        figures=sorted(folder.glob('*.png')),
+        figures=[workdir / name / file for file in (record or {'files': ()})['files'] if file.endswith('.png')],
         minutes=record and float(record['minutes']),
     )
 

@@ -8,6 +8,7 @@ The same command again continues a run that was stopped, and does nothing when i
 import os
 import sys
 import time
+from pathlib import Path
 
 import jax
 
@@ -56,16 +57,21 @@ def main() -> int:
         print(f'train: stopped: {error}', file=sys.stderr)
         return 1
     except Interrupted as error:
-        print(f'train: stopped by {error.signal.name} and saved; the same command continues it', file=sys.stderr)
+        left = 'its results are there' if error.done else 'the same command continues it'
+        print(f'train: {error}; {left}', file=sys.stderr)
         return 128 + error.signal
     if not progress.started:
         print(f'{workdir}: done already, {generator.step} steps; a larger --steps goes on from there')
         return 0
+    curves = Path(workdir) / 'curves.png'
+    pictures = [f'{workdir}/samples/step_{generator.step:08d}.png (64 samples)', f'{workdir}/training.gif']
+    pictures += [str(curves)] if os.path.exists(curves) else []
     print(
-        f'Done in {(time.monotonic() - began) / 60:.1f} minutes. Look at '
-        f'{workdir}/samples/step_{generator.step:08d}.png (64 samples), {workdir}/training.gif and '
-        f'{workdir}/curves.png; the numbers are in {workdir}/results.json'
+        f'Done in {(time.monotonic() - began) / 60:.1f} minutes. Look at {", ".join(pictures[:-1])} and '
+        f'{pictures[-1]}; the numbers are in {workdir}/results.json'
     )
+    if not os.path.exists(curves):
+        print(f'No step was logged, and there are no curves: --log_every is {flags.LOG_EVERY.value}')
     return 0
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from wgan_jax.files import atomic_path, make_folder, writing
+from wgan_jax.files import WriteError, atomic_path, make_folder, writing
 from wgan_jax.training.callbacks import Callback, Record, RunInfo
 from wgan_jax.training.records import common_names, read_metrics
 from wgan_jax.training.state import TrainState
@@ -122,6 +122,8 @@ class Events(Callback):
     def checkpoint(self, step: int, state: TrainState) -> None:
         with writing(self._folder):
             self._writer.flush()
+            if not os.path.exists(self._writer._file_name):
+                raise WriteError(self._folder, 'the events that the run wrote were moved or removed')
 
     def close(self) -> None:
         if self._writer is not None:
@@ -171,5 +173,11 @@ def write_figures(workdir: Path) -> None:
             'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
             'as far as the critic is near its best; what matters is that the curves stay bounded and settle.',
         )
-    if frames := sorted((workdir / 'samples').glob('step_*.png')):  # somebody may have taken them away
+    frames = []  # somebody may have taken some away, or put something else there
+    for path in sorted((workdir / 'samples').glob('step_*.png')):
+        if (why := pictures.damage(path)) is None:
+            frames.append(path)
+        else:
+            logger.warning(f'{path} {why}; left out of training.gif')
+    if frames:
         pictures.gif_of_files(workdir / 'training.gif', frames)

@@ -8,7 +8,6 @@ import resource
 import signal
 import socket
 import struct
-import tempfile
 import warnings
 import zlib
 from pathlib import Path
@@ -22,7 +21,6 @@ from wgan_jax import data, memory
 from wgan_jax.data import flags, folder, images, reading, tfds_images
 from wgan_jax.text import listed, printable, reason
 
-NOBODY = 65_534
 EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n'
 
 
@@ -47,21 +45,6 @@ def no_hang():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, old)
-
-
-@pytest.fixture
-def unprivileged():
-    """(a folder of one's own, as a user whom permissions bind): the superuser may read everything."""
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o777)
-        root = os.geteuid() == 0
-        if root:
-            os.seteuid(NOBODY)
-        try:
-            yield Path(place)
-        finally:
-            if root:
-                os.seteuid(0)
 
 
 def _png(path, width, height, bits=8, colour=0, extra=b'', body=b''):

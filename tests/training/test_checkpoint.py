@@ -82,7 +82,12 @@ def _lose_seal(folder):
     (folder / 'files.json').unlink()
 
 
-@pytest.mark.parametrize('damage', [_flip, _truncate, _empty, _lose_seal])
+def _append(folder):
+    with open(_largest_file(folder), 'ab') as file:
+        file.write(b'x')
+
+
+@pytest.mark.parametrize('damage', [_flip, _truncate, _empty, _lose_seal, _append])
 def test_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, state, damage, caplog):
     _store(tmp_path, state)
     damage(tmp_path / 'checkpoints' / '2')
@@ -95,6 +100,15 @@ def test_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, state, dam
     assert store.steps() == [1] and (tmp_path / 'damaged' / '2').is_dir()
     store.save(2, state)  # the run comes to the same step again
     assert store.steps() == [1, 2]
+
+
+@pytest.mark.parametrize('name', ['', 'state', 'state/d'])
+def test_what_this_user_may_not_read_is_not_called_damaged(unprivileged, state, name):
+    _store(unprivileged, state)
+    (unprivileged / 'checkpoints' / '2' / name).chmod(0)
+    with pytest.raises(ValueError, match='2 cannot be read'):
+        CheckpointStore(unprivileged / 'checkpoints').newest()
+    (unprivileged / 'checkpoints' / '2' / name).chmod(0o700)
 
 
 def test_reader_passes_over_damage_and_moves_nothing(tmp_path, state, caplog):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from wgan_jax.training import run
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.loop import NotFinite
+from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog
 
 
@@ -189,13 +191,48 @@ def test_a_folder_that_is_moved_away_ends_the_run_before_it_writes_into_another(
     assert wgan_jax.train(tiny(), tmp_path / 'moved', dataset=IMAGES, **EVERY).step == 12
 
 
-def test_metrics_that_are_removed_end_the_run_at_the_next_checkpoint(tmp_path):
-    def remove(record):
+@pytest.mark.parametrize(
+    ('name', 'change', 'says'),
+    [
+        ('metrics.jsonl', os.unlink, 'it was moved or removed while'),
+        ('metrics.jsonl', lambda path: os.rename(path, f'{path}.old'), 'it was moved or removed while'),
+        ('metrics.jsonl', lambda path: os.truncate(path, 0), 'it was changed by somebody else while'),
+        ('config.json', lambda path: path.write_text(path.read_text().replace('12', '13')), 'it was changed while'),
+    ],
+)
+def test_what_is_changed_under_a_run_ends_it_at_the_next_checkpoint(tmp_path, name, change, says):
+    def meddle(record):
         if record['step'] == 5:
-            (tmp_path / 'metrics.jsonl').unlink()
+            change(tmp_path / name)
 
-    with pytest.raises(WriteError, match='it was removed while the run wrote it'):
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[remove], **EVERY)
+    with pytest.raises(WriteError, match=f'{name}: {says}'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[meddle], **EVERY)
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+def test_a_picture_that_is_changed_under_a_run_is_moved_aside(tmp_path, caplog):
+    first = tmp_path / 'samples' / 'step_00000008.png'
+
+    def meddle(record):
+        if record['step'] == 9:
+            first.write_bytes(b'none of the run')
+
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[meddle], **EVERY)
+    assert f'{first}: it was changed while the run went on; moved to' in caplog.text and not first.exists()
+    assert '.png' not in str(Manifest(tmp_path).changed())
+
+
+def test_a_run_is_not_continued_with_other_numbers_of_jax(tmp_path):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    with jax.default_matmul_precision('bfloat16'), pytest.raises(ValueError, match='precision: default -> bfloat16'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+
+
+def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path)
+    wgan_jax.train(tiny(), 'run', dataset=IMAGES, callbacks=[lambda record: os.chdir(tmp_path / 'elsewhere')], **EVERY)
+    assert wgan_jax.load(tmp_path / 'run').step == 12 and not list((tmp_path / 'elsewhere').iterdir())
 
 
 class Killed(BaseException):
@@ -264,7 +301,7 @@ def test_a_reader_beside_a_run_that_keeps_one_checkpoint_finds_it(tmp_path, monk
     assert reader.choose().step == 8
 
 
-@pytest.mark.parametrize('name', ['metrics.jsonl', 'samples', 'results.json', 'checkpoints/12/files.json'])
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'samples', 'results.json'])
 def test_what_this_user_may_not_read_is_refused_and_left_alone(name, tmp_path, monkeypatch):
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     before = sorted(tmp_path.rglob('*'))

@@ -13,7 +13,7 @@ from wgan_jax.data.images import gather
 from wgan_jax.data.order import batch_indices
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.parallel import make_runner
-from wgan_jax.training.state import init_state
+from wgan_jax.training.state import _compiled, init_state
 from wgan_jax.training.step import Metrics, critic_update, draw_batches, generator_update, train_step, train_steps
 from wgan_jax.types import Variables
 
@@ -156,6 +156,7 @@ def test_the_largest_seed_is_a_seed():
 
 def test_of_many_gans_only_the_last_few_keep_their_programs():
     # Fails if a program is kept for every GAN there has been: after a few hundred runs, the process would crash.
+    _compiled.cache_clear()
     counts = []
     for n_critic in range(1, 9):
         init_state(*small_gan('wgan', n_critic=n_critic, **MLP), 0)

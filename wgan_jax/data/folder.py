@@ -22,7 +22,7 @@ def _root(folder: str | os.PathLike) -> Path:
         raise ValueError(f'no such folder: {printable(repr(folder), NAME)} is not a path') from None
     with about_path('no such folder:', root):
         os.stat(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise ValueError(f'no such folder: {printable(root, NAME)} is a file')
     return root
 
@@ -62,7 +62,7 @@ def files(folder: str | os.PathLike) -> list[Path]:
 def _is_picture(path: Path) -> bool:
     """Whether it is a file, or a link that leads nowhere; pipes, sockets and devices are none."""
     try:
-        return path.is_file() or (path.is_symlink() and not path.exists())
+        return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
     except OSError:
         return True  # reading it says why
 

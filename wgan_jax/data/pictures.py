@@ -46,6 +46,11 @@ def enlarge(images: np.ndarray) -> np.ndarray:
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
+def grid_bytes(n: int, height: int, width: int) -> int:
+    """Memory that ``grid`` takes on the way, of ``n`` images."""
+    return 8 * n * 3 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
+
+
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes a uint8 picture (height, width, 3) or (height, width, 1) as a PNG, atomically."""
     from PIL import Image  # slow to import

@@ -5,7 +5,6 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
@@ -53,10 +52,17 @@ def _check_folder(name: str, data_dir: str | os.PathLike) -> str:
         place = os.path.expanduser(data_dir)
         os.listdir(place)
     with about_path('cannot read the folder', data_dir):
-        described = list(Path(place, re.split('[/:]', name)[0]).rglob('*.json'))
+        described = []
+        for root, folders, files in os.walk(os.path.join(place, re.split('[/:]', name)[0]), onerror=_raise):
+            described += [os.path.join(root, entry) for entry in (*folders, *files) if entry.endswith('.json')]
     for path in described:
         open_file(path).close()
     return place
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _builder(tfds: Any, name: str, data_dir: str | os.PathLike | None) -> Any:

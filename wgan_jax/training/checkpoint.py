@@ -8,6 +8,7 @@ They are written at once, not in the background: the state has been fetched by t
 save the time of the disk, and after a failure they keep a process from ending.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -29,6 +30,7 @@ from wgan_jax.files import (
     file_digest,
     make_folder,
     move_aside,
+    open_at_once,
     read_json,
     remove_tree,
     set_aside,
@@ -111,15 +113,15 @@ class CheckpointStore:
     def __init__(self, folder: str | os.PathLike, keep: int | None = None):
         self._folder = Path(folder).absolute()  # Orbax takes no relative paths
         self._keep = keep
-        if os.path.lexists(self._folder) and not self._folder.is_dir():
-            raise ValueError(f'{folder} is a file, and checkpoints are kept in a folder of that name: move it away')
+        if os.path.lexists(self._folder) and not os.path.isdir(self._folder):
+            raise ValueError(f'{folder} is no folder that can be entered, and checkpoints belong there: move it away')
 
     def steps(self) -> list[int]:
         """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
-        if not self._folder.is_dir():
+        if not os.path.isdir(self._folder):
             return []
         try:
-            names = [entry.name for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir()]
+            names = [entry.name for entry in self._folder.iterdir() if entry.name.isdecimal() and os.path.isdir(entry)]
         except OSError as error:
             raise ValueError(f'{self._folder} cannot be read ({reason(error)})') from None
         return sorted(int(name) for name in names if name == str(int(name)))
@@ -143,7 +145,7 @@ class CheckpointStore:
                 set_aside(place, 'it stands where a checkpoint belongs', self._folder.parent)
             try:
                 _write_arrays(place, aside, flatten(tree))
-                files = {path: path.stat().st_size for path in sorted(aside.rglob('*')) if path.is_file()}
+                files = {path: path.stat().st_size for path in sorted(aside.rglob('*')) if os.path.isfile(path)}
                 listed = {str(path.relative_to(aside)): [size, file_digest(path, size)] for path, size in files.items()}
                 write_json(
                     aside / _LIST, {'step': step, 'run': run, 'files': listed, 'sha256': _digest(step, run, listed)}
@@ -214,7 +216,7 @@ class CheckpointStore:
             except UnreadableError:
                 raise
             except ValueError as error:
-                if not (self._folder / str(step)).is_dir():  # its run has removed it meanwhile, and has a newer one
+                if not os.path.isdir(self._folder / str(step)):  # its run has removed it meanwhile, and has a newer one
                     return self.newest()
                 damaged[step] = str(error)
         if damaged:
@@ -271,21 +273,25 @@ def _checked_list(folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError, PermissionError: naming the first file that is not.
     """
-    if not os.path.lexists(folder / _LIST) and (folder / 'seal').is_dir():
+    if not os.path.lexists(folder / _LIST) and os.path.isdir(folder / 'seal'):
         return None
-    if not os.access(folder / _LIST, os.R_OK) and os.path.lexists(folder / _LIST):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    _check_access(folder / _LIST)
     listed = read_json(folder / _LIST, {'step': int, 'files': dict, 'sha256': str})
     if _digest(listed['step'], listed.get('run'), listed['files']) != listed['sha256']:
         raise ValueError(f'{_LIST} has changed since it was written')
     if str(listed['step']) != folder.name:
         raise ValueError(f'it was made at step {listed["step"]}')
     for name, (size, digest) in listed['files'].items():
-        if os.path.lexists(folder / name) and not os.access(folder / name, os.R_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not begins_with(folder / name, size, digest):
+        _check_access(folder / name)
+        if not begins_with(folder / name, size, digest) or os.path.getsize(folder / name) != size:
             raise ValueError(f'its file {name} has changed since it was written')
     return {'run': listed.get('run')}
+
+
+def _check_access(path: Path) -> None:
+    """Raises PermissionError for what this user may not read, which could be taken for damage."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(path, 'rb', opener=open_at_once):
+        pass
 
 
 def _digest(*values: Any) -> str:

@@ -51,7 +51,7 @@ def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | No
     except OtherLauncher:
         raise
     except ValueError as error:
-        if not path.is_file() or not os.access(path, os.R_OK):
+        if not os.path.isfile(path) or not os.access(path, os.R_OK):
             raise
         raise ValueError(
             f'{error}: delete the file, and the command that the run was begun with continues it'
@@ -67,7 +67,7 @@ def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | No
 
 def steps_of(results: Path) -> int | None:
     """Of how many steps a ``results.json`` is; None where there is none, or one that cannot be read, which is said."""
-    if not results.exists():
+    if not os.path.exists(results):
         return None
     try:
         return read_json(results, {'steps': int})['steps']
@@ -80,9 +80,9 @@ def mend(workdir: Path, changed: Sequence[Path]) -> None:
     """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
     for path in changed:
         why = 'has changed since the run wrote it'
-        if path.name == 'config.json' and path.is_file():
+        if path.name == 'config.json' and os.path.isfile(path):
             logger.warning(f'{path}: {why}; written anew')
-        elif path.name == 'metrics.jsonl' and path.is_file():
+        elif path.name == 'metrics.jsonl' and os.path.isfile(path):
             aside = move_aside(path, copy=True)
             logger.warning(
                 f'{path}: {why}; results are made of whatever of it is a record, and the file as it was is {aside}'

@@ -14,7 +14,7 @@ from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.types import Network, Variables
 
 _STATES = 3  # the state itself, what an update makes of it, and gradients
-_STORED = 4  # one result in so many is stored, about; the others are computed along with the next
+_STORED = {'cpu': 2, 'gpu': 4, 'tpu': 4}  # one result in so many is stored, about; others are part of the next one
 
 
 def require_memory(
@@ -42,8 +42,9 @@ def require_memory(
         ValueError: in one line, with both numbers.
     """
     state = state_shapes(gan, hyperparameters) if state is None else state
-    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED
-    if jax.default_backend() == 'cpu':
+    backend = jax.default_backend()
+    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED[backend]
+    if backend == 'cpu':
         memory.require(states + batch + beside, what)
     else:
         memory.require(beside, what)

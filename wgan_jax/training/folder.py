@@ -19,7 +19,7 @@ from wgan_jax.training.settings import Settings, check_fields, record, resolve
 # counts is its content, whose fingerprint is compared.
 MAY_CHANGE = ('steps', 'dataset', 'data_dir')
 
-_SHAPE = {'settings': dict, 'dataset': {'shape': [int], 'fingerprint': str}}
+_SHAPE: dict[str, Any] = {'settings': dict, 'dataset': {'shape': [int], 'fingerprint': str}}
 
 
 class OtherLauncher(ValueError):
@@ -34,11 +34,20 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
+    lock = workdir / '.lock'
+    if os.path.lexists(lock) and not (os.path.isfile(lock) and os.access(lock, os.R_OK | os.W_OK)):
+        raise ValueError(
+            f'workdir {printable(workdir, 300)} cannot be locked (its .lock is no file that this user may write): '
+            'delete that, or choose another folder'
+        )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / '.lock', 'r+', opener=open_at_once)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
-        why = 'a file stands in its way' if isinstance(error, FileExistsError | NotADirectoryError) else reason(error)
+        file = open(lock, 'r+', opener=open_at_once)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, too
+        why = reason(error)
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            dangling = os.path.islink(workdir) and not os.path.exists(workdir)
+            why = 'it is a link to nothing' if dangling else 'a file stands in its way'
         raise ValueError(
             f'workdir {printable(workdir, 300)} cannot be written ({why}): choose another folder'
         ) from None
@@ -65,7 +74,7 @@ def lock_of(workdir: Path) -> tuple[int, int] | None:
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration says which run it is: what a checkpoint is sealed with."""
-    return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')}
+    return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')} | {'jax': config.get('jax', {})}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -83,6 +92,12 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         lines.append(f'dataset: {shown[0]} -> {shown[1]}')
     if before.get('x64', False) != now.get('x64', False):  # runs of before this was recorded had it off
         lines.append(f'jax_enable_x64: {before.get("x64", False)} -> {now.get("x64", False)}')
+    options = [{k: v for k, v in c.get('jax', {}).items() if k != 'jax_enable_x64'} for c in (before, now)]
+    lines += [
+        f'{name}: {" -> ".join(str(each.get(name, "default")) for each in options)}'
+        for name in sorted({*options[0], *options[1]})
+        if options[0].get(name) != options[1].get(name)
+    ]
     old, new = before['settings'], now['settings']
     lines += [
         f'{name}: {old[name]} -> {new[name]}'
@@ -123,8 +138,12 @@ def checkpoint_of(workdir: str | os.PathLike, config: dict[str, Any], step: int 
 def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     """The configuration of a run. Raises ValueError when the folder holds no training run, or a damaged one."""
     path = Path(workdir) / 'config.json'
-    if not os.path.lexists(path):
-        raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json')
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json') from None
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({reason(error)})') from None
     config = read_json(path)
     launcher = config.get('launcher') if isinstance(config, dict) else None
     if launcher != 'train':
@@ -140,7 +159,9 @@ def completed(config: Any, where: str) -> dict[str, Any]:
     Raises:
         ValueError: naming ``where``, when it is none.
     """
-    check_shape(config, _SHAPE, where)
+    check_shape({'jax': {}, **config} if isinstance(config, dict) else config, {**_SHAPE, 'jax': dict}, where)
+    if len(config['dataset']['shape']) != 4:
+        raise ValueError(f'{where}: dataset: shape must be 4 numbers, N, H, W and C')
     try:
         return {**config, 'settings': record(settings_of(config))}
     except ValueError as error:

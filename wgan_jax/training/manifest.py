@@ -6,6 +6,7 @@ listed is checked when the folder is opened again.
 """
 
 import fnmatch
+import glob
 import hashlib
 import os
 from collections.abc import Sequence
@@ -41,13 +42,30 @@ class Manifest:
 
     def update(self) -> None:
         """Lists the folder as it is; of a file that has grown, only what is new is read."""
-        files = (path for pattern in self._patterns for path in self._workdir.glob(pattern))
-        self._seen = {path: self._look(path) for path in files if path.is_file()}
+        names = (name for pattern in self._patterns for name in glob.glob(pattern, root_dir=self._workdir))
+        paths = (self._workdir / name for name in names)
+        self._seen = {path: self._look(path) for path in paths if os.path.isfile(path)}
         listed = {
             str(path.relative_to(self._workdir)): [seen.size, seen.digest.hexdigest()]
             for path, seen in sorted(self._seen.items())
         }
         write_json(self._path, listed)
+
+    def note(self, path: Path) -> None:
+        """Looks at a file that has just been written, which the next list will hold."""
+        self._seen[path] = self._look(path)
+
+    def replaced(self) -> list[Path]:
+        """The configuration, and pictures of samples, that are others than when they were last noted or listed."""
+        once = [path for path in self._seen if path.name == 'config.json' or path.parent.name == 'samples']
+        return [path for path in once if os.path.lexists(path) and not self._is_as_seen(path)]
+
+    def _is_as_seen(self, path: Path) -> bool:
+        try:
+            state = os.stat(path)
+        except OSError:
+            return False
+        return self._seen[path][:3] == (state.st_ino, state.st_size, state.st_mtime_ns)
 
     def forget(self) -> None:
         """Takes the list away, before files change in other ways than by growing."""
@@ -77,9 +95,10 @@ class Manifest:
         listed = {self._workdir / name: entry for name, entry in entries.items()}
         folders = sorted({path.parent for path in listed})
         for path in (*folders, *listed):
-            if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path in folders and path.is_dir() else 0)):
+            wanted = os.R_OK | (os.X_OK if path in folders and os.path.isdir(path) else 0)
+            if os.path.exists(path) and not os.access(path, wanted):
                 raise ValueError(f'{path} cannot be read: is it yours?')
-        return [folder for folder in folders if os.path.lexists(folder) and not folder.is_dir()] + [
+        return [folder for folder in folders if os.path.lexists(folder) and not os.path.isdir(folder)] + [
             path for path, entry in listed.items() if os.path.lexists(path) and not begins_with(path, *entry)
         ]
 
@@ -87,6 +106,8 @@ class Manifest:
         """Size and digest by name, of names that the list may hold; None for a list that cannot be read."""
         if not os.path.lexists(self._path):
             return {}
+        if os.path.isfile(self._path) and not os.access(self._path, os.R_OK):
+            raise ValueError(f'{self._path} cannot be read: is it yours?')
         try:
             listed = read_json(self._path, {})
             entries = {name: (int(size), str(digest)) for name, (size, digest) in listed.items()}

@@ -39,11 +39,12 @@ class MetricsLog:
             self._keep_up_to(step)
         with writing(path):
             self._file = open(path, 'a', encoding='utf-8')
+            self._size = os.fstat(self._file.fileno()).st_size
 
     def _keep_up_to(self, step: int) -> None:
         path = self._path
         try:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise ValueError('something else stands where a file belongs')
             content = path.read_bytes()
         except (OSError, ValueError) as error:
@@ -65,15 +66,24 @@ class MetricsLog:
         """Adds lines, readable by others at once. Raises WriteError."""
         with writing(self._path):
             for row in rows:
-                self._file.write(json.dumps(row, allow_nan=False) + '\n')
+                self._size += self._file.write(json.dumps(row, allow_nan=False) + '\n')  # in ASCII
             self._file.flush()
 
     def sync(self) -> None:
-        """Returns when every line is on the disk. Raises WriteError, also when the file has been removed meanwhile."""
+        """Returns when every line is on the disk. Raises WriteError."""
         with writing(self._path):
-            if not os.fstat(self._file.fileno()).st_nlink:
-                raise WriteError(self._path, 'it was removed while the run wrote it')
             os.fsync(self._file.fileno())
+
+    def check(self) -> None:
+        """Raises WriteError when the file has been moved, removed or cut off since it was opened."""
+        own = os.fstat(self._file.fileno())
+        try:
+            there = os.path.samestat(own, os.stat(self._path))
+        except OSError:
+            there = False
+        if not there or own.st_size != self._size:
+            what = 'changed by somebody else' if there else 'moved or removed'
+            raise WriteError(self._path, f'it was {what} while the run wrote it')
 
     def close(self) -> None:
         """Closes the file. Raises WriteError."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
+from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
 from wgan_jax.files import discard, write_json
 from wgan_jax.ranges import whole
@@ -30,7 +31,7 @@ from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.parallel import AXIS, make_runner
 from wgan_jax.training.parts import KINDS
-from wgan_jax.training.run_files import RunFiles, final_metrics
+from wgan_jax.training.run_files import NUM_SAMPLES, RunFiles, final_metrics
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
@@ -100,7 +101,7 @@ def train(
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    require_memory(gan, hyperparameters, what, state=shapes)
+    require_memory(gan, hyperparameters, what, state=shapes, beside=grid_bytes(NUM_SAMPLES, *settings.height_width))
     runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
@@ -111,7 +112,7 @@ def train(
     if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
         _try_parts(gan, hyperparameters, shapes, images.pixels, runner.num_devices)
     with contextlib.ExitStack() as held:
-        workdir = held.enter_context(locked(workdir))
+        workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
         config = {
             'launcher': 'train',
@@ -168,6 +169,7 @@ def train(
                 raise NotFinite(f'{error}; {left}') from None
             state = state if files.saved is None else files.saved
             if done:
+                files.check()
                 final = {
                     'steps': max(step, settings.steps),
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
@@ -182,7 +184,7 @@ def train(
         elif missing or not manifest.exists():  # a process of before there were any, or that ended just before
             manifest.update()
         if received:
-            raise Interrupted(received[0])
+            raise Interrupted(received[0], done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
 
 

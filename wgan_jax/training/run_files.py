@@ -1,6 +1,7 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
 import logging
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class RunFiles:
             number = path.stem.removeprefix('step_')
             if number.isdecimal() and int(number) > step:
                 discard(path)
-            elif not path.is_file():
+            elif not os.path.isfile(path):
                 set_aside(path, 'something else stands where a picture belongs', workdir)
             elif f'samples/{path.name}' not in checked and (why := pictures.damage(path)) is not None:
                 set_aside(path, why, workdir)
@@ -90,9 +91,22 @@ class RunFiles:
         self._check_folder()
         self._tell('sample', step, state, self._draw(step, state))
 
+    def check(self) -> None:
+        """Whether what the run has written is still there and as it was: pictures that are not are moved aside.
+
+        Raises:
+            WriteError: when another file is, without which no command could continue the run, or not truly.
+        """
+        self._check_folder()
+        self._log.check()
+        for path in self._manifest.replaced():
+            if path.parent != self._samples:
+                raise WriteError(path, 'it was changed while the run went on')
+            set_aside(path, 'it was changed while the run went on', self._workdir)
+
     def keep_sample(self, step: int, state: TrainState) -> None:
         """Draws the grid of a step again, if it is not there any more."""
-        if not self._picture(step).exists():
+        if not os.path.exists(self._picture(step)):
             self._draw(step, state)
 
     def _picture(self, step: int) -> Path:
@@ -102,12 +116,13 @@ class RunFiles:
         generator = Generator(self._generator, state.ema, self._settings, step)
         images = sample_images(generator, self._settings.seed, NUM_SAMPLES)
         pictures.save_png(self._picture(step), pictures.grid(np.asarray(images)))
+        self._manifest.note(self._picture(step))
         return images
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
-        self._check_folder()
         self._log.sync()
+        self.check()
         self._tell('checkpoint', step, state)
         if step not in self._store.steps():
             self._store.save(step, state, self._run)

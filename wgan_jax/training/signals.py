@@ -14,11 +14,12 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes:
         signal: which one.
+        done: whether it came when all was done.
     """
 
-    def __init__(self, number: signal.Signals):
-        super().__init__(f'stopped by {number.name} and saved')
-        self.signal = number
+    def __init__(self, number: signal.Signals, done: bool = False):
+        super().__init__(f'{number.name} came when all was done' if done else f'stopped by {number.name} and saved')
+        self.signal, self.done = number, done
 
 
 @contextlib.contextmanager

@@ -114,12 +114,31 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
     assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
 
 
+def test_only_what_was_run_with_these_arguments_counts(tmp_path):
+    # Fails if results of another seed or another environment stand on the page, or figures that no launcher made.
+    flags = ['--size=tiny', '--only=game', f'--workdir={tmp_path}']
+    assert finish(start('reproduce', *flags, '--seed=3'))[0] == 0
+    (tmp_path / 'game' / 'of_somebody_else.png').write_bytes(b'none')
+    code, _, _ = finish(start('reproduce', '--size=tiny', '--only=momentum', f'--workdir={tmp_path}'))
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    assert code == 0 and {row['launcher'] for row in claims if row['measured'] is not None} == {'momentum'}
+    assert finish(start('reproduce', *flags, '--seed=3'))[0] == 0  # done already
+    claims = json.loads((tmp_path / 'claims.json').read_text())
+    assert {row['launcher'] for row in claims if row['measured'] is not None} == {'game'}
+    assert 'of_somebody_else' not in (tmp_path / 'index.html').read_text()
+    (tmp_path / 'game' / 'curves.png').unlink()
+    (tmp_path / 'game.log').unlink()
+    (tmp_path / 'game.log').mkdir()
+    code, _, err = finish(start('reproduce', *flags, '--seed=3'))
+    assert code == 0 and 'curves.png is not as game left it' in err and (tmp_path / 'game' / 'curves.png').exists()
+
+
 def test_a_damaged_job_runs_again_and_ends_with_its_caller(tmp_path):
     # Fails if a broken results.json is a traceback or passes for done, or a job goes on after its caller's end.
     (tmp_path / 'game').mkdir()
     (tmp_path / 'game' / 'results.json').write_text('{')
     arguments = ['game', f'--workdir={tmp_path / "game"}', '--seed=0', *JOBS['game'].tiny]
-    (tmp_path / 'game.json').write_text(json.dumps({'arguments': arguments, 'minutes': 1}))
+    (tmp_path / 'game.json').write_text(json.dumps({'arguments': arguments, 'jax': {}, 'minutes': 1, 'files': {}}))
     process = start('reproduce', '--size=tiny', '--only=game', f'--workdir={tmp_path}')
     lock, began = tmp_path / 'game' / '.lock', time.monotonic()
     while not lock.exists() and time.monotonic() - began < 100:

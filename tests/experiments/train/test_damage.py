@@ -25,7 +25,7 @@ def _folder(path):
 
 def _unreadable(path):
     path.unlink()
-    path.symlink_to(path.name)  # to itself: no user can open it
+    path.symlink_to('a' * 300)  # too long a name: nobody can look at it
 
 
 DAMAGE = {

@@ -1,6 +1,7 @@
 """Train and sample as processes: continuation to the bit after kill -9, exit statuses, what they write."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -186,6 +187,18 @@ def test_sample_writes_pictures_beside_the_run(straight):
         assert (folder / name).stat().st_size > 0
     code, _, err = finish(start('sample', f'--workdir={straight.parent}'))
     assert code == 2 and 'not the folder of a training run' in err
+
+
+def test_sample_removes_its_own_pictures_only(straight, tmp_path):
+    shutil.copytree(straight, tmp_path / 'run')
+    images = tmp_path / 'run' / 'sample' / 'images'
+    shutil.rmtree(images.parent, ignore_errors=True)
+    (images / '00007.png').mkdir(parents=True)
+    (images / 'holiday.png').write_text('mine')
+    (images / '00009.png').write_text('of an earlier call')
+    code, _, err = finish(start('sample', f'--workdir={tmp_path / "run"}', '--num=2', '--waypoints=2', '--frames=1'))
+    assert code == 0 and '00007.png: a folder stands where a file belongs' in err
+    assert {path.name for path in images.iterdir()} == {'00000.png', '00001.png', 'holiday.png', 'damaged'}
 
 
 def test_load_samples_a_pure_function_of_the_key(straight):
