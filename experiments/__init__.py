@@ -24,7 +24,7 @@ def _prepare_environment() -> None:
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(caches[0] / f'jaxlib-{jaxlib}'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
     os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
-    if not _can_be_written(Path('~/.config/matplotlib').expanduser()):  # where it would keep its list of fonts
+    if not _can_be_written(Path(os.path.expanduser('~/.config/matplotlib'))):  # where it would keep its list of fonts
         os.environ.setdefault('MPLCONFIGDIR', str((caches[0] if caches else _temporary_files()) / 'matplotlib'))
     if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
         # With fewer threads than virtual devices, collective operations wait for each other for ever.

@@ -14,7 +14,7 @@ from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.types import Network, Variables
 
 _STATES = 3  # the state itself, what an update makes of it, and gradients
-_STORED = {'cpu': 2, 'gpu': 4, 'tpu': 4}  # one result in so many is stored, about; others are part of the next one
+_STORED = {'cpu': 2}  # one result in so many is stored, about, elsewhere in 4; others are computed along with the next
 
 
 def require_memory(
@@ -43,7 +43,7 @@ def require_memory(
     """
     state = state_shapes(gan, hyperparameters) if state is None else state
     backend = jax.default_backend()
-    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED[backend]
+    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED.get(backend, 4)
     if backend == 'cpu':
         memory.require(states + batch + beside, what)
     else:

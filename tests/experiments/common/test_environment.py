@@ -33,3 +33,25 @@ def test_what_the_user_has_set_stays():
         [sys.executable, '-P', '-c', PROGRAM, '--devices=2'], env=given, capture_output=True, text=True, check=True
     ).stdout.split()
     assert out == ['3', 'Agg', '/elsewhere']
+
+
+@pytest.mark.parametrize('variable', ['JAX_ENABLE_X64', 'TQDM_MININTERVAL'])
+def test_variables_that_cannot_be_read_get_one_line(variable):
+    given = {**os.environ, 'PYTHONPATH': str(ROOT), variable: 'maybe'}
+    command = [sys.executable, '-P', '-m', 'experiments.momentum', '--steps=0']
+    ended = subprocess.run(command, env=given, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.startswith('momentum: JAX or tqdm cannot be imported, ')
+    assert "'maybe'" in ended.stderr and len(ended.stderr.splitlines()) == 1
+
+
+def test_matplotlib_has_a_folder_for_its_fonts(tmp_path):
+    # Fails if it looks for one when all is computed: where there is none, the figures could never be drawn.
+    program = f"import os; exec({PROGRAM!r}); print(os.environ.get('MPLCONFIGDIR'))"
+    (tmp_path / 'file').touch()
+    for home, own in ((tmp_path, False), (tmp_path / 'file', True)):
+        given = {**os.environ, 'PYTHONPATH': str(ROOT), 'HOME': str(home)}
+        given.pop('MPLCONFIGDIR', None)
+        out = subprocess.run(
+            [sys.executable, '-P', '-c', program], env=given, capture_output=True, text=True, check=True
+        )
+        assert out.stdout.split()[-1].endswith('/matplotlib') == own, out.stdout

@@ -76,14 +76,23 @@ def _seeds(config):
     return own + [seed for inner in config.values() for seed in _seeds(inner)]
 
 
-def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
-    # Those that no other test runs. Fails if one cannot run at all, a claim asks for what none writes, or a launcher
-    # that is done begins anew.
-    names = ('vanishing_gradients', 'loss_quality', 'momentum')
-    flags = ('--size=tiny', f'--only={",".join(names)}', '--seed=3', f'--workdir={tmp_path}')
+NAMES = ('vanishing_gradients', 'loss_quality', 'momentum')  # which no other test runs
+
+
+@pytest.fixture(scope='module')
+def reproduced(tmp_path_factory):
+    """The folder of a call, its flags and what it printed."""
+    folder = tmp_path_factory.mktemp('reproduced')
+    flags = ('--size=tiny', f'--only={",".join(NAMES)}', '--seed=3', f'--workdir={folder}')
     code, out, err = finish(start('reproduce', *flags))
     assert code == 0, err
-    for name in names:
+    return folder, flags, out
+
+
+def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
+    # Fails if one cannot run at all, a claim asks for what none writes, or a launcher that is done begins anew.
+    tmp_path, flags, out = reproduced
+    for name in NAMES:
         config = json.loads((tmp_path / name / 'config.json').read_text())
         assert config['launcher'] == name
         assert any(seed in (3, [3]) for seed in _seeds(config))  # which it was given
@@ -108,29 +117,28 @@ def test_launchers_run_in_turn_and_are_not_run_again(tmp_path):
     assert all(row['measured'] is not None for row in claims if row['launcher'] == 'momentum')
     assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
 
-    begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+    begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in NAMES}
     code, again, err = finish(start('reproduce', *flags))
     assert code == 0 and again == out, err
-    assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in names}
+    assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in NAMES}
 
 
-def test_only_what_was_run_with_these_arguments_counts(tmp_path):
-    # Fails if results of another seed or another environment stand on the page, or figures that no launcher made.
-    flags = ['--size=tiny', '--only=game', f'--workdir={tmp_path}']
-    assert finish(start('reproduce', *flags, '--seed=3'))[0] == 0
-    (tmp_path / 'game' / 'of_somebody_else.png').write_bytes(b'none')
-    code, _, _ = finish(start('reproduce', '--size=tiny', '--only=momentum', f'--workdir={tmp_path}'))
-    claims = json.loads((tmp_path / 'claims.json').read_text())
-    assert code == 0 and {row['launcher'] for row in claims if row['measured'] is not None} == {'momentum'}
-    assert finish(start('reproduce', *flags, '--seed=3'))[0] == 0  # done already
-    claims = json.loads((tmp_path / 'claims.json').read_text())
+def test_only_what_was_run_with_these_arguments_counts(reproduced):
+    # Fails if results of another seed stand on the page, or figures that no launcher made or somebody has changed.
+    folder, _, _ = reproduced
+    (folder / 'game').mkdir()
+    (folder / 'game' / 'of_somebody_else.png').write_bytes(b'none')
+    (folder / 'game.log').mkdir()
+    flags = ['--size=tiny', '--only=game', f'--workdir={folder}']
+    code, _, err = finish(start('reproduce', *flags))
+    assert code == 0 and 'game.log: a folder stands where a file belongs' in err
+    claims = json.loads((folder / 'claims.json').read_text())
     assert {row['launcher'] for row in claims if row['measured'] is not None} == {'game'}
-    assert 'of_somebody_else' not in (tmp_path / 'index.html').read_text()
-    (tmp_path / 'game' / 'curves.png').unlink()
-    (tmp_path / 'game.log').unlink()
-    (tmp_path / 'game.log').mkdir()
-    code, _, err = finish(start('reproduce', *flags, '--seed=3'))
-    assert code == 0 and 'curves.png is not as game left it' in err and (tmp_path / 'game' / 'curves.png').exists()
+    assert 'of_somebody_else' not in (folder / 'index.html').read_text()
+    (folder / 'game' / 'curves.png').write_bytes(b'none')
+    code, _, err = finish(start('reproduce', *flags))
+    assert code == 0 and 'curves.png is not as game left it: not used' in err
+    assert (folder / 'game' / 'curves.png').stat().st_size > 1000
 
 
 def test_a_damaged_job_runs_again_and_ends_with_its_caller(tmp_path):
