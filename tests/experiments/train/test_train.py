@@ -137,7 +137,10 @@ BAD_FLAGS = [
     (['--devices=2', '--batch_size=3', '--parallel=pmap'], 'cannot be shared evenly by 2 devices'),
     (['--devices=2', '--generator_batch_size=7'], 'cannot share batch_size=32 and generator_batch_size=7 evenly'),
     (['--deterministic'], 'deterministic has no effect'),
-    (['--image_size=1x65536'], 'training with image_size=1x65536'),  # whose samples are enlarged to be seen
+    (
+        ['--arch=mlp', '--image_size=1x65536'],
+        'training with image_size=1x65536',
+    ),  # whose samples are enlarged to be seen
 ]
 
 
