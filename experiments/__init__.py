@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 from .common.interrupts import end_at_signals
 
@@ -24,8 +23,9 @@ def _prepare_environment() -> None:
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(caches[0] / f'jaxlib-{jaxlib}'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
     os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
-    if not _can_be_written(Path(os.path.expanduser('~/.config/matplotlib'))):  # where it would keep its list of fonts
-        os.environ.setdefault('MPLCONFIGDIR', str((caches[0] if caches else _temporary_files()) / 'matplotlib'))
+    fonts = _user_cache() if sys.platform != 'darwin' else Path(os.path.expanduser('~'))
+    if not _can_be_written(fonts):  # where Matplotlib keeps its list of them
+        os.environ.setdefault('MPLCONFIGDIR', str(caches[0] / 'matplotlib') if caches else _temporary_folder())
     if any(arg.lstrip('-').startswith('devices') for arg in sys.argv[1:]):
         # With fewer threads than virtual devices, collective operations wait for each other for ever.
         os.environ.setdefault('NPROC', '16')
@@ -42,32 +42,14 @@ def _user_cache() -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'))
 
 
-def _temporary_files() -> Path:
+def _temporary_folder() -> str:
+    """One of this user's own; empty where none can be made, which Matplotlib will say."""
     try:
-        return Path(tempfile.gettempdir()) / f'wgan_jax-{os.getuid()}'
-    except FileNotFoundError:
-        _refuse('no folder for temporary files can be written, and Matplotlib needs one: name one in MPLCONFIGDIR')
-
-
-def _refuse(text: str) -> NoReturn:
-    print(f'{_name()}: {text}', file=sys.stderr, flush=True)
-    os._exit(2)
-
-
-def _name() -> str:
-    """Of the launcher that is about to be run as a module; empty where none is."""
-    given = sys.orig_argv
-    name = given[given.index('-m') + 1].rpartition('.')[2] if sys.argv[0] == '-m' and '-m' in given else ''
-    return '' if name == 'experiments' else name
-
-
-def _import_jax() -> None:
-    """What variables of the environment make impossible is said in one line."""
-    try:
-        importlib.import_module('tqdm')
-        importlib.import_module('jax')
-    except (ValueError, TypeError, RuntimeError) as error:
-        _refuse(f'JAX or tqdm cannot be imported, which may be due to a variable of the environment: {error}')
+        folder = Path(tempfile.gettempdir()) / f'wgan_jax-{os.getuid()}'
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return str(folder) if folder.stat().st_uid == os.getuid() else tempfile.mkdtemp()
+    except OSError:
+        return ''
 
 
 def _can_be_written(folder: Path) -> bool:
@@ -75,8 +57,28 @@ def _can_be_written(folder: Path) -> bool:
     return os.access(next(path for path in (folder, *folder.parents) if os.path.exists(path)), os.W_OK | os.X_OK)
 
 
+def begin(name: str) -> None:
+    """What comes before a launcher is run: its imports can be interrupted already.
+
+    What variables of the environment make impossible ends the process with status 2 and one line.
+    """
+    end_at_signals(name)
+    from wgan_jax.text import printable
+
+    try:
+        if os.environ.get('MPLCONFIGDIR') == '':
+            raise ValueError('no folder can be written for the list of fonts of Matplotlib: name one in MPLCONFIGDIR')
+        importlib.import_module('tqdm')
+        importlib.import_module('jax')
+    except (ValueError, TypeError, RuntimeError) as error:
+        why = f'{printable(error)} (this may be due to a variable of the environment)'
+        print(f'{name}: cannot begin: {why}', file=sys.stderr, flush=True)
+        os._exit(2)
+
+
 _hold_standard_streams()
 _prepare_environment()
-if _name():  # about to be run, so that its imports can be interrupted already
-    end_at_signals(_name())
-    _import_jax()
+if sys.argv[0] == '-m' and '-m' in sys.orig_argv:
+    _module = sys.orig_argv[sys.orig_argv.index('-m') + 1]
+    if '.' in _module:  # a launcher, about to be run
+        begin(_module.rpartition('.')[2])

@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from .common.interrupts import end_at_signals
+from . import begin
 
 _HERE = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def main() -> None:
         print(f"wgan-jax: there is no launcher '{name}'; there are: {' '.join(known)}", file=sys.stderr)
         sys.exit(2)
     sys.argv[1:] = arguments
-    end_at_signals(name)
+    begin(name)
     try:
         runpy.run_module(f'{__package__}.{name}', run_name='__main__', alter_sys=True)
     except ModuleNotFoundError as error:

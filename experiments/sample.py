@@ -16,7 +16,7 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, discard, make_folder, remove_leftovers, write_json
+from wgan_jax.files import atomic_path, discard, make_folder, matching, remove_leftovers, write_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.load import Generator, load
@@ -34,8 +34,8 @@ WAYPOINTS = define_number(
 )
 FRAMES = define_number('frames', 16, 'Images between two waypoints.', COUNT)
 
-_SINGLE = '[0-9]' * 5 + '.png'
-OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', f'images/{_SINGLE}')
+_SINGLES = tuple('[0-9]' * digits + '.png' for digits in range(5, 9))
+OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', *(f'images/{name}' for name in _SINGLES))
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
 
@@ -90,8 +90,9 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
 def _write_singles(folder: Path, images: np.ndarray) -> None:
     make_folder(folder)
     remove_leftovers(folder)
-    for stale in folder.glob(_SINGLE):  # of an earlier call with more images
-        discard(stale)
+    for pattern in _SINGLES:  # of an earlier call with more images
+        for stale in matching(folder, pattern):
+            discard(stale)
     for i, image in enumerate(tqdm(np.asarray(images), unit=' images', delay=5, leave=False)):
         pictures.save_png(folder / f'{i:05d}.png', image)
 

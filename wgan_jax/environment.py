@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
-# Options of JAX, which the environment may set, that change numbers.
+# Options of JAX, which the environment may set, that change numbers, as they are by default; x64 is apart.
 _OPTIONS = {
     'jax_default_matmul_precision': None,
     'jax_default_prng_impl': 'threefry2x32',
-    'jax_enable_x64': False,
+    'jax_numpy_dtype_promotion': 'standard',
+    'jax_random_seed_offset': 0,
     'jax_threefry_partitionable': True,
 }
 
@@ -21,7 +22,7 @@ def environment() -> dict[str, Any]:
 
     Returns:
         Versions of Python and of the packages, JAX's devices, the git commit of a checkout (None of a package), and
-        'jax' with the options that change numbers, if any is not as JAX has it by default.
+        what ``numerics`` gives.
     """
     import jax  # finds its devices: what must be set before is set
 
@@ -29,16 +30,19 @@ def environment() -> dict[str, Any]:
         'versions': {'python': sys.version.split()[0], **{p: importlib.metadata.version(p) for p in PACKAGES}},
         'devices': [str(device) for device in jax.devices()],
         'git_commit': _git_commit(),
-        **({'jax': options} if (options := jax_options()) else {}),
+        **numerics(),
     }
 
 
-def jax_options() -> dict[str, Any]:
-    """JAX's options that change numbers, those that are not as they are by default."""
+def numerics() -> dict[str, Any]:
+    """Options of JAX that change numbers: 'x64', and 'jax' with those of the others that are not the defaults."""
     import jax
 
     now = {name: getattr(jax.config, name) for name in _OPTIONS}
-    return {name: value for name, value in now.items() if value != _OPTIONS[name]}
+    if now['jax_default_matmul_precision'] == 'default':
+        now['jax_default_matmul_precision'] = None
+    changed = {name: value for name, value in now.items() if value != _OPTIONS[name]}
+    return {'x64': bool(jax.config.read('jax_enable_x64')), 'jax': changed}
 
 
 def _git_commit() -> str | None:

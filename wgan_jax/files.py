@@ -4,6 +4,7 @@ Whether something is there is asked of ``os.path``: the methods of ``Path`` rais
 """
 
 import contextlib
+import glob
 import hashlib
 import itertools
 import json
@@ -143,6 +144,11 @@ def begins_with(path: str | os.PathLike, size: int, digest: str) -> bool:
         return False
 
 
+def matching(folder: str | os.PathLike, pattern: str) -> Iterator[Path]:
+    """What lies in a folder and matches a glob pattern; ``**`` stands for folders of any depth."""
+    return (Path(folder, name) for name in glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True))
+
+
 def temporary_name(path: str | os.PathLike) -> str:
     """What a file or folder is called while it is made; ``remove_leftovers`` knows it by that."""
     return f'{_LEFTOVER}{os.getpid()}.{Path(path).name}'
@@ -180,10 +186,12 @@ def move_aside(path: str | os.PathLike, owner: str | os.PathLike | None = None, 
     path = Path(path)
     try:
         aside = _free_place(path, path.parent if owner is None else Path(owner))
-        with writing(aside):
+        with _watch.over(aside):
             shutil.copyfile(path, aside) if copy else shutil.move(path, aside)
     except OSError as error:
-        raise WriteError(path, f'it cannot be moved into a folder damaged/ ({reason(error)})') from error
+        failed = WriteError(path, f'it cannot be moved into a folder damaged/ ({reason(error)})')
+        failed.errno = error.errno
+        raise failed from error
     return aside
 
 

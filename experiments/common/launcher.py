@@ -5,7 +5,6 @@ Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that fa
 
 import contextlib
 import errno
-import glob
 import json
 import logging
 import os
@@ -19,8 +18,8 @@ from typing import Any, NoReturn, TextIO
 from absl import flags
 from absl import logging as absl_logging
 
-from wgan_jax.environment import environment
-from wgan_jax.files import WriteError, discard, read_json, remove_leftovers, write_json
+from wgan_jax.environment import environment, numerics
+from wgan_jax.files import WriteError, discard, matching, read_json, remove_leftovers, write_json
 from wgan_jax.ranges import SEED
 from wgan_jax.text import printable, reason
 from wgan_jax.training.folder import locked
@@ -108,11 +107,11 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     path = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
     before = read_json(path) if os.path.exists(path) else {}
-    deciding = {*config, 'jax'}
-    if {name: before.get(name) for name in deciding} != {name: whole.get(name) for name in deciding}:
+    deciding = [*config, *(name for name in numerics() if name in before)]  # which older ones do not record
+    if [before.get(name) for name in deciding] != [whole[name] for name in deciding]:
         for pattern in ('results.json', *outputs):
-            for found in glob.glob(pattern, root_dir=workdir):
-                discard(workdir / found)
+            for found in matching(workdir, pattern):
+                discard(found)
     write_json(path, whole)
     return whole
 
@@ -221,8 +220,8 @@ def _leave(name: str, status: int) -> NoReturn:
 def _show_warning(message: Warning | str, *_: Any) -> None:
     text = ' '.join(str(message).split())
     if text.startswith('Error reading persistent compilation cache'):
-        cache = os.environ.get('JAX_COMPILATION_CACHE_DIR', '')
-        text = f'a program that JAX had kept in {cache} is damaged, and compiled anew: delete that folder to end this'
+        cache, why = os.environ.get('JAX_COMPILATION_CACHE_DIR', ''), text.rpartition(': ')[2]
+        text = f'a program that JAX has kept cannot be read ({why}) and is compiled anew; it lies in {cache}'
     logger.warning(text)
 
 

@@ -12,7 +12,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -170,23 +170,14 @@ def _require_memory(gans: Iterable[tuple[GAN, Hyperparameters]], num_images: int
         require_memory(most, hyperparameters, what, beside=kept)
 
 
-def _in_calls(
-    run: Callable[[TrainState, np.int32], tuple[TrainState, jax.Array | np.ndarray]],
-    state: TrainState,
-    count: int,
-    capacity: int,
-    on_call: Callable[[int], object],
-) -> tuple[TrainState, np.ndarray]:
-    """The state after ``count`` steps, and their rows, in calls of about two seconds, each of which is told of."""
-    pace, done, parts = Pace(capacity), 0, []
+def _calls(pace: Pace, count: int) -> Iterator[int]:
+    """The sizes of the calls that make ``count`` steps, each as large as the one before suggests by its time."""
+    done = 0
     while done < count:
         size, began = pace.next(count - done), time.monotonic()
-        state, rows = jax.block_until_ready(run(state, np.int32(size)))
+        yield size
         pace.took(size, time.monotonic() - began)
-        parts.append(np.asarray(rows)[:size])
         done += size
-        on_call(size)
-    return state, np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: tqdm) -> dict[str, np.ndarray]:
@@ -202,17 +193,18 @@ def _train(gan: GAN, hyperparameters: Hyperparameters, pixels: jax.Array, bar: t
     shown = {int(eval_steps[i]) for i in np.linspace(1, len(eval_steps) - 1, STRIP).round().astype(int)}
     state = init_state(gan, hyperparameters, launcher.seed())
     with tqdm(total=FIRST_UPDATES.value, desc='critic first', unit=' updates', delay=5, leave=False) as first:
-        state, _ = _in_calls(
-            lambda state, size: (fit(hyperparameters, state, pixels, size), np.zeros(size)),
-            state, FIRST_UPDATES.value, 10**6, first.update,
-        )  # fmt: skip
+        for size in _calls(Pace(10**6), FIRST_UPDATES.value):
+            state = jax.block_until_ready(fit(hyperparameters, state, pixels, np.int32(size)))
+            first.update(size)
     estimates, distances, samples = [], [], []
+    pace = Pace(capacity)
     for begin, end in itertools.pairwise(eval_steps):
-        state, rows = _in_calls(
-            lambda state, size: steps(hyperparameters, state, pixels, size), state, int(end - begin), capacity,
-            bar.update,
-        )  # fmt: skip
-        estimates.append(_estimate(gan, rows))
+        parts = []
+        for size in _calls(pace, int(end - begin)):
+            state, rows = steps(hyperparameters, state, pixels, np.int32(size))
+            parts.append(np.asarray(rows)[:size])
+            bar.update(size)
+        estimates.append(_estimate(gan, np.concatenate(parts)))
         distance, images = judge(state, pixels)
         distances.append(float(distance))
         if end in shown:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wgan_jax.environment import jax_options
+from wgan_jax.environment import numerics
 from wgan_jax.files import NUMBER, begins_with, discard, file_digest, read_json, write_json
 
 from ..common import launcher
@@ -30,7 +30,7 @@ SIZE = define_choice(
     'whether they run, their numbers mean nothing.',
 )  # fmt: skip
 # Of a run that has ended well: what was run, how long it took, and size and digest of what it left.
-RECORD = {'arguments': [str], 'jax': dict, 'minutes': NUMBER, 'files': dict}
+RECORD = {'arguments': [str], 'numerics': dict, 'minutes': NUMBER, 'files': dict}
 
 ONLY = define_choices('only', None, JOBS, 'Which runs (default: all)')
 
@@ -88,7 +88,7 @@ def _done(name: str, seed: int, workdir: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(path, RECORD)
-        if record['arguments'] != _arguments(name, seed, workdir) or record['jax'] != jax_options():
+        if record['arguments'] != _arguments(name, seed, workdir) or record['numerics'] != numerics():
             return None
         for file, (size, digest) in record['files'].items():
             if not begins_with(workdir / name / file, size, digest):
@@ -102,10 +102,17 @@ def _done(name: str, seed: int, workdir: Path) -> dict[str, Any] | None:
     return record
 
 
-def _files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and digest of what a launcher has left for the page."""
+def _left(folder: Path) -> dict[Path, tuple[int, int]]:
+    """What lies in a launcher's folder for the page, each with what changes when it is written."""
     paths = [folder / 'results.json', *sorted(folder.glob('*.png'))]
-    return {path.name: (size := path.stat().st_size, file_digest(path, size)) for path in paths}
+    return {path: (state.st_ino, state.st_mtime_ns) for path in paths if (state := _state(path)) is not None}
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
 
 
 def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
@@ -117,13 +124,15 @@ def _run_all(names: list[str], seed: int, workdir: Path) -> list[str]:
             if _done(name, seed, workdir) is not None:
                 continue
             arguments, folder, log = _arguments(name, seed, workdir), workdir / name, workdir / f'{name}.log'
-            # Of other arguments, or damaged, or what somebody put there.
-            for old in (workdir / f'{name}.json', folder / 'results.json', *folder.glob('*.png'), log):
+            # Of other arguments, or damaged.
+            for old in (workdir / f'{name}.json', folder / 'results.json', log):
                 discard(old)
-            began = time.monotonic()
+            began, before = time.monotonic(), _left(folder)
             if (status := _run(*arguments, log=log)) == 0:
                 minutes = (time.monotonic() - began) / 60
-                record = {'arguments': arguments, 'jax': jax_options(), 'minutes': minutes, 'files': _files(folder)}
+                written = [path for path, state in _left(folder).items() if before.get(path) != state]
+                files = {path.name: (size := path.stat().st_size, file_digest(path, size)) for path in written}
+                record = {'arguments': arguments, 'numerics': numerics(), 'minutes': minutes, 'files': files}
                 write_json(workdir / f'{name}.json', record)
                 continue
             tqdm.write(f'reproduce: {name} failed with status {status}; see {workdir}/{name}.log', file=sys.stderr)

@@ -36,11 +36,12 @@ class _Accelerator:
         return self._limit and {'bytes_limit': self._limit, 'bytes_in_use': 7}
 
 
+@pytest.mark.parametrize('backend', ['gpu', 'one of which nobody knows'])
 @pytest.mark.parametrize('limit, refused', [(10**3, True), (10**11, False), (None, False)])
-def test_what_exceeds_an_accelerator_is_refused_before_it_is_compiled(monkeypatch, limit, refused):
+def test_what_exceeds_an_accelerator_is_refused_before_it_is_compiled(monkeypatch, backend, limit, refused):
     # XLA would look for a program that fits for many minutes. The machine's own memory does not count there.
     gan, hyperparameters = small_gan('wgan')
-    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
     monkeypatch.setattr(jax, 'local_devices', lambda: [_Accelerator(limit)])
     monkeypatch.setattr(cost.memory, 'free_bytes', lambda: 10)
     outcome = pytest.raises(ValueError, match=r'^this would take about .* of Imagined 8 GB: take')

@@ -13,6 +13,7 @@ from wgan_jax.latents import LATENTS
 from wgan_jax.training import load as loading
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.compiled import compiled
 from wgan_jax.training.load import CHUNK, load
 from wgan_jax.training.state import init_state
 
@@ -67,14 +68,14 @@ def test_one_program_for_every_number_every_load_and_every_run_of_an_architectur
     # Fails if a remainder has its own shape, or if a program is kept for a network that each load makes anew.
     jax.clear_caches()
     loading._built.cache_clear()
-    loading._compiled.cache_clear()
+    compiled.cache_clear()
     assert count_compilations(lambda: load(runs[0]).sample(KEY, 3)) > 0  # the counter counts
     generator = load(runs[0])
     assert count_compilations(lambda: [generator.sample(KEY, n) for n in (1, 2, CHUNK, CHUNK + 1, 150)]) == 0
     assert count_compilations(lambda: load(runs[0]).sample(KEY, 5)) == 0
     assert count_compilations(lambda: load(runs[1], ema=False).sample(KEY, 7)) == 0
     assert count_compilations(lambda: load(runs[2]).sample(KEY, 7)) > 0
-    assert loading._compiled.cache_info().currsize == 2
+    assert compiled.cache_info().currsize == 2
 
 
 def test_images_do_not_depend_on_how_many_are_asked_for(runs):

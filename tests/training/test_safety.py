@@ -198,6 +198,7 @@ def test_a_folder_that_is_moved_away_ends_the_run_before_it_writes_into_another(
         ('metrics.jsonl', lambda path: os.rename(path, f'{path}.old'), 'it was moved or removed while'),
         ('metrics.jsonl', lambda path: os.truncate(path, 0), 'it was changed by somebody else while'),
         ('config.json', lambda path: path.write_text(path.read_text().replace('12', '13')), 'it was changed while'),
+        ('config.json', os.unlink, 'it was changed while'),
     ],
 )
 def test_what_is_changed_under_a_run_ends_it_at_the_next_checkpoint(tmp_path, name, change, says):
@@ -222,10 +223,39 @@ def test_a_picture_that_is_changed_under_a_run_is_moved_aside(tmp_path, caplog):
     assert '.png' not in str(Manifest(tmp_path).changed())
 
 
+def test_what_callbacks_write_again_and_files_that_are_written_as_they_were_end_no_run(tmp_path, caplog):
+    class Writer(Callback):
+        files = ('eval/config.json', 'eval/samples/*.txt', 'samples/latest.png')
+
+        def start(self, run):
+            (tmp_path / 'eval' / 'samples').mkdir(parents=True)
+
+        def sample(self, step, state, images):
+            for name in ('eval/config.json', 'eval/samples/a.txt', 'samples/latest.png'):
+                (tmp_path / name).write_text(str(step))
+            os.utime(tmp_path / 'config.json')
+
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Writer()], **{**EVERY, 'sample_every': 2})
+    assert not caplog.text and (tmp_path / 'samples' / 'latest.png').read_text() == '12'
+
+
 def test_a_run_is_not_continued_with_other_numbers_of_jax(tmp_path):
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    with jax.default_matmul_precision('bfloat16'), pytest.raises(ValueError, match='precision: default -> bfloat16'):
+    other = pytest.raises(ValueError, match='jax_default_matmul_precision: as by default -> bfloat16')
+    with jax.default_matmul_precision('bfloat16'), other:
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    with jax.default_matmul_precision('default'):
+        assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+    # One of before this was recorded is continued whatever there is now.
+    config = read_json(tmp_path / 'config.json')
+    del config['jax']
+    found, _ = CheckpointStore(tmp_path / 'checkpoints').newest()
+    shutil.rmtree(tmp_path / 'checkpoints')
+    del found.run['jax']
+    CheckpointStore(tmp_path / 'checkpoints', keep=3).save(12, found.arrays, found.run)
+    files.write_json(tmp_path / 'config.json', config)
+    with jax.default_matmul_precision('bfloat16'):
+        assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
 
 
 def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):

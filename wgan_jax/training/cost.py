@@ -14,7 +14,8 @@ from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.types import Network, Variables
 
 _STATES = 3  # the state itself, what an update makes of it, and gradients
-_STORED = {'cpu': 2}  # one result in so many is stored, about, elsewhere in 4; others are computed along with the next
+_STORED, _STORED_ON_CPU = 4, 2  # one result in so many is stored, about; others are computed along with the next
+_DOUBT = 1.3  # what an accelerator may not hold after all must be too much by this factor
 
 
 def require_memory(
@@ -25,6 +26,7 @@ def require_memory(
     runs: int = 1,
     beside: float = 0,
     state: TrainState | None = None,
+    devices: int = 1,
 ) -> None:
     """Refuses a training that would take more than half of the free memory, or more than all of an accelerator's.
 
@@ -37,18 +39,19 @@ def require_memory(
         runs: trained at once.
         beside: bytes that are held besides.
         state: the shapes of a run's state, where they are known already.
+        devices: that share a batch.
 
     Raises:
         ValueError: in one line, with both numbers.
     """
     state = state_shapes(gan, hyperparameters) if state is None else state
-    backend = jax.default_backend()
-    states, batch = runs * _STATES * bytes_of(state), _batch_bytes(gan, state) / _STORED.get(backend, 4)
-    if backend == 'cpu':
-        memory.require(states + batch + beside, what)
+    one, batch = bytes_of(state), _batch_bytes(gan, state)
+    if jax.default_backend() == 'cpu':
+        memory.require(runs * _STATES * one + batch / _STORED_ON_CPU + beside, what)
     else:
         memory.require(beside, what)
-        memory.require_on_accelerator(states + batch / jax.local_device_count(), what)
+        needed = (runs + _STATES - 1) * one + batch / _STORED / devices
+        memory.require_on_accelerator(needed / _DOUBT, what)
 
 
 def state_shapes(gan: GAN, hyperparameters: Hyperparameters) -> TrainState:

@@ -35,16 +35,13 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """
     workdir = Path(workdir)
     lock = workdir / '.lock'
-    if os.path.lexists(lock) and not (os.path.isfile(lock) and os.access(lock, os.R_OK | os.W_OK)):
-        raise ValueError(
-            f'workdir {printable(workdir, 300)} cannot be locked (its .lock is no file that this user may write): '
-            'delete that, or choose another folder'
-        )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(lock, 'r+', opener=open_at_once)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character, too
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         why = reason(error)
+        if os.path.lexists(lock) and os.access(workdir, os.W_OK):
+            why = f'of its .lock: {"it is no file" if not os.path.isfile(lock) else why}; without that it can'
         if isinstance(error, FileExistsError | NotADirectoryError):
             dangling = os.path.islink(workdir) and not os.path.exists(workdir)
             why = 'it is a link to nothing' if dangling else 'a file stands in its way'
@@ -74,7 +71,8 @@ def lock_of(workdir: Path) -> tuple[int, int] | None:
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration says which run it is: what a checkpoint is sealed with."""
-    return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')} | {'jax': config.get('jax', {})}
+    recorded = {name: config[name] for name in ('jax',) if name in config}  # not before 0.3
+    return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')} | recorded
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -92,11 +90,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         lines.append(f'dataset: {shown[0]} -> {shown[1]}')
     if before.get('x64', False) != now.get('x64', False):  # runs of before this was recorded had it off
         lines.append(f'jax_enable_x64: {before.get("x64", False)} -> {now.get("x64", False)}')
-    options = [{k: v for k, v in c.get('jax', {}).items() if k != 'jax_enable_x64'} for c in (before, now)]
+    was, is_now = (c.get('jax', {}) for c in ((before, now) if 'jax' in before else (now, now)))
     lines += [
-        f'{name}: {" -> ".join(str(each.get(name, "default")) for each in options)}'
-        for name in sorted({*options[0], *options[1]})
-        if options[0].get(name) != options[1].get(name)
+        f'{name}: {was.get(name, "as by default")} -> {is_now.get(name, "as by default")}'
+        for name in sorted({*was, *is_now})
+        if was.get(name) != is_now.get(name)
     ]
     old, new = before['settings'], now['settings']
     lines += [

@@ -15,6 +15,7 @@ from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import unflatten
+from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.parts import record_part, same_part
@@ -79,13 +80,14 @@ class Generator:
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be at least 1')
         if isinstance(latents, jax.core.Tracer):
-            return _compiled(self.network)(self.variables, latents)
+            return _images(self.network, self.variables, latents)
         vectors = np.asarray(latents)
         n = len(vectors)
         # On the host: a slice, a pad or a concatenation on the device is a program for each N.
         vectors = np.concatenate([vectors, np.zeros((-n % batch_size, size), vectors.dtype)])
         batches = np.split(vectors, len(vectors) // batch_size)
-        images = [_compiled(self.network)(self.variables, batch) for batch in batches]
+        draw = compiled(_images, self.network)
+        images = [draw(self.variables, batch) for batch in batches]
         return jax.device_put(np.concatenate(images)[:n])
 
     def sample(self, key: Key, n: int) -> Array:
@@ -104,11 +106,6 @@ class Generator:
 def _latents(name, size, count, key, start):
     latent = LATENTS[name](size)
     return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(start + jnp.arange(count))
-
-
-@functools.lru_cache(maxsize=16)  # no more programs are kept than networks
-def _compiled(network):
-    return jax.jit(functools.partial(_images, network))
 
 
 def _images(network, variables, latents):

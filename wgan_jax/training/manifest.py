@@ -6,14 +6,13 @@ listed is checked when the folder is opened again.
 """
 
 import fnmatch
-import glob
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wgan_jax.files import begins_with, discard, read_json, write_json
+from wgan_jax.files import begins_with, discard, matching, read_json, write_json
 
 _NAME = '.manifest.json'
 _OWN = ('config.json', 'metrics.jsonl', 'results.json', 'samples/step_*.png')
@@ -42,8 +41,7 @@ class Manifest:
 
     def update(self) -> None:
         """Lists the folder as it is; of a file that has grown, only what is new is read."""
-        names = (name for pattern in self._patterns for name in glob.glob(pattern, root_dir=self._workdir))
-        paths = (self._workdir / name for name in names)
+        paths = (path for pattern in self._patterns for path in matching(self._workdir, pattern))
         self._seen = {path: self._look(path) for path in paths if os.path.isfile(path)}
         listed = {
             str(path.relative_to(self._workdir)): [seen.size, seen.digest.hexdigest()]
@@ -56,16 +54,22 @@ class Manifest:
         self._seen[path] = self._look(path)
 
     def replaced(self) -> list[Path]:
-        """The configuration, and pictures of samples, that are others than when they were last noted or listed."""
-        once = [path for path in self._seen if path.name == 'config.json' or path.parent.name == 'samples']
-        return [path for path in once if os.path.lexists(path) and not self._is_as_seen(path)]
+        """Of what is written once: the configuration, if it is gone or another than when it was last listed, and
+        pictures of samples that are others."""
+        config = self._workdir / 'config.json'
+        pictures = [path for path in self._seen if path.match('samples/step_*.png') and os.path.lexists(path)]
+        once = [path for path in pictures if path.parent.parent == self._workdir]
+        return [path for path in (*([config] if config in self._seen else ()), *once) if not self._is_as_seen(path)]
 
     def _is_as_seen(self, path: Path) -> bool:
+        seen = self._seen[path]
         try:
             state = os.stat(path)
         except OSError:
             return False
-        return self._seen[path][:3] == (state.st_ino, state.st_size, state.st_mtime_ns)
+        if (state.st_ino, state.st_size, state.st_mtime_ns) == seen[:3]:
+            return True
+        return state.st_size == seen.size and begins_with(path, seen.size, seen.digest.hexdigest())
 
     def forget(self) -> None:
         """Takes the list away, before files change in other ways than by growing."""

@@ -75,12 +75,10 @@ class MetricsLog:
             os.fsync(self._file.fileno())
 
     def check(self) -> None:
-        """Raises WriteError when the file has been moved, removed or cut off since it was opened."""
-        own = os.fstat(self._file.fileno())
-        try:
-            there = os.path.samestat(own, os.stat(self._path))
-        except OSError:
-            there = False
+        """Raises WriteError when the file has been moved, removed, cut off or added to since it was opened."""
+        with writing(self._path):
+            own = os.fstat(self._file.fileno())
+            there = os.path.exists(self._path) and os.path.samestat(own, os.stat(self._path))
         if not there or own.st_size != self._size:
             what = 'changed by somebody else' if there else 'moved or removed'
             raise WriteError(self._path, f'it was {what} while the run wrote it')

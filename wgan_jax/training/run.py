@@ -101,7 +101,9 @@ def train(
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    require_memory(gan, hyperparameters, what, state=shapes, beside=grid_bytes(NUM_SAMPLES, *settings.height_width))
+    shown = grid_bytes(NUM_SAMPLES, *settings.height_width)
+    devices = 1 if parallel == 'jit' else jax.local_device_count()
+    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
     runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
@@ -119,7 +121,6 @@ def train(
             'settings': record(settings),
             'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
             'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
-            'x64': bool(jax.config.read('jax_enable_x64')),
             **environment(),
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)

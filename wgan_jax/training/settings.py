@@ -103,7 +103,7 @@ def parse_image_size(text: str) -> str:
     sides = text.lower().split('x')
     if len(sides) == 1:
         sides = sides * 2
-    if len(sides) == 2 and all(side.isdecimal() for side in sides) and any(len(side) > 5 for side in sides):
+    if len(sides) == 2 and all(side.isdecimal() for side in sides) and any(int(side) > 99_999 for side in sides):
         raise ValueError(f'image_size={text}: a side must have at most 99999 pixels')
     if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
         raise ValueError(f'image_size={text} is neither a side such as 64 nor HEIGHTxWIDTH such as 32x48, in pixels')

@@ -1,12 +1,12 @@
 """Everything that changes while a GAN trains, in one structure."""
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, role_key
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.types import Array, Players, PyTree, Variables
@@ -54,16 +54,17 @@ def init_state(gan: GAN, hyperparameters: Hyperparameters, seed: Array | np.inte
 
     Returns:
         A TrainState in which no two leaves share a buffer, so that it can be donated.
+
+    Raises:
+        ValueError: for a GAN with a part that is not hashable.
     """
+    # Op by op, initialising would compile hundreds of programs.
+    try:
+        initialise = compiled(_init_state, gan)
+    except TypeError as error:
+        raise ValueError(f'the parts of a GAN must be hashable ({error})') from None
     # A Python integer of 2**31 or more would not fit into the int32 that JAX makes of it.
-    return _compiled(gan)(hyperparameters, np.uint32(seed) if isinstance(seed, int) else seed)
-
-
-# Op by op, initialising would compile hundreds of programs. A GAN as a static argument would keep its program for good,
-# and a process that trains hundreds of them would run out of memory mappings.
-@functools.lru_cache(maxsize=4)
-def _compiled(gan):
-    return jax.jit(functools.partial(_init_state, gan))
+    return initialise(hyperparameters, np.uint32(seed) if isinstance(seed, int) else seed)
 
 
 def _init_state(gan, hyperparameters, seed):

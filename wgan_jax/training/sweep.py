@@ -18,6 +18,7 @@ from wgan_jax.data.images import Images
 from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.compiled import compiled
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.draws import draw_images
@@ -183,13 +184,8 @@ class SweepResult(NamedTuple):
         Images lie in [-1, 1], as those of ``Generator.sample`` do.
         """
         latents = jax.vmap(self.gan.latent)(jax.random.split(key, n))
-        samples = _compiled(self.gan)(self.states.ema, latents).astype(jnp.float32)
+        samples = compiled(_sample, self.gan)(self.states.ema, latents).astype(jnp.float32)
         return jnp.clip(samples, -1, 1) if self.gan.draw is draw_images else samples
-
-
-@functools.lru_cache(maxsize=4)
-def _compiled(gan):
-    return jax.jit(functools.partial(_sample, gan))
 
 
 def _sample(gan, variables, latents):

@@ -135,6 +135,7 @@ def test_only_what_was_run_with_these_arguments_counts(reproduced):
     claims = json.loads((folder / 'claims.json').read_text())
     assert {row['launcher'] for row in claims if row['measured'] is not None} == {'game'}
     assert 'of_somebody_else' not in (folder / 'index.html').read_text()
+    assert (folder / 'game' / 'of_somebody_else.png').read_bytes() == b'none'
     (folder / 'game' / 'curves.png').write_bytes(b'none')
     code, _, err = finish(start('reproduce', *flags))
     assert code == 0 and 'curves.png is not as game left it: not used' in err
@@ -146,7 +147,9 @@ def test_a_damaged_job_runs_again_and_ends_with_its_caller(tmp_path):
     (tmp_path / 'game').mkdir()
     (tmp_path / 'game' / 'results.json').write_text('{')
     arguments = ['game', f'--workdir={tmp_path / "game"}', '--seed=0', *JOBS['game'].tiny]
-    (tmp_path / 'game.json').write_text(json.dumps({'arguments': arguments, 'jax': {}, 'minutes': 1, 'files': {}}))
+    (tmp_path / 'game.json').write_text(
+        json.dumps({'arguments': arguments, 'numerics': {'x64': False, 'jax': {}}, 'minutes': 1, 'files': {}})
+    )
     process = start('reproduce', '--size=tiny', '--only=game', f'--workdir={tmp_path}')
     lock, began = tmp_path / 'game' / '.lock', time.monotonic()
     while not lock.exists() and time.monotonic() - began < 100:
