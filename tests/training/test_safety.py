@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -18,6 +19,7 @@ from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog
+from wgan_jax.training.signals import Interrupted
 
 
 def stopped(workdir, **changes):
@@ -209,6 +211,18 @@ def test_what_is_changed_under_a_run_ends_it_at_the_next_checkpoint(tmp_path, na
     with pytest.raises(WriteError, match=f'{name}: {says}'):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[meddle], **EVERY)
     assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+@pytest.mark.parametrize(('step', 'done'), [(5, False), (12, True)])
+def test_a_signal_says_whether_anything_is_left_to_do(tmp_path, step, done):
+    def stop(record):
+        if record['step'] == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as error:
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[stop], **EVERY)
+    assert error.value.done == done == (tmp_path / 'results.json').exists()
+    assert str(error.value) == ('SIGTERM came when all was done' if done else 'stopped by SIGTERM and saved')
 
 
 def test_a_picture_that_is_changed_under_a_run_is_moved_aside(tmp_path, caplog):

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.experiments.train.conftest import outcome, train
+from wgan_jax.files import WriteError
 
 pytestmark = pytest.mark.usefixtures('compiled_once')
 
@@ -101,3 +102,16 @@ def test_a_file_where_a_folder_belongs_and_the_other_way_round(name, runs, tmp_p
             assert name in ('checkpoints', 'config.json') and len(str(error).splitlines()) == 1
         else:
             assert name == 'damaged' or name in caplog.text
+
+
+def test_events_that_are_removed_under_a_run_end_it(tmp_path, runs):
+    *_, again = runs
+
+    def remove():
+        if (tmp_path / 'run' / 'checkpoints' / '2').exists():
+            shutil.rmtree(tmp_path / 'run' / 'tensorboard')
+        return False
+
+    with pytest.raises(WriteError, match=r'tensorboard: the events that the run wrote were moved or removed'):
+        again(tmp_path / 'run', should_stop=remove)
+    assert again(tmp_path / 'run').step == 4
