@@ -65,6 +65,7 @@ class LipschitzLog(Callback):
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         self._log.sync()
+        self._log.check()
 
     def close(self) -> None:
         if self._log is not None:

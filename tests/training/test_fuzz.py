@@ -18,7 +18,7 @@ from tests.mutations import mutate
 from tests.peak_memory import taking_less_than
 from tests.training.common import small_settings
 from wgan_jax.files import read_json
-from wgan_jax.training.checkpoint import CheckpointStore, _digest_of_arrays, flatten
+from wgan_jax.training.checkpoint import CheckpointStore, digest_of_arrays, flatten
 from wgan_jax.training.folder import read_run
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, read_metrics
@@ -61,7 +61,7 @@ def test_checkpoints(listed, tmp_path):
     if not listed:  # as of version 0.2
         arrays = flatten(tree)
         shutil.rmtree(whole)
-        seal = ocp.args.JsonSave({'sha256': _digest_of_arrays(arrays)})
+        seal = ocp.args.JsonSave({'sha256': digest_of_arrays(arrays)})
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer:
             writer.save(whole, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays), seal=seal))
     contents = {path: path.read_bytes() for path in whole.rglob('*') if path.is_file()}

@@ -58,3 +58,11 @@ def test_files_that_are_gone_are_said_once(tmp_path, caplog):
     for _ in range(2):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     assert caplog.text.count('files that the run wrote are gone: samples/step_00000008.png') == 1
+
+
+@pytest.mark.parametrize(
+    'content', ['{"metrics.jsonl": [1e999, "x"]}', '{"metrics.jsonl": [1]}', '[]', '{"metrics.jsonl": 3}', '']
+)
+def test_a_list_of_something_else_is_named(tmp_path, content):
+    (tmp_path / '.manifest.json').write_text(content)
+    assert Manifest(tmp_path).changed() == [tmp_path / '.manifest.json']

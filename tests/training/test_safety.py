@@ -199,8 +199,12 @@ def test_a_folder_that_is_moved_away_ends_the_run_before_it_writes_into_another(
         ('metrics.jsonl', os.unlink, 'it was moved or removed while'),
         ('metrics.jsonl', lambda path: os.rename(path, f'{path}.old'), 'it was moved or removed while'),
         ('metrics.jsonl', lambda path: os.truncate(path, 0), 'it was changed by somebody else while'),
-        ('config.json', lambda path: path.write_text(path.read_text().replace('12', '13')), 'it was changed while'),
-        ('config.json', os.unlink, 'it was changed while'),
+        (
+            'config.json',
+            lambda path: path.write_text(path.read_text().replace('12', '13')),
+            'it was changed or removed while',
+        ),
+        ('config.json', os.unlink, 'it was changed or removed while'),
     ],
 )
 def test_what_is_changed_under_a_run_ends_it_at_the_next_checkpoint(tmp_path, name, change, says):
@@ -223,6 +227,56 @@ def test_a_signal_says_whether_anything_is_left_to_do(tmp_path, step, done):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[stop], **EVERY)
     assert error.value.done == done == (tmp_path / 'results.json').exists()
     assert str(error.value) == ('SIGTERM came when all was done' if done else 'stopped by SIGTERM and saved')
+
+
+@pytest.mark.parametrize('name', ['12', '999'])
+def test_checkpoints_of_others_take_no_place_of_its_own(name, tmp_path, caplog):
+    # Fails if they count among those that are kept, or stand for one that the run has yet to save.
+    wgan_jax.train(tiny(seed=3), tmp_path / 'other', dataset=IMAGES, **EVERY)
+    place = tmp_path / 'run' / 'checkpoints' / name
+
+    def plant(record):
+        if record['step'] == 6:
+            shutil.copytree(tmp_path / 'other' / 'checkpoints' / '12', place)
+
+    generator = wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, callbacks=[plant], **EVERY)
+    assert f'{place}: ' in caplog.text and not list(place.parent.glob('999'))
+    again = wgan_jax.load(tmp_path / 'run')
+    assert again.step == 12
+    for mine, loaded in zip(jax.tree.leaves(generator.variables), jax.tree.leaves(again.variables), strict=True):
+        np.testing.assert_array_equal(mine, loaded)
+
+
+def test_a_list_that_is_gone_is_missed(tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    (tmp_path / '.manifest.json').unlink()
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert 'whether it is damaged cannot be told' in caplog.text
+    caplog.clear()
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert not caplog.text
+
+
+def test_networks_that_have_changed_before_the_first_checkpoint_are_said(tmp_path, caplog):
+    for seed in (0, 3):
+        wgan_jax.train(tiny(seed=seed), tmp_path / str(seed), dataset=IMAGES, **EVERY)
+    begun = tiny(init_from=str(tmp_path / '0'))
+
+    def fail(record):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        wgan_jax.train(begun, tmp_path / 'run', dataset=IMAGES, callbacks=[fail], **EVERY)
+    shutil.rmtree(tmp_path / '0')
+    (tmp_path / '3').rename(tmp_path / '0')
+    wgan_jax.train(begun, tmp_path / 'run', dataset=IMAGES, **EVERY)
+    assert 'has changed since' in caplog.text and 'it is begun anew' in caplog.text
+
+
+def test_a_profile_takes_the_place_of_a_file(tmp_path, caplog):
+    (tmp_path / 'profile').touch()
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, profile=True, **EVERY)
+    assert 'profile: a file stands where a folder belongs' in caplog.text and list((tmp_path / 'profile').rglob('*.pb'))
 
 
 def test_a_picture_that_is_changed_under_a_run_is_moved_aside(tmp_path, caplog):

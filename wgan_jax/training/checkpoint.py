@@ -127,10 +127,10 @@ class CheckpointStore:
         return sorted(int(name) for name in names if name == str(int(name)))
 
     def save(self, step: int, tree: PyTree, run: Any = None) -> None:
-        """Writes a checkpoint, and removes those that are more than are kept.
+        """Writes a checkpoint, and removes those that are more than are kept; later ones are no run's, and moved aside.
 
         Args:
-            step: of which there is no checkpoint.
+            step: generator updates done.
             tree: arrays.
             run: what run it is of, as JSON has it.
 
@@ -154,6 +154,8 @@ class CheckpointStore:
             except BaseException:
                 self._remove_unfinished()  # which may be what fills the disk
                 raise
+        for later in [other for other in self.steps() if other > step]:
+            set_aside(self._folder / str(later), 'its run has not come to that step', self._folder.parent)
         self.prune()
 
     def prune(self) -> None:
@@ -190,7 +192,7 @@ class CheckpointStore:
             arrays = {name: np.asarray(array) for name, array in found['state'].items()}
             if seal is None:
                 check_shape(found['seal'], {'sha256': str}, 'its seal')
-                if _digest_of_arrays(arrays) != found['seal']['sha256']:
+                if digest_of_arrays(arrays) != found['seal']['sha256']:
                     raise ValueError('its bytes have changed since it was written')
         except MemoryError:
             raise
@@ -299,8 +301,8 @@ def _digest(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and bytes, with which version 0.2 sealed its checkpoints."""
+def digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256, in hex, over names, types, shapes and bytes; version 0.2 sealed its checkpoints with it."""
     total = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name])

@@ -76,6 +76,12 @@ def steps_of(results: Path) -> int | None:
         return None
 
 
+def longest_log_every(before: dict[str, Any] | None) -> int:
+    """The longest period that lines of metrics can have, by the configuration of the calls before."""
+    periods = () if before is None else (before['run'].get('longest_log_every'), before['run']['log_every'])
+    return max((period for period in periods if isinstance(period, int)), default=0)
+
+
 def mend(workdir: Path, changed: Sequence[Path]) -> None:
     """Moves files aside that are not as the run wrote them; what of them can be made again, will be."""
     for path in changed:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wgan_jax.files import begins_with, discard, matching, read_json, write_json
+from wgan_jax.files import begins_with, matching, read_json, write_json
 
 _NAME = '.manifest.json'
-_OWN = ('config.json', 'metrics.jsonl', 'results.json', 'samples/step_*.png')
+_ONCE = ('config.json', 'samples/step_*.png')
+_OWN = (*_ONCE, 'metrics.jsonl', 'results.json')
 
 
 class _Seen(NamedTuple):
@@ -42,7 +43,7 @@ class Manifest:
     def update(self) -> None:
         """Lists the folder as it is; of a file that has grown, only what is new is read."""
         paths = (path for pattern in self._patterns for path in matching(self._workdir, pattern))
-        self._seen = {path: self._look(path) for path in paths if os.path.isfile(path)}
+        self._seen = {path: self._current(path) for path in paths if os.path.isfile(path)}
         listed = {
             str(path.relative_to(self._workdir)): [seen.size, seen.digest.hexdigest()]
             for path, seen in sorted(self._seen.items())
@@ -54,12 +55,20 @@ class Manifest:
         self._seen[path] = self._look(path)
 
     def replaced(self) -> list[Path]:
-        """Of what is written once: the configuration, if it is gone or another than when it was last listed, and
-        pictures of samples that are others."""
-        config = self._workdir / 'config.json'
-        pictures = [path for path in self._seen if path.match('samples/step_*.png') and os.path.lexists(path)]
-        once = [path for path in pictures if path.parent.parent == self._workdir]
-        return [path for path in (*([config] if config in self._seen else ()), *once) if not self._is_as_seen(path)]
+        """Of what is written once, the configuration and pictures of samples, all that is gone or another now."""
+        return [path for path in self._seen if self._is_written_once(path) and not self._is_as_seen(path)]
+
+    def drop(self, path: Path) -> None:
+        """Knows no more of a file, so that another may come in its place."""
+        del self._seen[path]
+
+    def _is_written_once(self, path: Path) -> bool:
+        name = str(path.relative_to(self._workdir))
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in _ONCE)
+
+    def _current(self, path: Path) -> _Seen:
+        """What a list says of a file: of one that is written once, what it was then."""
+        return self._seen[path] if path in self._seen and self._is_written_once(path) else self._look(path)
 
     def _is_as_seen(self, path: Path) -> bool:
         seen = self._seen[path]
@@ -72,8 +81,8 @@ class Manifest:
         return state.st_size == seen.size and begins_with(path, seen.size, seen.digest.hexdigest())
 
     def forget(self) -> None:
-        """Takes the list away, before files change in other ways than by growing."""
-        discard(self._path)
+        """Empties the list, before files change in other ways than by growing."""
+        write_json(self._path, {})
 
     def exists(self) -> bool:
         """Whether there is a list."""
@@ -115,7 +124,7 @@ class Manifest:
         try:
             listed = read_json(self._path, {})
             entries = {name: (int(size), str(digest)) for name, (size, digest) in listed.items()}
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         return {name: entry for name, entry in entries.items() if self._may_be(name)}
 

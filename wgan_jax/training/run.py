@@ -5,7 +5,8 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,13 +16,13 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
-from wgan_jax.files import discard, write_json
+from wgan_jax.files import WriteError, discard, make_folder, write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import listed, reason
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
-from wgan_jax.training.checkpoint import CheckpointStore, unflatten
-from wgan_jax.training.continuation import mend, steps_of, take_up
+from wgan_jax.training.checkpoint import CheckpointStore, digest_of_arrays, unflatten
+from wgan_jax.training.continuation import longest_log_every, mend, steps_of, take_up
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
@@ -126,15 +127,23 @@ def train(
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         before, found = take_up(workdir, config, store)
+        lines_every = config['run']['longest_log_every'] = max(log_every, longest_log_every(before))
         if found:
             state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')
+            config |= {name: before[name] for name in ('begun_from',) if before is not None and name in before}
         else:
-            begun = {} if settings.init_from is None else _networks_of(settings.init_from, shapes)
+            begun: dict[str, Any] = {}
+            if settings.init_from is not None:
+                begun, config['begun_from'] = _networks_of(settings.init_from, shapes)
+                if before is not None and before.get('begun_from', config['begun_from']) != config['begun_from']:
+                    logger.warning(f'{settings.init_from} has changed since {workdir} was begun: it is begun anew')
             state = jax.tree.map(np.asarray, fresh()._replace(**begun))
         step, results = int(state.step), workdir / 'results.json'
         changed = manifest.changed()
         if missing := manifest.missing():
             logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
+        if found and before is not None and 'jax' in before and not manifest.exists():
+            logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
         if step < settings.steps or changed or before is None or steps_of(results) != step:
             checked = set(manifest.names())
             # In this order: a process that ends in between leaves a run that is not done, and damage that is found.
@@ -143,7 +152,6 @@ def train(
             mend(workdir, sorted(changed, key=lambda path: path != results))
             manifest.forget()
             write_json(workdir / 'config.json', config)
-            lines_every = log_every if before is None else max(log_every, before['run']['log_every'])
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,
@@ -162,7 +170,7 @@ def train(
                     Schedule(settings.steps, sample_every, checkpoint_every),
                     files,
                     should_stop=lambda: bool(received) or should_stop(),
-                    tracer=functools.partial(jax.profiler.trace, str(workdir / 'profile')) if profile else None,
+                    tracer=functools.partial(_profiled, workdir / 'profile') if profile else None,
                 )
             except NotFinite as error:
                 kept = store.steps()
@@ -182,11 +190,26 @@ def train(
                     listener.finish(final)
                 write_json(results, final)
                 manifest.update()
-        elif missing or not manifest.exists():  # a process of before there were any, or that ended just before
+        elif missing or not manifest.names():  # a process of before there were any, or that ended just before
             manifest.update()
         if received:
             raise Interrupted(received[0], done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
+
+
+@contextlib.contextmanager
+def _profiled(folder: Path) -> Iterator[None]:
+    """Writes a profile of the block into a folder. Raises WriteError, in place of what XLA raises of files."""
+    make_folder(folder)
+    if os.path.lexists(folder / 'plugins'):
+        make_folder(folder / 'plugins')
+    try:
+        with jax.profiler.trace(str(folder)):
+            yield
+    except RuntimeError as error:
+        if str(folder) not in str(error):
+            raise
+        raise WriteError(folder, reason(error).rpartition('; ')[2]) from error
 
 
 def _try_parts(
@@ -219,11 +242,12 @@ def _check_deterministic(settings: Settings) -> None:
         raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
 
 
-def _networks_of(workdir: str, shapes: TrainState) -> dict[str, Any]:
-    """The networks of another run, as the fields of a state."""
+def _networks_of(workdir: str, shapes: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The networks of another run, as the fields of a state; and which these are, for the record."""
     try:
         found = checkpoint_of(workdir, read_run(workdir))
     except ValueError as error:
         raise ValueError(f'init_from={workdir}: {error}') from None
     taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
-    return unflatten(taken, found.arrays, f'init_from={workdir}')
+    source = {'step': found.step, 'sha256': digest_of_arrays(found.arrays)}
+    return unflatten(taken, found.arrays, f'init_from={workdir}'), source

@@ -77,6 +77,7 @@ class RunFiles:
         if step - self._log.last >= lines_every:
             logger.warning(f'{workdir}/metrics.jsonl: the lines from step {self._log.last + 1} to {step} are lost')
         self.saved: TrainState | None = None  # the state of the newest checkpoint of this call
+        self._last_saved = step if step in store.steps() else None
 
     def metrics(self, chunk: MetricsChunk) -> None:
         """Metrics of some steps: every ``log_every``-th to the file."""
@@ -101,8 +102,12 @@ class RunFiles:
         self._log.check()
         for path in self._manifest.replaced():
             if path.parent != self._samples:
-                raise WriteError(path, 'it was changed while the run went on')
-            set_aside(path, 'it was changed while the run went on', self._workdir)
+                raise WriteError(path, 'it was changed or removed while the run went on')
+            if os.path.lexists(path):
+                set_aside(path, 'it was changed while the run went on', self._workdir)
+            else:
+                logger.warning(f'{path}: it was removed while the run went on')
+            self._manifest.drop(path)
 
     def keep_sample(self, step: int, state: TrainState) -> None:
         """Draws the grid of a step again, if it is not there any more."""
@@ -124,8 +129,9 @@ class RunFiles:
         self._log.sync()
         self.check()
         self._tell('checkpoint', step, state)
-        if step not in self._store.steps():
+        if step != self._last_saved:
             self._store.save(step, state, self._run)
+            self._last_saved = step
         self._manifest.update()
         self.saved = state
 

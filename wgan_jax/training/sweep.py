@@ -6,6 +6,7 @@ fits its caches loses: runs therefore go through in groups, mapped one group aft
 
 import functools
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -236,13 +237,14 @@ def sweep(
     for name in ('init_from', 'deterministic'):
         if getattr(settings, name):
             raise ValueError(f'{name}={getattr(settings, name)} has no effect on a sweep: leave it out')
+    num = math.prod(map(len, (seeds, *values.values())))  # before they are listed, which takes memory too
+    history = 4 * len(Metrics._fields) * settings.steps * num
+    what = f'{num} runs of {settings.steps} steps with width={settings.width}'
+    require_memory(gan, hyperparameters, what, runs=num, beside=history)
     runs = combinations(seeds, hyperparameters, **values)
     for name, given in values.items():
         for value in given:
             override(settings, {name: value})
-    history = 4 * len(Metrics._fields) * settings.steps * len(runs.seed)
-    what = f'{len(runs.seed)} runs of {settings.steps} steps with width={settings.width}'
-    require_memory(gan, hyperparameters, what, runs=len(runs.seed), beside=history)
     program = make_sweep(gan, runs, data, group=group)
     ((_, states, rows),) = train_in_chunks(program, [settings.steps], on_chunk=on_chunk)
     assert rows is not None  # there is at least one step
