@@ -21,7 +21,7 @@ from absl import logging as absl_logging
 from wgan_jax.environment import environment, numerics
 from wgan_jax.files import WriteError, discard, matching, read_json, remove_leftovers, write_json
 from wgan_jax.ranges import SEED
-from wgan_jax.text import printable, reason
+from wgan_jax.text import listed, printable, reason
 from wgan_jax.training.folder import locked
 
 from .flagtypes import define_number, define_text, named, repeated
@@ -91,8 +91,8 @@ def warn_of_repeated_flags() -> None:
 def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any]:
     """Writes ``config.json``, before anything else is written.
 
-    Where the folder holds results of another configuration, those go first: nothing stands beside a ``config.json``
-    that does not belong to it.
+    Where the folder holds results of another configuration, those go first, with a warning: nothing stands beside a
+    ``config.json`` that does not belong to it.
 
     Args:
         workdir: held by ``results_folder``.
@@ -101,6 +101,9 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
 
     Returns:
         What was written.
+
+    Raises:
+        UsageError: for a folder with files of these names and no ``config.json``, which may be anybody's.
     """
     warn_of_repeated_flags()
     remove_leftovers(workdir)
@@ -109,9 +112,17 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     before = read_json(path) if os.path.exists(path) else {}
     deciding = [*config, *(name for name in numerics() if name in before)]  # which older ones do not record
     if [before.get(name) for name in deciding] != [whole[name] for name in deciding]:
-        for pattern in ('results.json', *outputs):
-            for found in matching(workdir, pattern):
-                discard(found)
+        old = [path for pattern in ('results.json', *outputs) for path in matching(workdir, pattern)]
+        names = listed([path.relative_to(workdir) for path in old])
+        if old and not before:
+            raise UsageError(
+                f'workdir {workdir} has no config.json, and files that would be replaced ({names}): choose another '
+                'folder, or move them'
+            )
+        if old:
+            logger.warning(f'{workdir}: results of another configuration are removed: {names}')
+        for path in old:
+            discard(path)
     write_json(path, whole)
     return whole
 

@@ -247,6 +247,25 @@ def test_checkpoints_of_others_take_no_place_of_its_own(name, tmp_path, caplog):
         np.testing.assert_array_equal(mine, loaded)
 
 
+def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
+    # Fails if the results of a run that was copied without them are removed in silence.
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    shutil.rmtree(tmp_path / 'checkpoints')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    with pytest.raises(ValueError, match='whose checkpoints are gone: put them back'):
+        wgan_jax.train(tiny(steps=4), tmp_path, dataset=IMAGES, **EVERY)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+
+
+def test_files_of_the_user_are_moved_aside_before_a_run_begins(tmp_path, caplog):
+    (tmp_path / 'samples').mkdir()
+    for name in ('results.json', 'samples/step_00000100.png'):
+        (tmp_path / name).write_text('mine')
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert caplog.text.count('it is of no run that is known here') == 2
+    assert {path.read_text() for path in (tmp_path / 'damaged').iterdir()} == {'mine'}
+
+
 def test_a_list_that_is_gone_is_missed(tmp_path, caplog):
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     (tmp_path / '.manifest.json').unlink()

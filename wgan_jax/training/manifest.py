@@ -88,6 +88,14 @@ class Manifest:
         """Whether there is a list."""
         return os.path.lexists(self._path)
 
+    def tells_of_checkpoints(self) -> bool:
+        """Whether the run has had a checkpoint: before its first one, nothing but its configuration has been listed."""
+        entries = self._read() or {}
+        return any(size > 0 and name != 'config.json' for name, (size, _) in entries.items() if self._is_own(name))
+
+    def _is_own(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OWN)
+
     def names(self) -> list[str]:
         """Of the listed files, relative to the folder."""
         return list(self._read() or {})

@@ -16,7 +16,7 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
-from wgan_jax.files import WriteError, discard, make_folder, write_json
+from wgan_jax.files import WriteError, discard, make_folder, matching, set_aside, write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import listed, reason
 from wgan_jax.training.build import build_gan
@@ -127,6 +127,14 @@ def train(
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         before, found = take_up(workdir, config, store)
+        if found is None and manifest.tells_of_checkpoints():
+            raise ValueError(
+                f'{workdir} holds a run whose checkpoints are gone: put them back into its folder checkpoints, or '
+                'choose another folder'
+            )
+        if found is None and before is None:
+            for path in (*matching(workdir, 'results.json'), *matching(workdir, 'samples/step_*.png')):
+                set_aside(path, 'it is of no run that is known here', workdir)
         lines_every = config['run']['longest_log_every'] = max(log_every, longest_log_every(before))
         if found:
             state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')

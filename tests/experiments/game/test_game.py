@@ -94,3 +94,10 @@ def test_paths_that_leave_all_numbers_are_drawn_as_far_as_they_can_be(tmp_path):
     # Fails if an axis is made for 1e308, which Matplotlib cannot; a folder's name may look like a formula.
     _, results = done('game', tmp_path / 'a$b$ {} %s', '--update=simultaneous', '--step_size=100', '--steps=300')
     assert results['runs'][0]['distance_end'] == 'inf'
+
+
+def test_files_that_may_be_the_user_s_are_not_replaced(tmp_path):
+    (tmp_path / 'curves.png').write_text('mine')
+    code, _, err = finish(start('game', '--steps=2', f'--workdir={tmp_path}'))
+    assert code == 2 and 'has no config.json, and files that would be replaced (curves.png): choose another' in err
+    assert (tmp_path / 'curves.png').read_text() == 'mine' and not (tmp_path / 'config.json').exists()
