@@ -200,6 +200,7 @@ def test_sample_removes_its_own_pictures_only(straight, tmp_path):
     (images / '00007.png').mkdir(parents=True)
     (images / 'holiday.png').write_text('mine')
     (images / '00009.png').write_text('of an earlier call')
+    (images.parent / 'config.json').write_text('{"launcher": "sample"}')
     code, _, err = finish(start('sample', f'--workdir={tmp_path / "run"}', '--num=2', '--waypoints=2', '--frames=1'))
     assert code == 0 and '00007.png: a folder stands where a file belongs' in err
     assert {path.name for path in images.iterdir()} == {'00000.png', '00001.png', 'holiday.png', 'damaged'}
