@@ -16,7 +16,8 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, discard, make_folder, matching, remove_leftovers, write_json
+from wgan_jax.files import atomic_path, discard, make_folder, matching, remove_leftovers
+from wgan_jax.json_files import write_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.load import Generator, load

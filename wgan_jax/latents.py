@@ -16,6 +16,17 @@ from wgan_jax.lengths import length, unit
 from wgan_jax.types import Array, Key
 
 
+def check_key(key: object) -> None:
+    """Raises ValueError for what is not one key of JAX, a typed one or its bits."""
+    if isinstance(key, jax.Array):
+        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        bits = jax.eval_shape(jax.random.key_data, jax.random.key(0))
+        if (typed and key.shape == ()) or (key.dtype, key.shape) == (bits.dtype, bits.shape):
+            return
+    shown = f'an array {key.shape} of {key.dtype}' if isinstance(key, jax.Array) else repr(key)
+    raise ValueError(f'key must be one JAX key such as jax.random.key(0), not {shown}')
+
+
 def normal_latent(size: int) -> Callable[[Key], Array]:
     """The latent distribution N(0, I).
 

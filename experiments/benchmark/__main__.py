@@ -12,7 +12,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, SIZE, whole
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.settings import PRECISIONS

@@ -19,7 +19,8 @@ from absl import flags
 from absl import logging as absl_logging
 
 from wgan_jax.environment import environment, numerics
-from wgan_jax.files import WriteError, discard, matching, read_json, remove_leftovers, write_json
+from wgan_jax.files import WriteError, discard, matching, remove_leftovers
+from wgan_jax.json_files import read_json, write_json
 from wgan_jax.ranges import SEED
 from wgan_jax.text import listed, printable, reason
 from wgan_jax.training.folder import locked
@@ -205,7 +206,8 @@ def run(main: Callable[[], int | None]) -> None:
         print(f'{name}: stopped: {place}{reason(error)}', file=sys.stderr)
     except RuntimeError as error:
         if 'Unable to initialize backend' in str(error) or 'Unknown backend' in str(error):
-            print(f'{name}: {_one_line(error)}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
+            what = re.sub(r' ?\.? ?\(set JAX_PLATFORMS=.*?\)', '', _one_line(error))
+            print(f'{name}: {what}: set WGAN_JAX_BACKEND=cpu to do without it', file=sys.stderr)
             status = 2
         elif 'RESOURCE_EXHAUSTED' in str(error) or 'Out of memory' in str(error):
             print(f'{name}: stopped: out of memory: {_one_line(error)}', file=sys.stderr)

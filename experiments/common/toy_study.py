@@ -11,7 +11,8 @@ from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from wgan_jax.data import synthetic
 from wgan_jax.distances import gaussian_js, gaussian_wasserstein
 from wgan_jax.distances.optimal import optimal_critic, optimal_logit
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, COUNT, real, whole
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.frozen import between, fit_critics

@@ -15,7 +15,8 @@ from absl import flags
 from tqdm import tqdm
 
 from wgan_jax import distances, memory
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import COUNT, real, whole
 
 from ..common import launcher

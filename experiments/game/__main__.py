@@ -17,8 +17,9 @@ from absl import flags
 from tqdm import tqdm
 
 from wgan_jax import memory
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
 from wgan_jax.games import GAMES, UPDATES, Example
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, COUNT, POSITIVE, real, whole
 from wgan_jax.types import Players
 

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
 from wgan_jax.games import Spectrum, leading_spectrum, vector_field
+from wgan_jax.json_files import write_json
 from wgan_jax.training.as_game import load_game
 
 from ..common import launcher

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.distances import wasserstein_exact
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.ranges import BATCH, whole

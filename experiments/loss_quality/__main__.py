@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from wgan_jax import data
 from wgan_jax.data.images import to_float
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, whole

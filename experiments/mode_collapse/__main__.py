@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.metrics import mode_coverage
 from wgan_jax.ranges import whole
 from wgan_jax.training.draws import Role, draw_from, role_key

@@ -15,7 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 from wgan_jax.environment import numerics
-from wgan_jax.files import NUMBER, begins_with, discard, file_digest, read_json, write_json
+from wgan_jax.files import begins_with, discard, file_digest
+from wgan_jax.json_files import NUMBER, read_json, write_json
 
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.training.gan import GAN
 from wgan_jax.training.settings import Settings

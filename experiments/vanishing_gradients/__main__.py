@@ -16,7 +16,8 @@ from absl import flags
 from tqdm import tqdm
 
 from wgan_jax import data
-from wgan_jax.files import atomic_path, write_json
+from wgan_jax.files import atomic_path
+from wgan_jax.json_files import write_json
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, SIZE, whole
 from wgan_jax.training.build import build_gan

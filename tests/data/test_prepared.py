@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import socket
@@ -68,6 +69,13 @@ def test_names_that_no_dataset_has(tmp_path, name):
 def test_datasets_that_are_not_there(tmp_path, capfd, caplog, name, says):
     assert says in _refusal(name, 8, 8, data_dir=tmp_path)
     assert capfd.readouterr() == ('', '') and not caplog.records
+
+
+def test_what_is_logged_after_tfds_has_been_asked_is_heard(tmp_path, monkeypatch):
+    # Fails if TFDS, whose output is put aside, makes the handler that everything logged later goes to.
+    monkeypatch.setattr(logging.root, 'handlers', [])
+    _refusal('no_such_thing', 8, 8, data_dir=tmp_path)
+    assert logging.root.handlers == []
 
 
 @pytest.mark.parametrize(

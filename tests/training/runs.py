@@ -16,6 +16,12 @@ def tiny(**changes):
     return wgan_jax.settings('wgan_gp', **{**TINY, 'steps': 12, **changes})
 
 
+def stopped(workdir, **changes):
+    """A run of 12 steps that has been stopped at its first checkpoint."""
+    stop = workdir / 'checkpoints' / '4'
+    return wgan_jax.train(tiny(**changes), workdir, dataset=IMAGES, should_stop=stop.exists, **EVERY)
+
+
 def arrays(workdir):
     found, _ = CheckpointStore(workdir / 'checkpoints').newest()
     return found.step, found.arrays

@@ -17,7 +17,7 @@ import pytest
 from tests.mutations import mutate
 from tests.peak_memory import taking_less_than
 from tests.training.common import small_settings
-from wgan_jax.files import read_json
+from wgan_jax.json_files import read_json
 from wgan_jax.training.checkpoint import CheckpointStore, digest_of_arrays, flatten
 from wgan_jax.training.folder import read_run
 from wgan_jax.training.manifest import Manifest

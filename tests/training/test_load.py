@@ -115,7 +115,9 @@ def test_what_cannot_be_sampled_is_said(runs):
     generator = load(runs[0])
     for call, message in (
         (lambda: generator.sample(KEY, 0), 'n=0 must be at least 1'),
-        (lambda: generator.sample(3, 4), 'key must be a JAX key'),
+        (lambda: generator.sample(3, 4), 'key must be one JAX key such as .*, not 3'),
+        (lambda: generator.sample(jax.random.split(jax.random.key(0)), 4), r'not an array \(2,\) of key'),
+        (lambda: generator.sample(jnp.zeros(2), 4), r'not an array \(2,\) of float32'),
         (lambda: generator.generate(np.zeros((0, 6))), 'N at least 1'),
         (lambda: generator.generate(np.zeros((2, 5))), r'must be \(N, 6\)'),
         (lambda: generator.generate(np.zeros((2, 6)), batch_size=0), 'batch_size=0'),

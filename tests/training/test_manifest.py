@@ -7,7 +7,7 @@ import pytest
 import wgan_jax
 from tests.training.runs import EVERY, IMAGES, tiny
 from wgan_jax import files
-from wgan_jax.files import read_json
+from wgan_jax.json_files import read_json
 from wgan_jax.training.manifest import Manifest
 
 

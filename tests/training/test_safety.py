@@ -1,31 +1,17 @@
-"""What a run's folder is held against: other settings, other processes, what others have left, disks that fail."""
+"""What stands in a run's folder before it goes on: other settings, damage, leftovers, what others have put there."""
 
 import json
 import os
 import shutil
-import signal
 
 import jax
-import numpy as np
 import pytest
 
 import wgan_jax
-from tests.training.runs import EVERY, IMAGES, arrays, metrics, tiny
+from tests.training.runs import EVERY, IMAGES, arrays, metrics, stopped, tiny
 from wgan_jax import files
-from wgan_jax.files import WriteError, read_json
-from wgan_jax.training import run
-from wgan_jax.training.callbacks import Callback
+from wgan_jax.json_files import read_json, write_json
 from wgan_jax.training.checkpoint import CheckpointStore
-from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.manifest import Manifest
-from wgan_jax.training.records import MetricsLog
-from wgan_jax.training.signals import Interrupted
-
-
-def stopped(workdir, **changes):
-    """A run of 12 steps that has been stopped at its first checkpoint."""
-    stop = workdir / 'checkpoints' / '4'
-    return wgan_jax.train(tiny(**changes), workdir, dataset=IMAGES, should_stop=stop.exists, **EVERY)
 
 
 def test_without_its_config_a_run_goes_on_under_its_own_settings_only(tmp_path):
@@ -137,20 +123,6 @@ def test_leftovers_of_killed_processes_go_and_never_more_checkpoints_than_asked_
     assert not (tmp_path / 'samples' / 'step_00000009.png').exists()
 
 
-def test_not_finite_says_whether_a_checkpoint_is_kept(tmp_path):
-    wild = {'critic_lr': 1e38, 'generator_lr': 1e38}
-    with pytest.raises(NotFinite, match='there is no checkpoint yet'):
-        wgan_jax.train(tiny(**wild), tmp_path / 'first', dataset=IMAGES, **EVERY)
-    stopped(tmp_path / 'later')
-    found = arrays(tmp_path / 'later')[1]
-    bad = {name: np.full_like(array, np.nan) if name.startswith('params') else array for name, array in found.items()}
-    run = CheckpointStore(tmp_path / 'later' / 'checkpoints').choose().run
-    files.remove_tree(tmp_path / 'later' / 'checkpoints' / '4')
-    CheckpointStore(tmp_path / 'later' / 'checkpoints', keep=3).save(4, bad, run)
-    with pytest.raises(NotFinite, match='checkpoint 4 is kept'):
-        wgan_jax.train(tiny(), tmp_path / 'later', dataset=IMAGES, **EVERY)
-
-
 def test_a_healthy_run_warns_of_nothing_however_often_it_is_stopped(tmp_path, caplog):
     for stop_at in (4, 8, 12):
         stop = tmp_path / 'checkpoints' / str(stop_at)
@@ -178,73 +150,6 @@ def test_a_checkpoint_under_another_step_s_name_is_damage(tmp_path, caplog):
     assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
     assert 'it was made at step 4' in caplog.text and CheckpointStore(tmp_path / 'checkpoints').steps() == [4, 8, 12]
     assert wgan_jax.load(tmp_path, 8).step == 8
-
-
-def test_a_folder_that_is_moved_away_ends_the_run_before_it_writes_into_another(tmp_path):
-    class Mover(Callback):
-        def metrics(self, records):
-            if not (tmp_path / 'moved').exists() and records[-1]['step'] > 4:
-                (tmp_path / 'run').rename(tmp_path / 'moved')
-                (tmp_path / 'run').mkdir()
-
-    with pytest.raises(WriteError, match='has been moved or removed'):
-        wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, callbacks=[Mover()], **EVERY)
-    assert not list((tmp_path / 'run').iterdir())
-    assert wgan_jax.train(tiny(), tmp_path / 'moved', dataset=IMAGES, **EVERY).step == 12
-
-
-@pytest.mark.parametrize(
-    ('name', 'change', 'says'),
-    [
-        ('metrics.jsonl', os.unlink, 'it was moved or removed while'),
-        ('metrics.jsonl', lambda path: os.rename(path, f'{path}.old'), 'it was moved or removed while'),
-        ('metrics.jsonl', lambda path: os.truncate(path, 0), 'it was changed by somebody else while'),
-        (
-            'config.json',
-            lambda path: path.write_text(path.read_text().replace('12', '13')),
-            'it was changed or removed while',
-        ),
-        ('config.json', os.unlink, 'it was changed or removed while'),
-    ],
-)
-def test_what_is_changed_under_a_run_ends_it_at_the_next_checkpoint(tmp_path, name, change, says):
-    def meddle(record):
-        if record['step'] == 5:
-            change(tmp_path / name)
-
-    with pytest.raises(WriteError, match=f'{name}: {says}'):
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[meddle], **EVERY)
-    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
-
-
-@pytest.mark.parametrize(('step', 'done'), [(5, False), (12, True)])
-def test_a_signal_says_whether_anything_is_left_to_do(tmp_path, step, done):
-    def stop(record):
-        if record['step'] == step:
-            signal.raise_signal(signal.SIGTERM)
-
-    with pytest.raises(Interrupted) as error:
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[stop], **EVERY)
-    assert error.value.done == done == (tmp_path / 'results.json').exists()
-    assert str(error.value) == ('SIGTERM came when all was done' if done else 'stopped by SIGTERM and saved')
-
-
-@pytest.mark.parametrize('name', ['12', '999'])
-def test_checkpoints_of_others_take_no_place_of_its_own(name, tmp_path, caplog):
-    # Fails if they count among those that are kept, or stand for one that the run has yet to save.
-    wgan_jax.train(tiny(seed=3), tmp_path / 'other', dataset=IMAGES, **EVERY)
-    place = tmp_path / 'run' / 'checkpoints' / name
-
-    def plant(record):
-        if record['step'] == 6:
-            shutil.copytree(tmp_path / 'other' / 'checkpoints' / '12', place)
-
-    generator = wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, callbacks=[plant], **EVERY)
-    assert f'{place}: ' in caplog.text and not list(place.parent.glob('999'))
-    again = wgan_jax.load(tmp_path / 'run')
-    assert again.step == 12
-    for mine, loaded in zip(jax.tree.leaves(generator.variables), jax.tree.leaves(again.variables), strict=True):
-        np.testing.assert_array_equal(mine, loaded)
 
 
 def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
@@ -292,40 +197,6 @@ def test_networks_that_have_changed_before_the_first_checkpoint_are_said(tmp_pat
     assert 'has changed since' in caplog.text and 'it is begun anew' in caplog.text
 
 
-def test_a_profile_takes_the_place_of_a_file(tmp_path, caplog):
-    (tmp_path / 'profile').touch()
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, profile=True, **EVERY)
-    assert 'profile: a file stands where a folder belongs' in caplog.text and list((tmp_path / 'profile').rglob('*.pb'))
-
-
-def test_a_picture_that_is_changed_under_a_run_is_moved_aside(tmp_path, caplog):
-    first = tmp_path / 'samples' / 'step_00000008.png'
-
-    def meddle(record):
-        if record['step'] == 9:
-            first.write_bytes(b'none of the run')
-
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[meddle], **EVERY)
-    assert f'{first}: it was changed while the run went on; moved to' in caplog.text and not first.exists()
-    assert '.png' not in str(Manifest(tmp_path).changed())
-
-
-def test_what_callbacks_write_again_and_files_that_are_written_as_they_were_end_no_run(tmp_path, caplog):
-    class Writer(Callback):
-        files = ('eval/config.json', 'eval/samples/*.txt', 'samples/latest.png')
-
-        def start(self, run):
-            (tmp_path / 'eval' / 'samples').mkdir(parents=True)
-
-        def sample(self, step, state, images):
-            for name in ('eval/config.json', 'eval/samples/a.txt', 'samples/latest.png'):
-                (tmp_path / name).write_text(str(step))
-            os.utime(tmp_path / 'config.json')
-
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Writer()], **{**EVERY, 'sample_every': 2})
-    assert not caplog.text and (tmp_path / 'samples' / 'latest.png').read_text() == '12'
-
-
 def test_a_run_is_not_continued_with_other_numbers_of_jax(tmp_path):
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     other = pytest.raises(ValueError, match='jax_default_matmul_precision: as by default -> bfloat16')
@@ -340,82 +211,9 @@ def test_a_run_is_not_continued_with_other_numbers_of_jax(tmp_path):
     shutil.rmtree(tmp_path / 'checkpoints')
     del found.run['jax']
     CheckpointStore(tmp_path / 'checkpoints', keep=3).save(12, found.arrays, found.run)
-    files.write_json(tmp_path / 'config.json', config)
+    write_json(tmp_path / 'config.json', config)
     with jax.default_matmul_precision('bfloat16'):
         assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
-
-
-def test_a_callback_may_go_to_another_folder(tmp_path, monkeypatch):
-    (tmp_path / 'elsewhere').mkdir()
-    monkeypatch.chdir(tmp_path)
-    wgan_jax.train(tiny(), 'run', dataset=IMAGES, callbacks=[lambda record: os.chdir(tmp_path / 'elsewhere')], **EVERY)
-    assert wgan_jax.load(tmp_path / 'run').step == 12 and not list((tmp_path / 'elsewhere').iterdir())
-
-
-class Killed(BaseException):
-    """As if the process had ended here."""
-
-
-@pytest.mark.parametrize('where', ['mend', 'discard', 'write_json', 'RunFiles'])
-def test_a_process_that_ends_while_it_mends_a_run_hides_nothing(where, tmp_path, monkeypatch):
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    picture = tmp_path / 'samples' / 'step_00000012.png'
-    whole = picture.read_bytes()
-    picture.write_bytes(whole[:99])
-
-    def end(*args, **kwargs):
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run, where, end)
-        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    assert picture.read_bytes() == whole and (tmp_path / 'results.json').exists()
-    assert (tmp_path / 'damaged' / picture.name).read_bytes() == whole[:99]
-
-
-def test_a_callback_s_file_survives_two_processes_that_end(tmp_path, caplog):
-    class Lines(Callback):
-        files = ('lines.jsonl',)
-
-        def __init__(self, end_at=None):
-            self.end_at, self.log = end_at, None
-
-        def start(self, run):
-            self.log = MetricsLog(run.workdir / 'lines.jsonl', int(run.state.step))
-            if self.end_at == 0:
-                raise Killed
-
-        def metrics(self, records):
-            self.log.append({'step': record['step']} for record in records)
-            if self.end_at and records[-1]['step'] > self.end_at:
-                raise Killed
-
-        def close(self):
-            self.log.close()
-
-    for end_at in (6, 0, None):
-        try:
-            wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Lines(end_at)], **EVERY)
-        except Killed:
-            assert end_at is not None
-    lines = (tmp_path / 'lines.jsonl').read_text().splitlines()
-    assert [json.loads(line)['step'] for line in lines] == list(range(1, 13))
-    assert not caplog.records
-
-
-def test_a_reader_beside_a_run_that_keeps_one_checkpoint_finds_it(tmp_path, monkeypatch):
-    stopped(tmp_path)
-    reader, tree, steps = CheckpointStore(tmp_path / 'checkpoints'), {'a': np.ones(3)}, CheckpointStore.steps
-
-    def stale(store):
-        found = steps(store)
-        if store is reader and found == [4]:  # the run goes on after the folder has been looked at
-            CheckpointStore(tmp_path / 'checkpoints', keep=1).save(8, tree)
-        return found
-
-    monkeypatch.setattr(CheckpointStore, 'steps', stale)
-    assert reader.choose().step == 8
 
 
 @pytest.mark.parametrize('name', ['metrics.jsonl', 'samples', 'results.json'])
@@ -427,3 +225,11 @@ def test_what_this_user_may_not_read_is_refused_and_left_alone(name, tmp_path, m
     with pytest.raises(ValueError, match='is it yours'):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_folder_made_for_a_call_that_is_refused_goes_again(tmp_path):
+    (tmp_path / 'mine').mkdir()
+    for name in ('new', 'mine'):
+        with pytest.raises(ValueError, match='nowhere is not the folder of a training run'):
+            wgan_jax.train(tiny(init_from='nowhere'), tmp_path / name, dataset=IMAGES, **EVERY)
+    assert [path.name for path in tmp_path.iterdir()] == ['mine']

@@ -120,6 +120,8 @@ def test_a_sweep_of_images_and_what_is_refused():
     tiny = settings('wgan_gp', arch='mlp', width=4, latent_dim=2, batch_size=4, n_critic=1, image_size=4)
     result = sweep(tiny, dataset=pixels, penalty_weight=[1.0, 10.0], steps=2)
     assert result.metrics.penalty.shape == (2, 2) and result.sample(jax.random.key(0), 3).shape == (2, 3, 4, 4, 1)
+    with pytest.raises(ValueError, match=r'not an array \(2,\) of key'):
+        result.sample(jax.random.split(jax.random.key(0)), 3)
     for options, message in (
         ({'clip': [0.1]}, 'clip has no effect with constraint=gradient_penalty'),
         ({'critic_lr': [-1.0]}, 'critic_lr=-1.0 must be a positive number'),
@@ -128,6 +130,7 @@ def test_a_sweep_of_images_and_what_is_refused():
         ({'seeds': []}, 'seeds has no values'),
         ({'seeds': [-1]}, r'seeds=\[-1\] must lie in'),
         ({'critic_lr': 0.1}, 'critic_lr=0.1 must be a sequence of values'),
+        ({'critic_lr': b'ab'}, "critic_lr=b'ab' must be a sequence of values"),
     ):
         with pytest.raises(ValueError, match=message):
             sweep(tiny, dataset=pixels, **options)
@@ -137,6 +140,8 @@ def test_a_sweep_of_images_and_what_is_refused():
         sweep(settings('wgan', toy=True, init_from='/x'))
     with pytest.raises(ValueError, match='preset=flags is unknown for a density; there are: wgan, wgan_gp'):
         sweep('flags', dataset='ring')
+    with pytest.raises(ValueError, match=r"unknown dataset 'rings'.*; of densities there are ring, grid"):
+        sweep('wgan', dataset='rings')
 
 
 def test_a_toy_of_networks_of_one_s_own():

@@ -6,7 +6,7 @@
 import os
 from collections.abc import Callable
 
-from wgan_jax.data.images import Images, check_size
+from wgan_jax.data.images import Images, UnknownDataset, check_size
 from wgan_jax.text import listed, printable
 
 # The loaders import Pillow and TFDS themselves, and are themselves imported when they are called.
@@ -58,6 +58,6 @@ def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | No
 
     try:
         return tfds_images.load(name, height, width, data_dir=data_dir)
-    except tfds_images.UnknownDataset as error:
+    except UnknownDataset as error:
         known = listed((f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS), most=20)
-        raise ValueError(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error
+        raise UnknownDataset(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error

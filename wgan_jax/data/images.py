@@ -28,6 +28,10 @@ MAX_GIGABYTES = 8.0  # of a dataset, unless another limit is asked for
 _STRIP = 2**22  # pixels composited at once
 
 
+class UnknownDataset(ValueError):
+    """No dataset of that name, as far as can be told."""
+
+
 class Unsuitable(ValueError):
     """A whole picture that cannot be used as it is; the text says why and what would do."""
 

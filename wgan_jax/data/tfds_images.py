@@ -2,12 +2,13 @@
 
 import contextlib
 import io
+import logging
 import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
+from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, check_size, collect, fit
 from wgan_jax.data.reading import NAME, about_path, decode, of_the_machine, open_file, quiet
 from wgan_jax.text import listed, printable, reason
 
@@ -17,10 +18,6 @@ _CHUNK = 1024  # examples per read: one call per example costs several times as 
 _NAME = re.compile(r'([A-Za-z_]\w*)(/[\w+.-]*[\w+-][\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?', re.ASCII)
 # What it was called with, before the reason.
 _PREAMBLE = re.compile(r'^(\w+: )?Failed to construct dataset "[^"]*", builder_kwargs "[^"]*": ')
-
-
-class UnknownDataset(ValueError):
-    """No dataset of that name, as far as can be told."""
 
 
 def _tfds(name: str) -> Any:
@@ -65,14 +62,25 @@ def _raise(error: OSError) -> None:
         raise error
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Without the advice that TFDS prints when a dataset needs what is not installed."""
+    aside, nothing = io.StringIO(), logging.NullHandler()
+    # Without any handler, logging would make one of its own, and everything that is logged later would go aside too.
+    logging.root.addHandler(nothing)
+    try:
+        with contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
+            yield
+    finally:
+        logging.root.removeHandler(nothing)
+
+
 def _builder(tfds: Any, name: str, data_dir: str | os.PathLike | None) -> Any:
     """The dataset's builder; nothing is downloaded."""
     if name.split('/')[0].split(':')[0] == 'national_flags':
         from wgan_jax.data.flags import builder as _  # noqa: F401  registers the dataset
-    # It prints advice on stdout and stderr when a dataset needs what is not installed.
-    aside = io.StringIO()
     told = _told(f'cannot use TFDS dataset {name!r}' + (f' in {printable(data_dir, NAME)}' if data_dir else ''))
-    with told, contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
+    with told, _unheard():
         try:
             return tfds.builder(name, data_dir=data_dir)
         except tfds.core.DatasetNotFoundError as error:

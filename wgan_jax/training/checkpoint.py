@@ -26,17 +26,15 @@ import numpy as np
 from wgan_jax.files import (
     WriteError,
     begins_with,
-    check_shape,
     file_digest,
     make_folder,
     move_aside,
     open_at_once,
-    read_json,
     remove_tree,
     set_aside,
-    write_json,
     writing,
 )
+from wgan_jax.json_files import check_shape, read_json, write_json
 from wgan_jax.text import reason
 from wgan_jax.types import PyTree
 

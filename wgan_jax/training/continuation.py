@@ -6,28 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import check_shape, move_aside, read_json, remove_leftovers, set_aside
+from wgan_jax.files import matching, move_aside, remove_leftovers, set_aside
+from wgan_jax.json_files import check_shape, read_json
+from wgan_jax.text import listed
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
 from wgan_jax.training.folder import OtherLauncher, check_identity, differences, read_run
+from wgan_jax.training.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 
 
 def take_up(
-    workdir: Path, config: dict[str, Any], store: CheckpointStore
+    workdir: Path, config: dict[str, Any], store: CheckpointStore, manifest: Manifest
 ) -> tuple[dict[str, Any] | None, Checkpoint | None]:
     """What there is of a run: its configuration and its newest sound checkpoint, each None where there is none.
 
-    Once that is clear, damaged checkpoints are moved aside, and those that a killed process had left to remove go.
+    Once that is clear, damaged checkpoints and results of no known run are moved aside, and those checkpoints go that
+    a killed process had left to remove.
 
     Args:
         workdir: held by ``locked``.
         config: of the call that wants to go on.
-        store: of the folder.
+        store, manifest: of the folder.
 
     Raises:
-        ValueError: when the folder holds a run with other settings, or one whose checkpoints are all damaged; nothing
-            is changed then.
+        ValueError: when the folder holds a run with other settings, or one whose checkpoints are gone or all damaged;
+            nothing is changed then.
     """
     before = _configuration(workdir, config)
     found, damaged = store.newest()
@@ -35,9 +39,17 @@ def take_up(
         check_identity(workdir, found, config)
         if before is None and found.run is None:
             raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
+    elif manifest.tells_of_checkpoints():
+        raise ValueError(
+            f'{workdir} holds a run whose checkpoints are gone: put them back into its folder checkpoints, or choose '
+            'another folder'
+        )
     remove_leftovers(workdir)
     store.set_aside(damaged)
     store.prune()
+    if found is None and before is None:
+        for path in (*matching(workdir, 'results.json'), *matching(workdir, 'samples/step_*.png')):
+            set_aside(path, 'it is of no run that is known here', workdir)
     return before, found
 
 
@@ -80,6 +92,20 @@ def longest_log_every(before: dict[str, Any] | None) -> int:
     """The longest period that lines of metrics can have, by the configuration of the calls before."""
     periods = () if before is None else (before['run'].get('longest_log_every'), before['run']['log_every'])
     return max((period for period in periods if isinstance(period, int)), default=0)
+
+
+def say_what_is_gone(workdir: Path, manifest: Manifest, before: dict[str, Any] | None, *, trained: bool) -> None:
+    """Warns of files that a run wrote and that are there no more, their list among them.
+
+    Args:
+        workdir, manifest: of the run.
+        before: its configuration, None where that is gone.
+        trained: whether it has had a checkpoint, and therefore a list.
+    """
+    if missing := manifest.missing():
+        logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
+    if trained and before is not None and 'jax' in before and not manifest.exists():  # runs of before 0.3 had none
+        logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
 
 
 def mend(workdir: Path, changed: Sequence[Path]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import check_shape, open_at_once, read_json
+from wgan_jax.files import open_at_once
+from wgan_jax.json_files import check_shape, read_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
@@ -30,11 +31,14 @@ class OtherLauncher(ValueError):
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
 
+    A folder that was made here, and that the block leaves empty, goes with its end.
+
     Raises:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
     lock = workdir / '.lock'
+    is_new = not os.path.lexists(workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(lock, 'r+', opener=open_at_once)
@@ -57,7 +61,18 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
             ) from None
         except OSError as error:
             raise ValueError(f'workdir {workdir} cannot be locked ({reason(error)}): choose another folder') from None
-        yield workdir
+        try:
+            yield workdir
+        finally:
+            if is_new:
+                _remove_if_empty(workdir, lock)
+
+
+def _remove_if_empty(workdir: Path, lock: Path) -> None:
+    with contextlib.suppress(OSError):
+        if os.listdir(workdir) == [lock.name]:
+            lock.unlink()
+            workdir.rmdir()
 
 
 def lock_of(workdir: Path) -> tuple[int, int] | None:
@@ -135,11 +150,13 @@ def checkpoint_of(workdir: str | os.PathLike, config: dict[str, Any], step: int 
 
 def read_run(workdir: str | os.PathLike) -> dict[str, Any]:
     """The configuration of a run. Raises ValueError when the folder holds no training run, or a damaged one."""
-    path = Path(workdir) / 'config.json'
+    path, shown = Path(workdir) / 'config.json', printable(workdir, 300) or "''"
     try:
         os.lstat(path)
-    except FileNotFoundError:
-        raise ValueError(f'{workdir} is not the folder of a training run: it has no config.json') from None
+    except NotADirectoryError:
+        raise ValueError(f'{shown} is a file, not the folder of a training run') from None
+    except (FileNotFoundError, ValueError):  # ValueError: a path with a NUL character
+        raise ValueError(f'{shown} is not the folder of a training run: it has no config.json') from None
     except OSError as error:
         raise ValueError(f'{path} cannot be read ({reason(error)})') from None
     config = read_json(path)

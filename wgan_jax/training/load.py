@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax import memory
-from wgan_jax.latents import LATENTS
+from wgan_jax.latents import LATENTS, check_key
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_networks
@@ -57,8 +57,7 @@ class Generator:
         Raises:
             ValueError: for n < 1, or a key that is none.
         """
-        if not isinstance(key, jax.Array):
-            raise ValueError(f'key must be a JAX key such as jax.random.key(0), not {key!r}')
+        check_key(key)
         whole(1).check('n', n)
         memory.require(8 * n * self.settings.latent_dim, f'n={n} latent vectors')
         draw = functools.partial(_latents, self.settings.latent, self.settings.latent_dim, CHUNK, key)

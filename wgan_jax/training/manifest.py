@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wgan_jax.files import begins_with, matching, read_json, write_json
+from wgan_jax.files import begins_with, matching
+from wgan_jax.json_files import read_json, write_json
 
 _NAME = '.manifest.json'
 _ONCE = ('config.json', 'samples/step_*.png')

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import NUMBER, WriteError, atomic_path, check_shape, move_aside, set_aside, writing
+from wgan_jax.files import WriteError, atomic_path, move_aside, set_aside, writing
+from wgan_jax.json_files import NUMBER, check_shape
 from wgan_jax.text import reason
 
 logger = logging.getLogger(__name__)

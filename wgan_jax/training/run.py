@@ -16,13 +16,14 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
-from wgan_jax.files import WriteError, discard, make_folder, matching, set_aside, write_json
+from wgan_jax.files import WriteError, discard, make_folder
+from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
-from wgan_jax.text import listed, reason
+from wgan_jax.text import printable, reason
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
-from wgan_jax.training.checkpoint import CheckpointStore, digest_of_arrays, unflatten
-from wgan_jax.training.continuation import longest_log_every, mend, steps_of, take_up
+from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
+from wgan_jax.training.continuation import longest_log_every, mend, say_what_is_gone, steps_of, take_up
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
@@ -126,32 +127,13 @@ def train(
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
-        before, found = take_up(workdir, config, store)
-        if found is None and manifest.tells_of_checkpoints():
-            raise ValueError(
-                f'{workdir} holds a run whose checkpoints are gone: put them back into its folder checkpoints, or '
-                'choose another folder'
-            )
-        if found is None and before is None:
-            for path in (*matching(workdir, 'results.json'), *matching(workdir, 'samples/step_*.png')):
-                set_aside(path, 'it is of no run that is known here', workdir)
+        before, found = take_up(workdir, config, store, manifest)
         lines_every = config['run']['longest_log_every'] = max(log_every, longest_log_every(before))
-        if found:
-            state = unflatten(shapes, found.arrays, f'checkpoint {found.step}')
-            config |= {name: before[name] for name in ('begun_from',) if before is not None and name in before}
-        else:
-            begun: dict[str, Any] = {}
-            if settings.init_from is not None:
-                begun, config['begun_from'] = _networks_of(settings.init_from, shapes)
-                if before is not None and before.get('begun_from', config['begun_from']) != config['begun_from']:
-                    logger.warning(f'{settings.init_from} has changed since {workdir} was begun: it is begun anew')
-            state = jax.tree.map(np.asarray, fresh()._replace(**begun))
+        state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
+        config |= begun_from
         step, results = int(state.step), workdir / 'results.json'
         changed = manifest.changed()
-        if missing := manifest.missing():
-            logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
-        if found and before is not None and 'jax' in before and not manifest.exists():
-            logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
+        say_what_is_gone(workdir, manifest, before, trained=found is not None)
         if step < settings.steps or changed or before is None or steps_of(results) != step:
             checked = set(manifest.names())
             # In this order: a process that ends in between leaves a run that is not done, and damage that is found.
@@ -170,6 +152,7 @@ def train(
                 listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
             manifest.update()
             began = time.monotonic()
+            profiler = _Profiler(workdir / 'profile') if profile else None
             try:
                 done = run_loop(
                     gan,
@@ -178,12 +161,14 @@ def train(
                     Schedule(settings.steps, sample_every, checkpoint_every),
                     files,
                     should_stop=lambda: bool(received) or should_stop(),
-                    tracer=functools.partial(_profiled, workdir / 'profile') if profile else None,
+                    tracer=profiler,
                 )
             except NotFinite as error:
                 kept = store.steps()
                 left = f'checkpoint {kept[-1]} is kept' if kept else 'there is no checkpoint yet'
                 raise NotFinite(f'{error}; {left}') from None
+            if profiler is not None and not profiler.was_used:
+                logger.warning('there is no profile: the first call, which is mostly compilation, was the only one')
             state = state if files.saved is None else files.saved
             if done:
                 files.check()
@@ -198,26 +183,33 @@ def train(
                     listener.finish(final)
                 write_json(results, final)
                 manifest.update()
-        elif missing or not manifest.names():  # a process of before there were any, or that ended just before
+        elif manifest.missing() or not manifest.names():  # a process of before there were any, or ended just before
             manifest.update()
         if received:
             raise Interrupted(received[0], done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
 
 
-@contextlib.contextmanager
-def _profiled(folder: Path) -> Iterator[None]:
-    """Writes a profile of the block into a folder. Raises WriteError, in place of what XLA raises of files."""
-    make_folder(folder)
-    if os.path.lexists(folder / 'plugins'):
-        make_folder(folder / 'plugins')
-    try:
-        with jax.profiler.trace(str(folder)):
-            yield
-    except RuntimeError as error:
-        if str(folder) not in str(error):
-            raise
-        raise WriteError(folder, reason(error).rpartition('; ')[2]) from error
+class _Profiler:
+    """Writes a profile of a block into a folder. Raises WriteError, in place of what XLA raises of files."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self.was_used = False
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.was_used = True
+        make_folder(self._folder)
+        if os.path.lexists(self._folder / 'plugins'):
+            make_folder(self._folder / 'plugins')
+        try:
+            with jax.profiler.trace(str(self._folder)):
+                yield
+        except RuntimeError as error:
+            if str(self._folder) not in str(error):
+                raise
+            raise WriteError(self._folder, reason(error).rpartition('; ')[2]) from error
 
 
 def _try_parts(
@@ -250,12 +242,32 @@ def _check_deterministic(settings: Settings) -> None:
         raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
 
 
+def _state(
+    fresh: Callable[[], TrainState],
+    shapes: TrainState,
+    found: Checkpoint | None,
+    before: dict[str, Any] | None,
+    init_from: str | None,
+    workdir: Path,
+) -> tuple[TrainState, dict[str, Any]]:
+    """What a run goes on from, as NumPy arrays; and for the record, with which networks of another run it began."""
+    recorded = {name: value for name, value in (before or {}).items() if name == 'begun_from'}
+    if found is not None:
+        return unflatten(shapes, found.arrays, f'checkpoint {found.step}'), recorded
+    if init_from is None:
+        return jax.tree.map(np.asarray, fresh()), {}
+    networks, source = _networks_of(init_from, shapes)
+    if recorded.get('begun_from', source) != source:
+        logger.warning(f'{init_from} has changed since {workdir} was begun: it is begun anew')
+    return jax.tree.map(np.asarray, fresh()._replace(**networks)), {'begun_from': source}
+
+
 def _networks_of(workdir: str, shapes: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
     """The networks of another run, as the fields of a state; and which these are, for the record."""
     try:
         found = checkpoint_of(workdir, read_run(workdir))
     except ValueError as error:
-        raise ValueError(f'init_from={workdir}: {error}') from None
+        raise ValueError(f'init_from={printable(workdir)}: {error}') from None
     taken = {name: getattr(shapes, name) for name in ('params', 'network_state', 'ema')}
     source = {'step': found.step, 'sha256': digest_of_arrays(found.arrays)}
     return unflatten(taken, found.arrays, f'init_from={workdir}'), source

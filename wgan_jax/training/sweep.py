@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.data.images import Images
+from wgan_jax.data.images import Images, UnknownDataset
 from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
+from wgan_jax.latents import check_key
+from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.cost import require_memory
@@ -183,7 +185,12 @@ class SweepResult(NamedTuple):
         """``n`` samples of each run's averaged generator, all from the same latents: (R, n, ...), float32.
 
         Images lie in [-1, 1], as those of ``Generator.sample`` do.
+
+        Raises:
+            ValueError: for n < 1, or a key that is none.
         """
+        check_key(key)
+        whole(1).check('n', n)
         latents = jax.vmap(self.gan.latent)(jax.random.split(key, n))
         samples = compiled(_sample, self.gan)(self.states.ema, latents).astype(jnp.float32)
         return jnp.clip(samples, -1, 1) if self.gan.draw is draw_images else samples
@@ -225,7 +232,7 @@ def sweep(
     for name, given in {**values, 'seeds': seeds}.items():
         if name not in (*Hyperparameters._fields, 'seeds'):
             raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
-        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes):
             raise ValueError(f'{name}={given!r} must be a sequence of values')
     if not all(isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) for seed in seeds):
         raise ValueError(f'seeds={list(seeds)} must be whole numbers')
@@ -264,5 +271,8 @@ def _build(
                 raise ValueError(f'preset={settings} is unknown for a density; there are: {", ".join(TOY_PRESETS)}')
             settings = TOY_PRESETS[settings]
         return *build_toy(settings, named), None, settings
-    settings, images = with_images(settings, named if dataset is not None else None)
+    try:
+        settings, images = with_images(settings, named if dataset is not None else None)
+    except UnknownDataset as error:
+        raise UnknownDataset(f'{error}; of densities there are {", ".join(DENSITIES)}') from None
     return *build_gan(settings, images.pixels.shape[-1]), images.pixels, settings

@@ -217,5 +217,5 @@ def test_load_samples_a_pure_function_of_the_key(straight):
     assert plain.step == 55 and float(abs(plain.sample(jax.random.key(1), 6) - images).max()) > 1e-4
     with pytest.raises(ValueError, match=r'no checkpoint at step 7; there are: \[50, 55, 60\]'):
         load(straight, step=7)
-    with pytest.raises(ValueError, match=r'key must be a JAX key such as jax.random.key\(0\), not 3'):
+    with pytest.raises(ValueError, match=r'key must be one JAX key such as jax.random.key\(0\), not 3'):
         generator.sample(3, 6)
