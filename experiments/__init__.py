@@ -6,6 +6,7 @@ What JAX and matplotlib read from the environment when they are imported is set 
 import importlib
 import importlib.metadata
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -57,6 +58,17 @@ def _can_be_written(folder: Path) -> bool:
     return os.access(next(path for path in (folder, *folder.parents) if os.path.exists(path)), os.W_OK | os.X_OK)
 
 
+# Values that can be worked with, of variables that are read only when all is computed, or let nothing be.
+_VARIABLES = {
+    'SOURCE_DATE_EPOCH': r'\d+',  # Matplotlib's
+    'JAX_NUMPY_DTYPE_PROMOTION': 'standard',
+    **dict.fromkeys(
+        ('JAX_TRANSFER_GUARD', 'JAX_TRANSFER_GUARD_HOST_TO_DEVICE', 'JAX_TRANSFER_GUARD_DEVICE_TO_HOST'),
+        'allow|log|log_explicit',
+    ),
+}
+
+
 def begin(name: str) -> None:
     """What comes before a launcher is run: its imports can be interrupted already.
 
@@ -65,6 +77,12 @@ def begin(name: str) -> None:
     end_at_signals(name)
     from wgan_jax.text import printable
 
+    for variable, takes in _VARIABLES.items():
+        if (value := os.environ.get(variable)) is not None and not re.fullmatch(takes, value):
+            print(
+                f'{name}: cannot begin: {variable}={printable(value)} cannot be worked with: unset it', file=sys.stderr
+            )
+            os._exit(2)
     try:
         if os.environ.get('MPLCONFIGDIR') == '':
             raise ValueError('no folder can be written for the list of fonts of Matplotlib: name one in MPLCONFIGDIR')

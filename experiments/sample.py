@@ -17,7 +17,6 @@ from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.files import atomic_path, discard, make_folder, matching, remove_leftovers
-from wgan_jax.json_files import write_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.load import Generator, load
@@ -61,7 +60,7 @@ def main() -> int:
         pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
         with atomic_path(folder / 'samples.npz') as temporary:
             np.savez(temporary, samples=images, strip=strip)
-        write_json(folder / 'results.json', {'step': generator.step, 'images': len(images), 'frames': len(walk)})
+        launcher.write_results(folder, {'step': generator.step, 'images': len(images), 'frames': len(walk)})
     print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
     return 0
 

@@ -13,7 +13,6 @@ from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, SIZE, whole
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.settings import PRECISIONS
@@ -63,7 +62,7 @@ def main() -> int:
         with atomic_path(workdir / 'times.npz') as temporary:
             np.savez(temporary, **arrays)
         report.figure(workdir / 'benchmark.png', results)
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     print(report.table(results))
     if device is None:
         print(f'No PyTorch for {jax.default_backend()} is installed: our side alone')

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -77,7 +78,7 @@ def results_folder(name: str, folder: Path | None = None) -> Iterator[Path]:
     """
     with locked(folder or WORKDIR.value or f'runs/{name}') as workdir:
         config = workdir / 'config.json'
-        owner = read_json(config, {'launcher': str})['launcher'] if os.path.lexists(config) else name
+        owner = _read_config(config)['launcher'] if os.path.lexists(config) else name
         if owner != name:
             raise ValueError(f'workdir {workdir} holds the results of {owner}: choose another folder')
         yield workdir
@@ -108,9 +109,9 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     """
     warn_of_repeated_flags()
     remove_leftovers(workdir)
-    path = workdir / 'config.json'
+    record = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
-    before = read_json(path) if os.path.exists(path) else {}
+    before = _read_config(record) if os.path.exists(record) else {}
     deciding = [*config, *(name for name in numerics() if name in before)]  # which older ones do not record
     if [before.get(name) for name in deciding] != [whole[name] for name in deciding]:
         old = [path for pattern in ('results.json', *outputs) for path in matching(workdir, pattern)]
@@ -124,8 +125,38 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
             logger.warning(f'{workdir}: results of another configuration are removed: {names}')
         for path in old:
             discard(path)
-    write_json(path, whole)
+    write_json(record, whole)
     return whole
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """A ``config.json`` that some launcher wrote. Raises ValueError, with what would do, for one that is damaged."""
+    try:
+        return read_json(path, {'launcher': str})
+    except ValueError as error:
+        raise ValueError(f'{error}: choose another folder, or move it away') from None
+
+
+def write_results(workdir: Path, results: dict[str, Any]) -> None:
+    """Writes ``results.json``."""
+    write_json(workdir / 'results.json', plain(results))
+
+
+def plain(value: Any) -> Any:
+    """What JSON has of numbers, arrays, and lists and dictionaries of them.
+
+    >>> plain({'a': [1.5, float('-inf')], 'b': float('nan')})
+    {'a': [1.5, '-inf'], 'b': None}
+    """
+    if isinstance(value, dict):
+        return {name: plain(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if hasattr(value, 'tolist'):  # arrays of NumPy and JAX, and their scalars
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def command() -> str:

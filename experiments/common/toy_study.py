@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep
@@ -81,7 +80,7 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
             arrays |= {f'{i}_{key}': getattr(history, key) for key in ('step', 'distance', 'estimate', 'metrics')}
         with atomic_path(workdir / 'arrays.npz') as temporary:
             np.savez_compressed(temporary, names=[f'{v.line}, {v.place}' for v in variants], **arrays)
-        write_json(workdir / 'results.json', {'seeds': len(seeds), 'variants': rows})
+        launcher.write_results(workdir, {'seeds': len(seeds), 'variants': rows})
     print(_table(rows))
     print(f'Results in {workdir}/: results.json, arrays.npz, {name}.png')
     return 0

@@ -18,7 +18,6 @@ from wgan_jax.data import synthetic
 from wgan_jax.distances import gaussian_js, gaussian_wasserstein
 from wgan_jax.distances.optimal import optimal_critic, optimal_logit
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, COUNT, real, whole
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.frozen import between, fit_critics
@@ -80,7 +79,7 @@ def main() -> int:
             np.savez(temporary, **arrays)
         titles = {name: title for name, (_, _, title) in KINDS.items()}
         draw(workdir / 'discriminator.png', arrays, results, titles)
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     print(
         f'D is within {results["largest_error_of_d"]:.4f} of D* where 99.9 % of the mass lies; JS estimated '
         f'{results["js_estimate"]:.5f}, true {results["js"]:.5f} ({100 * results["js_relative_error"]:.2f} %)'
@@ -157,12 +156,13 @@ def _summary(arrays: dict[str, np.ndarray], gaussians: tuple[float, ...]) -> dic
     between = (x >= means[0]) & (x <= means[1])
     for name in CRITICS:
         slope = np.abs(arrays[f'{name}_slope'])
+        steepest, least = (slope[between].max(), slope[between].min()) if between.any() else (1.0, 1.0)
         estimate = np.trapezoid((real - fake) * arrays[f'{name}_scores'], x)
         results[name] = {
             'estimate': float(estimate),
             'largest_slope': float(slope[inside].max()),
-            'estimate_over_slope': float(estimate / slope[inside].max()),
-            'slope_ratio_between_means': float(slope[between].max() / slope[between].min()) if between.any() else 1.0,
+            'estimate_over_slope': float(estimate / largest) if (largest := slope[inside].max()) else math.nan,
+            'slope_ratio_between_means': float(steepest / least) if least else math.inf,
         }
     return results
 

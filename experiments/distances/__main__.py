@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from wgan_jax import distances, memory
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import COUNT, real, whole
 
 from ..common import launcher
@@ -70,7 +69,7 @@ def main() -> int:
                 results['speed'] = speed.measure(launcher.seed(), BENCHMARK_PAIRS)
                 results['exact_speed'] = speed.measure_exact(launcher.seed(), BENCHMARK_PAIRS)
                 bar.update()
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     print(_summary(results))
     print(f'Six sheets (PNG, the arrays behind each as .npz) and results.json are in {workdir}/')
     return 0

@@ -19,7 +19,6 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.files import atomic_path
 from wgan_jax.games import GAMES, UPDATES, Example
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import BATCH, COUNT, POSITIVE, real, whole
 from wgan_jax.types import Players
 
@@ -106,7 +105,7 @@ def _study_small(workdir: Path, game: Call, rules: list[Call], step_sizes, examp
             arrays |= {f'{i}_distance': one.distance, f'{i}_eigenvalues': one.eigenvalues}
         np.savez_compressed(temporary, rules=np.array([rule.text for rule in rules]), **arrays)
     runs = [record for one in studies for record in _records(one, step_sizes)]
-    write_json(workdir / 'results.json', {'game': game.text, 'steps': STEPS.value, 'runs': runs})
+    launcher.write_results(workdir, {'game': game.text, 'steps': STEPS.value, 'runs': runs})
     print(_table(runs))
     print(f'Results in {workdir}/: results.json, paths.npz, {", ".join(names)}')
 
@@ -118,25 +117,17 @@ def _records(one: Study, step_sizes: np.ndarray) -> list[dict[str, Any]]:
         record = {
             'update': one.rule.text,
             'step_size': float(eta),
-            'final': {name: _plain(np.asarray(path)[i, 0, -1]) for name, path in one.path._asdict().items()},
-            'distance_start': _plain(one.distance[i, 0, 0]),
-            'distance_end': _plain(one.distance[i, 0, -1]),
-            'fitted_rate': _plain(one.fitted[i]),
-            'predicted_rate': _plain(one.radius[i]),
+            'final': {name: launcher.plain(np.asarray(path)[i, 0, -1]) for name, path in one.path._asdict().items()},
+            'distance_start': launcher.plain(one.distance[i, 0, 0]),
+            'distance_end': launcher.plain(one.distance[i, 0, -1]),
+            'fitted_rate': launcher.plain(one.fitted[i]),
+            'predicted_rate': launcher.plain(one.radius[i]),
         }
         if one.distance.shape[1] > 1:
             closer = one.distance[i, 1:, -1] < one.distance[i, 1:, 0]
             record['grid'] = {'starts': closer.size, 'share_closer_at_the_end': float(closer.mean())}
         records.append(record)
     return records
-
-
-def _plain(value: Any) -> Any:
-    """Numbers as JSON has them: infinities as 'inf' and '-inf', None for what is undefined."""
-    if np.ndim(value):
-        return [_plain(entry) for entry in value]
-    value = float(value)
-    return value if math.isfinite(value) else None if math.isnan(value) else str(value)
 
 
 def _table(runs: list[dict[str, Any]]) -> str:

@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from wgan_jax.files import atomic_path
 from wgan_jax.games import Spectrum, leading_spectrum, vector_field
-from wgan_jax.json_files import write_json
 from wgan_jax.training.as_game import load_game
 
 from ..common import launcher
@@ -49,7 +48,7 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
         with atomic_path(folder / 'spectrum.npz') as temporary:
             np.savez(temporary, **spectrum._asdict())
         figures.spectrum(folder / 'spectrum.png', spectrum, f'{Path(run).name}, step {step}')
-        write_json(folder / 'results.json', _results(spectrum, step, sizes, norms, seconds))
+        launcher.write_results(folder, _results(spectrum, step, sizes, norms, seconds))
         print(_summary(spectrum))
         print(f'{spectrum.products} Jacobian products in {seconds:.0f} s')
         print(f'Results in {folder}/: results.json, spectrum.npz, spectrum.png')

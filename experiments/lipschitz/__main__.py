@@ -11,13 +11,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 from tqdm import tqdm
 
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.distances import wasserstein_exact
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.ranges import BATCH, whole
@@ -78,6 +78,8 @@ def main() -> int:
     """Reads the flags, trains the critics, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
+            if 'table' not in CHOSEN.value and flags.FLAGS['constraints'].present:
+                raise ValueError('constraints has no effect without table among the parts: leave it out')
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
             _require_memory()
@@ -96,7 +98,7 @@ def main() -> int:
                     bar.set_description(part)
                     results[part], names = make(workdir, seed, bar)
                     written += names
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     if 'table' in results:
         print(_text(results['table']))
     print(f'Results in {workdir}/: results.json, {", ".join(written)}')

@@ -23,7 +23,6 @@ from tqdm import tqdm
 from wgan_jax import data
 from wgan_jax.data.images import to_float
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, whole
@@ -121,7 +120,7 @@ def main() -> int:
         strips = {name: pictures.grid(one['samples'][:, :4].swapaxes(0, 1).reshape(-1, *images.pixels.shape[1:]), STRIP)
                   for name, one in arrays.items()}  # fmt: skip
         draw(workdir / 'loss_quality.png', arrays, results, {name: RUNS[name].title for name in names}, strips)
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     print(_table(results))
     print(f'Results in {workdir}/: loss_quality.png, results.json, curves.npz')
     return 0

@@ -61,7 +61,7 @@ def main() -> int:
             'did_not_hold': sum(row['held'] is False for row in rows),
             'not_measured': sum(row['held'] is None for row in rows),
         }
-        write_json(workdir / 'results.json', {**counts, 'failed_launchers': failed})
+        launcher.write_results(workdir, {**counts, 'failed_launchers': failed})
     for row in rows:
         if row['held'] is False:
             print(

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.training.gan import GAN
 from wgan_jax.training.settings import Settings
@@ -143,7 +142,7 @@ def _run(workdir: Path, settings: Settings, gan: GAN, density: Density, runs: Ru
                 'reverse_kl': mean_std(history.reverse_kl[-1, indices]),
             }
         results['combinations'].append(one)
-    write_json(workdir / 'results.json', results)
+    launcher.write_results(workdir, results)
     print(_table(results))
     print(f'Results in {workdir}/: results.json, arrays.npz, {", ".join(names)}')
 

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from wgan_jax import data
 from wgan_jax.files import atomic_path
-from wgan_jax.json_files import write_json
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import BATCH, COUNT, SIZE, whole
 from wgan_jax.training.build import build_gan
@@ -93,7 +92,7 @@ def main() -> int:
             np.savez(temporary, **arrays)
         results = _summary(arrays, horizons)
         draw(workdir / 'vanishing_gradients.png', arrays, horizons, PROBES)
-        write_json(workdir / 'results.json', results)
+        launcher.write_results(workdir, results)
     print(_table(results))
     print(f'Results in {workdir}/: vanishing_gradients.png, results.json, probes.npz')
     return 0

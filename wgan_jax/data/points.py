@@ -15,6 +15,7 @@ from wgan_jax.text import listed, printable, reason
 _MAGIC = b'\x93NUMPY'
 _HEADER = 2**14  # bytes in which an array's header must end; NumPy's own limit is 10,000 for its text
 _BLOCK = 2**18  # numbers converted at once
+LARGEST = 1e15  # of a coordinate: squares of distances, and their sums over all points, stay numbers in float32
 _MAX_ROWS = 2**31 - 1  # rows are drawn by 32-bit numbers
 _SAVE = 'save it with numpy.savez'
 
@@ -135,12 +136,14 @@ def _array(stream: IO[bytes], member: zipfile.ZipInfo) -> np.ndarray:
         data, rest = data[: count * dtype.itemsize], data[count * dtype.itemsize :]
         block = np.frombuffer(data, dtype)
         with np.errstate(all='ignore'):  # what is no float32 is told below
-            finite = np.abs(block) <= np.finfo(np.float32).max  # NaN compares false
+            finite = np.abs(block) <= LARGEST  # NaN compares false
             flat[first : first + len(block)] = block
         wrong = first + np.flatnonzero(~finite)
         bad[wrong % num if fortran else wrong // dim] = True
         if len(block) < count:
             raise _Bad(f' is damaged: {name} ends early')
     if bad.any():
-        raise _Bad(f': {name} is not finite in {bad.sum()} rows, first in row {int(bad.argmax())}')
+        raise _Bad(
+            f': {name} is not finite, or beyond {LARGEST:g}, in {bad.sum()} rows, first in row {int(bad.argmax())}'
+        )
     return flat.reshape(dim, num).T if fortran else flat.reshape(num, dim)

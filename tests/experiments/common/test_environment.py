@@ -44,6 +44,19 @@ def test_variables_that_cannot_be_read_get_one_line(variable):
     assert "'maybe'" in ended.stderr and len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    'variable',
+    ['SOURCE_DATE_EPOCH=', 'SOURCE_DATE_EPOCH=abc', 'JAX_NUMPY_DTYPE_PROMOTION=strict', 'JAX_TRANSFER_GUARD=disallow'],
+)
+def test_what_would_end_the_work_later_is_said_at_once(variable):
+    name, value = variable.split('=')
+    given = {**os.environ, 'PYTHONPATH': str(ROOT), name: value}
+    command = [sys.executable, '-P', '-m', 'experiments.momentum', '--steps=0']
+    ended = subprocess.run(command, env=given, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == f'momentum: cannot begin: {variable} cannot be worked with: unset it\n'
+
+
 def test_matplotlib_has_a_folder_for_its_fonts(tmp_path):
     # Fails if it looks for one when all is computed: where there is none, the figures could never be drawn.
     program = f"import os; exec({PROGRAM!r}); print(os.environ.get('MPLCONFIGDIR'))"
