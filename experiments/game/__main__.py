@@ -7,7 +7,6 @@ Options of a game or an update go into brackets: --update='consensus(gamma=0.5),
 """
 
 import contextlib
-import math
 from pathlib import Path
 from typing import Any
 

@@ -128,7 +128,7 @@ def test_lists_and_results(tmp_path):
     manifest, path = Manifest(tmp_path), tmp_path / '.manifest.json'
     for name in ('metrics.jsonl', 'results.json', 'curves.png'):
         (tmp_path / name).write_text(f'{{"steps": 4, "of": "{name}"}}')
-    manifest.update()
+    manifest.update(0)
     text, draw = path.read_bytes(), random.Random(3)
     for _ in range(NUM):
         path.write_bytes(mutate(text, [text], draw))

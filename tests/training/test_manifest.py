@@ -15,7 +15,7 @@ def test_what_grows_is_listed_and_what_changes_is_found(tmp_path):
     manifest, path = Manifest(tmp_path, ['*.log']), tmp_path / 'a.log'
     for text in ('one', 'one two', 'one two three'):
         path.write_text(text) if not path.exists() else path.open('a').write(text[len(path.read_text()) :])
-        manifest.update()
+        manifest.update(0)
         assert manifest.names() == ['a.log'] and not manifest.changed()
         assert read_json(tmp_path / '.manifest.json')['a.log'] == [len(text), files.file_digest(path, len(text))]
     path.write_text('one two three four')

@@ -16,7 +16,9 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +43,8 @@ from wgan_jax.types import PyTree
 logger = logging.getLogger(__name__)
 
 _LIST = 'files.json'
+# Ours that are written, those that are removed, and those that Orbax names.
+_UNFINISHED = re.compile(r'\d+\.tmp-\d+(\..*)?|\.tmp-\d+\..*|.*\.orbax-checkpoint-tmp(-\d+)?')
 _PATIENCE = 10.0  # seconds that a thread has to come to its end after another has failed
 
 
@@ -142,7 +146,8 @@ class CheckpointStore:
             if os.path.lexists(place):
                 set_aside(place, 'it stands where a checkpoint belongs', self._folder.parent)
             try:
-                _write_arrays(place, aside, flatten(tree))
+                with _for_orbax(self._folder) as folder:
+                    _write_arrays(place, folder / aside.name, flatten(tree))
                 files = {path: path.stat().st_size for path in sorted(aside.rglob('*')) if os.path.isfile(path)}
                 listed = {str(path.relative_to(aside)): [size, file_digest(path, size)] for path, size in files.items()}
                 write_json(
@@ -168,8 +173,9 @@ class CheckpointStore:
                 remove_tree(self._folder / str(old))
 
     def _remove_unfinished(self) -> None:
-        for path in self._folder.glob('*tmp*'):  # ours, and those that Orbax names
-            shutil.rmtree(path, ignore_errors=True)
+        for name in os.listdir(self._folder) if os.path.isdir(self._folder) else ():
+            if _UNFINISHED.fullmatch(name):
+                shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def read(self, step: int) -> Checkpoint:
         """One checkpoint.
@@ -185,8 +191,11 @@ class CheckpointStore:
         try:
             seal = _checked_list(folder)
             items = {'state': ocp.args.StandardRestore()} | ({} if seal else {'seal': ocp.args.JsonRestore()})
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
-                found = reader.restore(folder, args=ocp.args.Composite(**items))
+            with (
+                ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
+                _for_orbax(self._folder) as parent,
+            ):
+                found = reader.restore(parent / folder.name, args=ocp.args.Composite(**items))
             arrays = {name: np.asarray(array) for name, array in found['state'].items()}
             if seal is None:
                 check_shape(found['seal'], {'sha256': str}, 'its seal')
@@ -247,6 +256,21 @@ class CheckpointStore:
         return self.read(step)
 
 
+@contextlib.contextmanager
+def _for_orbax(folder: Path) -> Iterator[Path]:
+    """A path to a folder that Orbax can use, which takes brackets for patterns and only characters that are UTF-8.
+
+    With others it writes, without an error, what cannot be read again.
+    """
+    if re.fullmatch(r'[^][*?{}\udc80-\udcff]*', str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix='wgan_jax-') as place:
+        link = Path(place) / 'checkpoints'
+        link.symlink_to(folder)
+        yield link
+
+
 def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """Lets Orbax write arrays into a folder. Raises WriteError, naming the place that they are for."""
     import orbax.checkpoint as ocp
@@ -263,6 +287,8 @@ def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> N
         if (number := re.search(r"os_error_code='(\d+)'", str(error))) is not None:  # TensorStore's are no OSError
             raise WriteError(place, OSError(int(number[1]), os.strerror(int(number[1])))) from error
         raise
+    if not os.path.isfile(folder / 'state' / 'manifest.ocdbt'):  # without which nothing of it can be found again
+        raise WriteError(place, 'Orbax has not put its parts together')
 
 
 def _checked_list(folder: Path) -> dict[str, Any] | None:

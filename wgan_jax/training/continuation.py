@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import matching, move_aside, remove_leftovers, set_aside
+from wgan_jax.files import move_aside, remove_leftovers, set_aside
 from wgan_jax.json_files import check_shape, read_json
 from wgan_jax.text import listed
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
 from wgan_jax.training.folder import OtherLauncher, check_identity, differences, read_run
 from wgan_jax.training.manifest import Manifest
+from wgan_jax.training.records import read_metrics
+from wgan_jax.training.run_files import pictures_after
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def take_up(
         check_identity(workdir, found, config)
         if before is None and found.run is None:
             raise ValueError(f'{workdir} has checkpoints, and neither a config.json nor they say of which run')
-    elif manifest.tells_of_checkpoints():
+    elif _had_checkpoints(workdir, before, manifest):
         raise ValueError(
             f'{workdir} holds a run whose checkpoints are gone: put them back into its folder checkpoints, or choose '
             'another folder'
@@ -48,9 +50,36 @@ def take_up(
     store.set_aside(damaged)
     store.prune()
     if found is None and before is None:
-        for path in (*matching(workdir, 'results.json'), *matching(workdir, 'samples/step_*.png')):
+        for path in manifest.files():
             set_aside(path, 'it is of no run that is known here', workdir)
+    if found is not None and found.step < manifest.newest_checkpoint():
+        if not damaged:
+            logger.warning(f'{workdir}: the checkpoints after step {found.step} are gone: it is gone on from that one')
+        _keep_what_came_later(workdir, config['settings']['steps'])
     return before, found
+
+
+def _had_checkpoints(workdir: Path, before: dict[str, Any] | None, manifest: Manifest) -> bool:
+    """Whether there is what a run only has after a checkpoint; of a copy, the list may have been left out."""
+    if manifest.tells_of_checkpoints():
+        return True
+    if before is None:
+        return False
+    every, metrics = before['run'].get('checkpoint_every'), workdir / 'metrics.jsonl'
+    rows = read_metrics(metrics) if os.path.isfile(metrics) and isinstance(every, int) else []
+    return os.path.isfile(workdir / 'results.json') or any(row['step'] > every for row in rows)
+
+
+def _keep_what_came_later(workdir: Path, steps: int) -> None:
+    """Moves aside, before it is cut off or removed, what will not come again when only so many steps are asked for."""
+    results, metrics = workdir / 'results.json', workdir / 'metrics.jsonl'
+    why = f'it is of more than {steps} steps, and no checkpoint is'
+    if os.path.isfile(results) and (steps_of(results) or 0) > steps:
+        set_aside(results, why, workdir)
+    if os.path.isfile(metrics) and any(row['step'] > steps for row in read_metrics(metrics)):
+        logger.warning(f'{metrics}: {why}; the file as it is is {move_aside(metrics, copy=True)}')
+    for path in pictures_after(workdir, steps):
+        set_aside(path, why, workdir)
 
 
 def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | None:

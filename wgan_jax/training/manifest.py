@@ -8,14 +8,16 @@ listed is checked when the folder is opened again.
 import fnmatch
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wgan_jax.files import begins_with, matching
+from wgan_jax.files import begins_with, file_digest, matching
 from wgan_jax.json_files import read_json, write_json
+from wgan_jax.training.records import length_up_to
 
 _NAME = '.manifest.json'
+_NEWEST = 'checkpoint'  # stands for no file, but for the step of the newest checkpoint
 _ONCE = ('config.json', 'samples/step_*.png')
 _OWN = (*_ONCE, 'metrics.jsonl', 'results.json')
 
@@ -41,15 +43,45 @@ class Manifest:
         self._workdir, self._path, self._patterns = workdir, workdir / _NAME, (*_OWN, *others)
         self._seen: dict[Path, _Seen] = {}
 
-    def update(self) -> None:
-        """Lists the folder as it is; of a file that has grown, only what is new is read."""
-        paths = (path for pattern in self._patterns for path in matching(self._workdir, pattern))
+    def files(self) -> list[Path]:
+        """What lies in the folder under names that the run writes to, listed or not; without its configuration."""
+        found = {path for pattern in self._patterns for path in matching(self._workdir, pattern)}
+        return sorted(found - {self._workdir / 'config.json'})
+
+    def update(self, newest: int) -> None:
+        """Lists the folder as it is; of a file that has grown, only what is new is read.
+
+        Args:
+            newest: step of the newest checkpoint; 0 for none.
+        """
+        paths = (*self.files(), self._workdir / 'config.json')
         self._seen = {path: self._current(path) for path in paths if os.path.isfile(path)}
-        listed = {
-            str(path.relative_to(self._workdir)): [seen.size, seen.digest.hexdigest()]
-            for path, seen in sorted(self._seen.items())
-        }
-        write_json(self._path, listed)
+        listed = {self._name(path): (seen.size, seen.digest.hexdigest()) for path, seen in sorted(self._seen.items())}
+        self._write(listed, newest)
+
+    def release(self, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
+        """Lists no more what is about to change in other ways than by growing; all else stays listed.
+
+        That are the configuration, the results, what callbacks write, and what is named. So whenever a process ends,
+        the list is true of what is there, whether the change has come or not.
+
+        Args:
+            paths: further files.
+            metrics_up_to: the step whose later metrics are about to be cut off; None: none.
+        """
+        gone = {self._name(path) for path in paths} | {'config.json', 'results.json'}
+        kept = {name: entry for name, entry in (self._read() or {}).items() if self._is_own(name) and name not in gone}
+        if metrics_up_to is not None and 'metrics.jsonl' in kept:
+            path = self._workdir / 'metrics.jsonl'
+            size = length_up_to(path, metrics_up_to) if os.path.isfile(path) else 0
+            kept['metrics.jsonl'] = size, file_digest(path, size) if size else hashlib.sha256().hexdigest()
+        self._write(kept, self.newest_checkpoint())
+
+    def _write(self, listed: dict[str, tuple[int, str]], newest: int) -> None:
+        write_json(self._path, {**listed, _NEWEST: (newest, '')})
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self._workdir))
 
     def note(self, path: Path) -> None:
         """Looks at a file that has just been written, which the next list will hold."""
@@ -64,8 +96,7 @@ class Manifest:
         del self._seen[path]
 
     def _is_written_once(self, path: Path) -> bool:
-        name = str(path.relative_to(self._workdir))
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in _ONCE)
+        return any(fnmatch.fnmatchcase(self._name(path), pattern) for pattern in _ONCE)
 
     def _current(self, path: Path) -> _Seen:
         """What a list says of a file: of one that is written once, what it was then."""
@@ -81,18 +112,20 @@ class Manifest:
             return True
         return state.st_size == seen.size and begins_with(path, seen.size, seen.digest.hexdigest())
 
-    def forget(self) -> None:
-        """Empties the list, before files change in other ways than by growing."""
-        write_json(self._path, {})
-
     def exists(self) -> bool:
         """Whether there is a list."""
         return os.path.lexists(self._path)
 
+    def newest_checkpoint(self) -> int:
+        """The step of the newest checkpoint that the run has had when it was listed; 0 for none, as far as is known."""
+        newest, _ = (self._load() or {}).get(_NEWEST, (0, ''))
+        return max(0, newest)
+
     def tells_of_checkpoints(self) -> bool:
         """Whether the run has had a checkpoint: before its first one, nothing but its configuration has been listed."""
         entries = self._read() or {}
-        return any(size > 0 and name != 'config.json' for name, (size, _) in entries.items() if self._is_own(name))
+        listed = any(size > 0 and name != 'config.json' for name, (size, _) in entries.items() if self._is_own(name))
+        return listed or self.newest_checkpoint() > 0
 
     def _is_own(self, name: str) -> bool:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OWN)
@@ -126,16 +159,19 @@ class Manifest:
 
     def _read(self) -> dict[str, tuple[int, str]] | None:
         """Size and digest by name, of names that the list may hold; None for a list that cannot be read."""
+        entries = self._load()
+        return entries and {name: entry for name, entry in entries.items() if self._may_be(name)}
+
+    def _load(self) -> dict[str, tuple[int, str]] | None:
+        """Whatever the list holds."""
         if not os.path.lexists(self._path):
             return {}
         if os.path.isfile(self._path) and not os.access(self._path, os.R_OK):
             raise ValueError(f'{self._path} cannot be read: is it yours?')
         try:
-            listed = read_json(self._path, {})
-            entries = {name: (int(size), str(digest)) for name, (size, digest) in listed.items()}
+            return {name: (int(size), str(digest)) for name, (size, digest) in read_json(self._path, {}).items()}
         except (ValueError, TypeError, OverflowError):
             return None
-        return {name: entry for name, entry in entries.items() if self._may_be(name)}
 
     def _may_be(self, name: str) -> bool:
         right = name.isprintable() and '..' not in name

@@ -102,6 +102,18 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
         raise ValueError(f'{path} cannot be read ({reason(error)})') from None
 
 
+def length_up_to(path: str | os.PathLike, step: int) -> int:
+    """Bytes of a metrics file before its first record of a later step."""
+    length = 0
+    with open(path, 'rb') as file:
+        for line in file:
+            row = _record(line)
+            if row is not None and row['step'] > step:
+                break
+            length += len(line)
+    return length
+
+
 def common_names(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The names that have a number in every record: of a run that went on in a newer version, those of the older."""
     return [name for name in (rows[0] if rows else ()) if all(row.get(name) is not None for row in rows)]

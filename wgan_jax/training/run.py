@@ -33,7 +33,7 @@ from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.parallel import AXIS, make_runner
 from wgan_jax.training.parts import KINDS
-from wgan_jax.training.run_files import NUM_SAMPLES, RunFiles, final_metrics
+from wgan_jax.training.run_files import NUM_SAMPLES, RunFiles, final_metrics, pictures_after
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
@@ -140,7 +140,7 @@ def train(
             if results not in changed:
                 discard(results)
             mend(workdir, sorted(changed, key=lambda path: path != results))
-            manifest.forget()
+            manifest.release([*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
@@ -150,7 +150,7 @@ def train(
             for listener in listeners:
                 held.callback(listener.close)
                 listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
-            manifest.update()
+            manifest.update(step if found else 0)
             began = time.monotonic()
             profiler = _Profiler(workdir / 'profile') if profile else None
             try:
@@ -177,14 +177,16 @@ def train(
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
                     'final': final_metrics(workdir),
                 }
-                manifest.forget()
+                manifest.release()
                 files.keep_sample(int(state.step), state)
                 for listener in listeners:
                     listener.finish(final)
+                files.check()
+                files.keep_sample(int(state.step), state)
                 write_json(results, final)
-                manifest.update()
-        elif manifest.missing() or not manifest.names():  # a process of before there were any, or ended just before
-            manifest.update()
+                manifest.update(int(state.step))
+        elif manifest.missing() or 'results.json' not in manifest.names():  # as of a process that ended just before
+            manifest.update(step)
         if received:
             raise Interrupted(received[0], done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.data import pictures
-from wgan_jax.files import WriteError, discard, make_folder, remove_leftovers, set_aside
+from wgan_jax.files import WriteError, discard, make_folder, matching, remove_leftovers, set_aside
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import lock_of
@@ -65,11 +65,10 @@ class RunFiles:
         self._manifest = manifest
         self._samples = make_folder(workdir / 'samples')
         remove_leftovers(self._samples)
+        for path in pictures_after(workdir, step):
+            discard(path)
         for path in self._samples.glob('step_*.png'):
-            number = path.stem.removeprefix('step_')
-            if number.isdecimal() and int(number) > step:
-                discard(path)
-            elif not os.path.isfile(path):
+            if not os.path.isfile(path):
                 set_aside(path, 'something else stands where a picture belongs', workdir)
             elif f'samples/{path.name}' not in checked and (why := pictures.damage(path)) is not None:
                 set_aside(path, why, workdir)
@@ -132,7 +131,7 @@ class RunFiles:
         if step != self._last_saved:
             self._store.save(step, state, self._run)
             self._last_saved = step
-        self._manifest.update()
+        self._manifest.update(step)
         self.saved = state
 
     def _check_folder(self) -> None:
@@ -147,6 +146,12 @@ class RunFiles:
     def close(self) -> None:
         """Closes the file of metrics."""
         self._log.close()
+
+
+def pictures_after(workdir: Path, step: int) -> list[Path]:
+    """The pictures of samples of later steps."""
+    found = ((path, path.stem.removeprefix('step_')) for path in matching(workdir, 'samples/step_*.png'))
+    return [path for path, number in found if number.isdecimal() and int(number) > step]
 
 
 def final_metrics(workdir: Path) -> dict[str, float]:
