@@ -210,7 +210,6 @@ def run(main: Callable[[], int | None]) -> None:
     logging.getLogger('wgan_jax').addHandler(handler)
     logging.getLogger('wgan_jax').propagate = False
     warnings.showwarning = _show_warning
-    sys.unraisablehook = _say_unless_closed
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
         print(f'{(module.__doc__ or name).strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
         print(_flags_text())
@@ -267,12 +266,6 @@ def _show_warning(message: Warning | str, *_: Any) -> None:
         cache, why = os.environ.get('JAX_COMPILATION_CACHE_DIR', ''), text.rpartition(': ')[2]
         text = f'a program that JAX has kept cannot be read ({why}) and is compiled anew; it lies in {cache}'
     logger.warning(text)
-
-
-def _say_unless_closed(unraisable: Any) -> None:
-    """Says nothing of what TensorStore still had to tell an event loop that a damaged checkpoint has ended."""
-    if 'Event loop is closed' not in str(unraisable.exc_value):
-        sys.__unraisablehook__(unraisable)
 
 
 class _Formatter(logging.Formatter):

@@ -16,6 +16,7 @@ from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.load import CHUNK, load
 from wgan_jax.training.state import init_state
+from wgan_jax.types import Players
 
 KEY = jax.random.key(5)
 
@@ -121,6 +122,10 @@ def test_what_cannot_be_sampled_is_said(runs):
         (lambda: generator.generate(np.zeros((0, 6))), 'N at least 1'),
         (lambda: generator.generate(np.zeros((2, 5))), r'must be \(N, 6\)'),
         (lambda: generator.generate(np.zeros((2, 6)), batch_size=0), 'batch_size=0'),
+        (lambda: generator.generate(np.zeros((2, 6)), batch_size=1.5), 'batch_size=1.5 must be a whole number'),
+        (lambda: generator.generate(np.zeros((2, 6), complex)), 'latents must be real numbers, not complex64'),
+        (lambda: load(runs[0], ema='no'), "ema='no' must be True or False"),
+        (lambda: load(runs[0], networks=Players(1, 2)), 'must be Players of two networks'),
     ):
         with pytest.raises(ValueError, match=message):
             call()

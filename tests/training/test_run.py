@@ -226,6 +226,8 @@ def test_files_are_safe_before_the_checkpoint_that_counts_on_them(tmp_path, monk
         ({'dataset': IMAGES, 'parallel': 'mpi'}, 'parallel=mpi is unknown'),
         ({'dataset': IMAGES, 'num_devices': 7}, '7 devices cannot share batch_size=4 evenly'),
         ({'dataset': 'array'}, 'pass them again'),
+        ({'dataset': [IMAGES[0], IMAGES[0, :3]]}, 'dataset: the images differ in shape'),
+        ({'dataset': []}, 'dataset: there are no images in it'),
     ],
 )
 def test_arguments_that_cannot_be_used(options, message, tmp_path):
@@ -234,6 +236,13 @@ def test_arguments_that_cannot_be_used(options, message, tmp_path):
     assert not (tmp_path / 'config.json').exists()
     with pytest.raises(ValueError, match='preset=wgam is unknown; there are: flags, wgan'):
         wgan_jax.settings('wgam')
+    with pytest.raises(ValueError, match=r'dataset=an array \(20, 6, 4, 3\) must be a string; images themselves'):
+        wgan_jax.settings('wgan_gp', dataset=IMAGES)
+    for settings in (None, {}, 3):
+        with pytest.raises(ValueError, match='settings must be the name of a preset or'):
+            wgan_jax.train(settings, tmp_path, dataset=IMAGES)
+        with pytest.raises(ValueError, match='settings must be the name of a preset or'):
+            wgan_jax.sweep(settings, dataset='ring')
 
 
 def test_importing_the_package_costs_next_to_nothing():

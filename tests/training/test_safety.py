@@ -5,12 +5,14 @@ import os
 import shutil
 
 import jax
+import numpy as np
 import pytest
 
 import wgan_jax
 from tests.training.runs import EVERY, IMAGES, arrays, metrics, stopped, tiny
 from wgan_jax import files
 from wgan_jax.json_files import read_json, write_json
+from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 
 
@@ -163,12 +165,18 @@ def test_a_run_without_its_checkpoints_is_not_begun_anew(tmp_path):
 
 
 def test_files_of_the_user_are_moved_aside_before_a_run_begins(tmp_path, caplog):
-    (tmp_path / 'samples').mkdir()
-    for name in ('results.json', 'samples/step_00000100.png'):
+    class Writer(Callback):
+        files = ('curve.png', 'events/*')
+
+    names = ('results.json', 'samples/step_00000100.png', 'metrics.jsonl', 'curve.png', 'events/a')
+    for name in (*names, 'other.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('mine')
-    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
-    assert caplog.text.count('it is of no run that is known here') == 2
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Writer()], **EVERY)
+    assert caplog.text.count('it is of no run that is known here') == len(names)
+    assert {path.name for path in (tmp_path / 'damaged').iterdir()} == {name.rpartition('/')[2] for name in names}
     assert {path.read_text() for path in (tmp_path / 'damaged').iterdir()} == {'mine'}
+    assert (tmp_path / 'other.png').read_text() == 'mine'
 
 
 def test_a_list_that_is_gone_is_missed(tmp_path, caplog):
@@ -233,3 +241,90 @@ def test_a_folder_made_for_a_call_that_is_refused_goes_again(tmp_path):
         with pytest.raises(ValueError, match='nowhere is not the folder of a training run'):
             wgan_jax.train(tiny(init_from='nowhere'), tmp_path / name, dataset=IMAGES, **EVERY)
     assert [path.name for path in tmp_path.iterdir()] == ['mine']
+
+
+@pytest.mark.parametrize('name', ['exp[1]', 'lr=[0.1],n=*?', '{a,b}', os.fsdecode(b'\xff')])
+def test_any_name_of_a_folder_will_do(name, tmp_path):
+    # Fails if a checkpoint is written that cannot be read again, which Orbax does in silence under names with brackets.
+    stopped(tmp_path / name)
+    generator = wgan_jax.train(tiny(), tmp_path / name, dataset=IMAGES, **EVERY)
+    read = wgan_jax.load(tmp_path / name)
+    for mine, loaded in zip(jax.tree.leaves(generator.variables), jax.tree.leaves(read.variables), strict=True):
+        np.testing.assert_array_equal(mine, loaded)
+
+
+@pytest.mark.parametrize('copied', [('config.json', 'results.json'), ('config.json', 'metrics.jsonl')])
+def test_a_copy_without_checkpoints_and_hidden_files_is_not_begun_anew(copied, tmp_path):
+    wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, **EVERY)
+    (tmp_path / 'copy').mkdir()
+    for name in copied:
+        shutil.copy(tmp_path / 'run' / name, tmp_path / 'copy' / name)
+    with pytest.raises(ValueError, match='whose checkpoints are gone: put them back'):
+        wgan_jax.train(tiny(steps=4), tmp_path / 'copy', dataset=IMAGES, **EVERY)
+    for name in copied:
+        assert (tmp_path / 'copy' / name).read_bytes() == (tmp_path / 'run' / name).read_bytes()
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_is_begun_again(tmp_path):
+    def fail(record):
+        if record['step'] == 4:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[fail], **EVERY)
+    assert len(metrics(tmp_path)) == 4
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+@pytest.mark.parametrize('when', ['start', 'finish'])
+def test_a_call_that_fails_as_it_begins_or_ends_leaves_the_list_in_force(when, tmp_path, caplog):
+    class Failing(Callback):
+        files = ('own.txt',)
+
+        def start(self, run):
+            (tmp_path / 'own.txt').write_text(f'{when} 1')
+            if when == 'start' and int(run.state.step):
+                raise ZeroDivisionError
+
+        def finish(self, results):
+            (tmp_path / 'own.txt').write_text('2')
+            raise ZeroDivisionError
+
+    stopped(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Failing()], **EVERY)
+    text = (tmp_path / 'metrics.jsonl').read_text()
+    (tmp_path / 'metrics.jsonl').write_text(text.replace('"penalty": ', '"penalty": 1', 1))
+    (tmp_path / 'away').mkdir()
+    (tmp_path / 'checkpoints').rename(tmp_path / 'away' / 'checkpoints')
+    with pytest.raises(ValueError, match='whose checkpoints are gone'):
+        wgan_jax.train(tiny(steps=4), tmp_path, dataset=IMAGES, **EVERY)
+    (tmp_path / 'away' / 'checkpoints').rename(tmp_path / 'checkpoints')
+    assert not caplog.text
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert 'metrics.jsonl: has changed since the run wrote it' in caplog.text and caplog.text.count('WARNING') == 1
+
+
+@pytest.mark.parametrize('steps', [8, 12])
+def test_newer_checkpoints_that_are_gone_are_missed_and_what_does_not_come_again_is_kept(steps, tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    before = {name: (tmp_path / name).read_bytes() for name in ('metrics.jsonl', 'samples/step_00000012.png')}
+    for step in ('8', '12'):
+        shutil.rmtree(tmp_path / 'checkpoints' / step)
+    assert wgan_jax.train(tiny(steps=steps), tmp_path, dataset=IMAGES, **EVERY).step == steps
+    assert 'the checkpoints after step 4 are gone' in caplog.text
+    damaged = sorted(path.name for path in (tmp_path / 'damaged').iterdir()) if steps == 8 else []
+    assert damaged == (['metrics.jsonl', 'results.json', 'step_00000012.png'] if steps == 8 else [])
+    place = tmp_path / 'damaged' if steps == 8 else tmp_path / 'samples'
+    assert (place / 'step_00000012.png').read_bytes() == before['samples/step_00000012.png']
+    if steps == 8:
+        assert (tmp_path / 'damaged' / 'metrics.jsonl').read_bytes() == before['metrics.jsonl']
+
+
+def test_folders_of_the_user_s_among_the_checkpoints_stay(tmp_path):
+    stopped(tmp_path)
+    names = ('tmp8', '8_tmp', '4.bak', '8_before_tmp_change', 'tmp')
+    for name in names:
+        shutil.copytree(tmp_path / 'checkpoints' / '4', tmp_path / 'checkpoints' / name)
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert {path.name for path in (tmp_path / 'checkpoints').iterdir()} == {'4', '8', '12', *names}

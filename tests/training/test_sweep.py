@@ -131,6 +131,9 @@ def test_a_sweep_of_images_and_what_is_refused():
         ({'seeds': [-1]}, r'seeds=\[-1\] must lie in'),
         ({'critic_lr': 0.1}, 'critic_lr=0.1 must be a sequence of values'),
         ({'critic_lr': b'ab'}, "critic_lr=b'ab' must be a sequence of values"),
+        ({'critic_lr': np.array(0.1)}, r'critic_lr=array\(0.1\) must be a sequence of values'),
+        ({'seeds': np.array(3)}, r'seeds=array\(3\) must be a sequence of values'),
+        ({'critic_lr': ['a']}, 'critic_lr=a must be a number'),
     ):
         with pytest.raises(ValueError, match=message):
             sweep(tiny, dataset=pixels, **options)

@@ -1,5 +1,6 @@
 """What happens in a run's folder while it goes on: signals, callbacks, other processes, files that change or go."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -213,3 +214,15 @@ def test_a_reader_beside_a_run_that_keeps_one_checkpoint_finds_it(tmp_path, monk
 def test_a_run_too_short_for_a_profile_says_so(tmp_path, caplog):
     wgan_jax.train(tiny(steps=1), tmp_path, dataset=IMAGES, profile=True, **EVERY)
     assert 'there is no profile' in caplog.text and not (tmp_path / 'profile').exists()
+
+
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'samples/step_00000012.png', 'config.json'])
+def test_what_goes_while_callbacks_finish_is_missed(name, tmp_path, caplog):
+    class Slow(Callback):
+        def finish(self, results):
+            (tmp_path / name).unlink()
+
+    picture = name.endswith('.png')
+    with contextlib.nullcontext() if picture else pytest.raises(WriteError, match='removed while'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Slow()], **EVERY)
+    assert (name in caplog.text and (tmp_path / name).exists()) if picture else not (tmp_path / 'results.json').exists()

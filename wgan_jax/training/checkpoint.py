@@ -10,12 +10,14 @@ save the time of the disk, and after a failure they keep a process from ending.
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -206,6 +208,7 @@ class CheckpointStore:
         except PermissionError as error:
             raise UnreadableError(f'{folder} cannot be read ({reason(error)}): is it yours?') from None
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
+            _hush_closed_loops()
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EIO):
                 raise
             raise ValueError(f'{folder} cannot be read ({reason(error)})') from error
@@ -254,6 +257,18 @@ class CheckpointStore:
         if step not in self.steps():
             raise ValueError(f'{self._folder.parent} has no checkpoint at step {step}; there are: {self.steps()}')
         return self.read(step)
+
+
+@functools.cache
+def _hush_closed_loops() -> None:
+    """From now on nothing is printed of what TensorStore still has to tell an event loop that a failure has closed."""
+    say = sys.unraisablehook
+
+    def unless_closed(unraisable: Any) -> None:
+        if 'Event loop is closed' not in str(unraisable.exc_value):
+            say(unraisable)
+
+    sys.unraisablehook = unless_closed
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The images that a run is on, whatever way they are given."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | N
     """
     if isinstance(dataset, os.PathLike):
         raise ValueError(f"dataset={dataset}: name a folder of pictures as 'folder:{dataset}', or pass an array")
+    settings = checked(settings)
     if isinstance(settings, str):
         settings = preset_settings(settings)
     settings = override(settings, {} if not isinstance(dataset, str) else {'dataset': dataset})
@@ -41,9 +43,30 @@ def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | N
     if isinstance(dataset, Images):
         images = collect(dataset.pixels, dataset.names)
     else:
-        images = collect(_as_images(np.asarray(dataset)))
+        images = collect(_as_images(_as_array(dataset)))
     height, width = images.pixels.shape[1:3]
     return override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'}), images
+
+
+def checked(settings: str | Settings) -> str | Settings:
+    """The settings, or the preset's name. Raises ValueError for anything else."""
+    if not isinstance(settings, str | Settings):
+        raise ValueError(
+            f'settings must be the name of a preset or what wgan_jax.settings gives, not {type(settings).__name__}'
+        )
+    return settings
+
+
+def _as_array(dataset: Any) -> np.ndarray:
+    try:
+        array = np.asarray(dataset)
+    except ValueError:  # of sequences of different lengths
+        raise ValueError(
+            "dataset: the images differ in shape; those of files are made alike by dataset='folder:PATH'"
+        ) from None
+    if not array.size:
+        raise ValueError(f'dataset: there are no images in it, its shape is {array.shape}')
+    return array
 
 
 def _as_images(pixels: np.ndarray) -> np.ndarray:

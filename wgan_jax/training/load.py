@@ -12,7 +12,7 @@ import numpy as np
 from wgan_jax import memory
 from wgan_jax.latents import LATENTS, check_key
 from wgan_jax.networks import ARCHITECTURES, Architecture
-from wgan_jax.ranges import whole
+from wgan_jax.ranges import BATCH, whole
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import unflatten
 from wgan_jax.training.compiled import compiled
@@ -76,8 +76,10 @@ class Generator:
         size = self.settings.latent_dim
         if np.ndim(latents) != 2 or np.shape(latents)[1] != size or not len(latents):
             raise ValueError(f'latents must be (N, {size}) with N at least 1, not {np.shape(latents)}')
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size} must be at least 1')
+        BATCH.check('batch_size', batch_size)
+        kind = jnp.result_type(latents if hasattr(latents, 'dtype') else np.asarray(latents))
+        if not jnp.issubdtype(kind, jnp.floating) and not jnp.issubdtype(kind, jnp.integer):
+            raise ValueError(f'latents must be real numbers, not {kind}')
         if isinstance(latents, jax.core.Tracer):
             return _images(self.network, self.variables, latents)
         vectors = np.asarray(latents)
@@ -160,11 +162,15 @@ def load(
     """
     if not isinstance(workdir, (str, os.PathLike)):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
+    if not isinstance(ema, bool):
+        raise ValueError(f'ema={ema!r} must be True or False')
     config = read_run(workdir)
     settings = settings_of(config)
     if networks is not None:
-        if not isinstance(networks, Players | Architecture):
-            raise ValueError(f'networks must be Players of two networks, not {type(networks).__name__}')
+        if not isinstance(networks, Architecture) and not (
+            isinstance(networks, Players) and all(isinstance(network, Network) for network in networks)
+        ):
+            raise ValueError(f'networks must be Players of two networks, not {networks!r}')
         if not same_part(record_part(networks), settings.arch):
             logger.warning(f'{workdir} was trained with {settings.arch}, not with {record_part(networks)}')
         mine = dataclasses.replace(settings, arch=networks, constraint='none')

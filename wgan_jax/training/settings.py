@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from wgan_jax.constraints import Constraint
 from wgan_jax.data import DATASETS
 from wgan_jax.data.augmentation import Augmentation
@@ -14,6 +16,7 @@ from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
 from wgan_jax.ranges import BATCH, COUNT, FRACTION, INT32, NOT_NEGATIVE, POSITIVE, SEED, SIZE, Range, whole
+from wgan_jax.text import printable
 from wgan_jax.training.gan import WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.parts import KINDS, find_part, name_part, record_part
@@ -168,6 +171,7 @@ def architecture_of(settings: Settings) -> Architecture | None:
 
 
 _OTHERS = {bool: 'True or False', str: 'a string'}
+_HINTS = {'dataset': '; images themselves are given to train(..., dataset=...) or sweep(..., dataset=...)'}
 
 _OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for name in architecture.reads}))
 
@@ -180,6 +184,10 @@ def record(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _shown(value: Any) -> str:
+    return f'an array {value.shape}' if isinstance(value, np.ndarray) else printable(' '.join(str(value).split()), 80)
+
+
 def check_fields(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that is not of its type or not in its range."""
     for field in dataclasses.fields(Settings):
@@ -187,9 +195,9 @@ def check_fields(settings: Settings) -> None:
         if allowed is not None:
             allowed.check(field.name, value)
         elif field.type in _OTHERS and not isinstance(value, field.type):
-            raise ValueError(f'{field.name}={value} must be {_OTHERS[field.type]}')
+            raise ValueError(f'{field.name}={_shown(value)} must be {_OTHERS[field.type]}{_HINTS.get(field.name, "")}')
         elif field.type == (str | None) and not isinstance(value, (str, type(None))):
-            raise ValueError(f'{field.name}={value} must be a string or None')
+            raise ValueError(f'{field.name}={_shown(value)} must be a string or None')
     parse_image_size(settings.image_size)
 
 

@@ -23,7 +23,7 @@ from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.cost import require_memory
-from wgan_jax.training.dataset import with_images
+from wgan_jax.training.dataset import checked, with_images
 from wgan_jax.training.draws import draw_images
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.groups import default_group, group_size, map_runs
@@ -232,7 +232,7 @@ def sweep(
     for name, given in {**values, 'seeds': seeds}.items():
         if name not in (*Hyperparameters._fields, 'seeds'):
             raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
-        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes):
+        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes) or np.ndim(given) != 1:
             raise ValueError(f'{name}={given!r} must be a sequence of values')
     if not all(isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) for seed in seeds):
         raise ValueError(f'seeds={list(seeds)} must be whole numbers')
@@ -248,10 +248,10 @@ def sweep(
     history = 4 * len(Metrics._fields) * settings.steps * num
     what = f'{num} runs of {settings.steps} steps with width={settings.width}'
     require_memory(gan, hyperparameters, what, runs=num, beside=history)
-    runs = combinations(seeds, hyperparameters, **values)
     for name, given in values.items():
         for value in given:
             override(settings, {name: value})
+    runs = combinations(seeds, hyperparameters, **values)
     program = make_sweep(gan, runs, data, group=group)
     ((_, states, rows),) = train_in_chunks(program, [settings.steps], on_chunk=on_chunk)
     assert rows is not None  # there is at least one step
@@ -262,6 +262,7 @@ def _build(
     settings: str | Settings, dataset: str | np.ndarray | Images | Density | None
 ) -> tuple[GAN, Hyperparameters, PyTree, Settings]:
     """The GAN, its hyperparameters, its data, and the settings."""
+    checked(settings)
     named: Any = dataset if dataset is not None or isinstance(settings, str) else settings.dataset
     if isinstance(named, str) and (named in DENSITIES or named.endswith('.npz')):
         named = load_density(named)
