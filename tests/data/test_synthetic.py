@@ -107,7 +107,7 @@ def test_samples_from_a_file_are_drawn_uniformly(tmp_path):
         ({'a': np.zeros(5)}, r'has shape \(5,\); samples have shape \(n, d\)'),
         ({'a': np.zeros((1, 2))}, 'n at least 2'),
         ({'a': np.zeros((3, 0))}, 'samples have shape'),
-        ({'a': np.array([[0, 1], [2, np.nan], [np.inf, 0]])}, r'not finite, or beyond 1e\+15, in 2 rows, first in row 1'),
+        ({'a': np.array([[0, 1], [2, np.nan], [np.inf, 0]])}, 'in 2 rows, first in row 1'),
         ({'a': np.full((3, 2), 1e300)}, r'not finite, or beyond 1e\+15, in 3 rows'),
         ({'a': np.array([['x'], ['y']])}, 'real numbers'),
         ({'a': np.zeros((3, 2)), 'b': np.zeros((3, 2))}, r"holds 2: \['a', 'b'\]"),
