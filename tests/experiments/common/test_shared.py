@@ -39,6 +39,26 @@ def test_a_caption_has_its_own_room_beneath_the_panels(tmp_path, caption):
     assert not plt.fignum_exists(figure.number)
 
 
+@pytest.mark.parametrize(
+    ('scale', 'limits', 'labels'),
+    [
+        ('log', (1e-3, 1e2), {'10⁻³', '10⁰', '10²'}),
+        ('log', (2.5, 4.5), {'3·10⁰', '4·10⁰'}),
+        ('symlog', (-100, 100), {'-10¹', '0', '10²'}),
+        ('linear', (0, 1), {'0.2', '1.0'}),
+    ],
+)
+def test_numbers_along_an_axis_are_no_formulas(tmp_path, scale, limits, labels):
+    # Fails if what Matplotlib writes as a formula, which a dollar sign in a title forbids, is drawn as it is written.
+    figure, axis = plt.subplots(layout='constrained')
+    axis.set(xscale=scale, xlim=limits, yscale=scale, ylim=limits, title='$a$')
+    save(figure, tmp_path / 'figure.png', 'caption')
+    for one in (axis.xaxis, axis.yaxis):
+        ticks = [*one.get_ticklabels(), *one.get_ticklabels(minor=True)]
+        texts = {text.get_text().replace('\N{MINUS SIGN}', '-') for text in ticks}
+        assert labels <= texts and not any(c in text for text in texts for c in '$\\{')
+
+
 @pytest.mark.parametrize('text', ['', 'a,x', 'a,a'])
 def test_names_that_cannot_be_chosen_are_answered_with_those_that_can(text):
     values = flags.FlagValues()
