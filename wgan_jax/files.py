@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SLOW = 30.0  # seconds after which a write that does not come to an end is spoken of
 _LEFTOVER = '.tmp-'
+_OURS = re.compile(r'\.tmp-\d+\..+', re.DOTALL)  # see temporary_name
 
 
 class WriteError(OSError):
@@ -155,6 +157,8 @@ def temporary_name(path: str | os.PathLike) -> str:
 def remove_leftovers(folder: str | os.PathLike) -> None:
     """Removes what processes that were killed had begun to write in a folder; only for whoever owns it."""
     for path in Path(folder).glob(f'{_LEFTOVER}*'):
+        if not _OURS.fullmatch(path.name):
+            continue
         with contextlib.suppress(OSError):
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else path.unlink()
 

@@ -20,7 +20,7 @@ from wgan_jax.json_files import NUMBER, read_json, write_json
 
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices
-from ..common.interrupts import ends_with_us
+from ..common.interrupts import end_with_parent, ends_with_us
 from .checks import check
 from .claims import CLAIMS
 from .jobs import JOBS, SIZES
@@ -146,7 +146,7 @@ def _run(launcher_name: str, *arguments: str, log: Path) -> int:
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
     with (
         log.open('w') as file,
-        subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process,
+        subprocess.Popen(command, stdout=file, stderr=file, env=environment, preexec_fn=end_with_parent) as process,
         ends_with_us(process),
     ):
         return process.wait()

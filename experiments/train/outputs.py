@@ -80,7 +80,7 @@ class Events(Callback):
     exit of the process once the thread has died of a full disk.
     """
 
-    files = ('tensorboard/*',)
+    files = ('tensorboard/events.out.tfevents.*',)
 
     def __init__(self, log_every: int):
         self._log_every, self._writer = log_every, None

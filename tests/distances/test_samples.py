@@ -260,5 +260,7 @@ def test_bad_samples_are_refused():
         sliced_wasserstein(np.ones((3, 2)), np.ones((3, 4)), key, num_projections=2)
     with pytest.raises(ValueError, match='num_projections=0'):
         sliced_wasserstein(np.ones((3, 2)), np.ones((3, 2)), key, num_projections=0)
+    with pytest.raises(ValueError, match='num_projections=2147483647 would take'):
+        sliced_wasserstein(np.ones((3, 2)), np.ones((3, 2)), key, num_projections=2**31 - 1)
     with pytest.raises(ValueError, match=r'x\[0, 0\] is nan'):
         sliced_wasserstein(np.full((3, 2), np.nan), np.ones((3, 2)), key, num_projections=2)

@@ -291,6 +291,9 @@ BAD_OPTIONS = [
     ('lookahead', 0.1, {'k': 2.5}, 'k=2.5 must be an integer'),
     ('lookahead', 0.1, {'alpha': 1.5}, 'alpha=1.5 must lie in'),
     ('proximal', 0.1, {'iterations': 0}, 'iterations=0 must be an integer'),
+    ('adam', 0.1, {'beta1': 1}, r'beta1=1 must lie in \[0, 1\)'),
+    ('adam', 0.1, {'beta2': float('nan')}, r'beta2=nan must lie in \[0, 1\)'),
+    ('rmsprop', 0.1, {'decay': -1}, r'decay=-1 must lie in \[0, 1\)'),
 ]
 
 

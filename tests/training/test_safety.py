@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
+import tempfile
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import wgan_jax
 from tests.training.runs import EVERY, IMAGES, arrays, metrics, stopped, tiny
 from wgan_jax import files
 from wgan_jax.json_files import read_json, write_json
+from wgan_jax.training import run
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 
@@ -237,15 +240,16 @@ def test_what_this_user_may_not_read_is_refused_and_left_alone(name, tmp_path, m
 
 def test_a_folder_made_for_a_call_that_is_refused_goes_again(tmp_path):
     (tmp_path / 'mine').mkdir()
-    for name in ('new', 'mine'):
+    for name in ('new', 'newer/and/newest', 'mine'):
         with pytest.raises(ValueError, match='nowhere is not the folder of a training run'):
             wgan_jax.train(tiny(init_from='nowhere'), tmp_path / name, dataset=IMAGES, **EVERY)
-    assert [path.name for path in tmp_path.iterdir()] == ['mine']
+    assert [path.name for path in tmp_path.rglob('*')] == ['mine']
 
 
-@pytest.mark.parametrize('name', ['exp[1]', 'lr=[0.1],n=*?', '{a,b}', os.fsdecode(b'\xff')])
-def test_any_name_of_a_folder_will_do(name, tmp_path):
+@pytest.mark.parametrize('name', ['exp[1]', 'lr=[0.1],n=*?', '{a,b}', 'a\\b', '\\b%20é', 'a\nb', os.fsdecode(b'\xff')])
+def test_any_name_of_a_folder_will_do(name, tmp_path, monkeypatch):
     # Fails if a checkpoint is written that cannot be read again, which Orbax does in silence under names with brackets.
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'of [1]'))
     stopped(tmp_path / name)
     generator = wgan_jax.train(tiny(), tmp_path / name, dataset=IMAGES, **EVERY)
     read = wgan_jax.load(tmp_path / name)
@@ -328,3 +332,84 @@ def test_folders_of_the_user_s_among_the_checkpoints_stay(tmp_path):
         shutil.copytree(tmp_path / 'checkpoints' / '4', tmp_path / 'checkpoints' / name)
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     assert {path.name for path in (tmp_path / 'checkpoints').iterdir()} == {'4', '8', '12', *names}
+
+
+def test_without_a_place_for_a_link_to_a_strange_name_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with pytest.raises(ValueError, match=r'a\[1\]/checkpoints has characters in its path that Orbax cannot take'):
+        wgan_jax.train(tiny(), tmp_path / 'a[1]', dataset=IMAGES, **EVERY)
+    assert not list(tmp_path.iterdir())
+
+
+def _fail_at(step):
+    def fail(record):
+        if record['step'] == step:
+            raise ZeroDivisionError
+
+    return fail
+
+
+def test_pictures_of_the_user_s_are_no_proof_of_a_checkpoint_and_stay(tmp_path, caplog):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[_fail_at(3)], **EVERY)
+        for name in ('step_logo.png', 'step_2024.png'):
+            Image.new('L', (3, 3)).save(tmp_path / 'samples' / name)
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+    assert (tmp_path / 'samples' / 'step_2024.png').exists() and not caplog.text
+
+
+def test_checkpoints_that_come_more_often_now_are_not_missed(tmp_path, monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[_fail_at(11)], **{**EVERY, 'checkpoint_every': 100})
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(run, 'RunFiles', lambda *args, **options: 1 / 0)  # as of a disk that is full just then
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert len(metrics(tmp_path)) > 4
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+def test_an_older_copy_over_a_finished_run_is_noticed(tmp_path, caplog):
+    stopped(tmp_path / 'run')
+    shutil.copytree(tmp_path / 'run', tmp_path / 'backup')
+    wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, **EVERY)
+    shutil.copytree(tmp_path / 'backup', tmp_path / 'run', dirs_exist_ok=True)
+    wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, **EVERY)
+    assert 'the list of what the run wrote is of step 4, older than its results' in caplog.text
+    assert 'the lines after step 4 are lost' in caplog.text
+    caplog.clear()
+    wgan_jax.train(tiny(), tmp_path / 'run', dataset=IMAGES, **EVERY)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize('inside', ['.', 'state', 'new/one'])
+def test_no_run_is_begun_in_a_checkpoint(inside, tmp_path):
+    stopped(tmp_path)
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(ValueError, match=r'lies in a checkpoint, .*checkpoints/4: choose another folder'):
+        wgan_jax.train(tiny(), tmp_path / 'checkpoints' / '4' / inside, dataset=IMAGES, **EVERY)
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_hidden_files_of_the_user_s_stay(tmp_path):
+    names = ('.tmp-work/thesis.txt', '.tmp-notes', 'samples/.tmp-n', '.tmp-1x.a')
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('mine')
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    assert all((tmp_path / name).read_text() == 'mine' for name in names)
+
+
+def test_a_wide_pattern_of_a_callback_leaves_the_list_and_the_checkpoints_out(tmp_path, caplog):
+    class Wide(Callback):
+        files = ('*', '**/*')
+
+        def start(self, run):
+            (run.workdir / 'own.txt').write_text(str(int(run.state.step)))
+
+    for steps in (8, 12, 12):
+        wgan_jax.train(tiny(steps=steps), tmp_path, dataset=IMAGES, callbacks=[Wide()], **EVERY)
+    assert not caplog.text and not (tmp_path / 'damaged').exists()
+    Wide.files = '*.txt'
+    with pytest.raises(ValueError, match=r"files='\*\.txt' of Wide must be a list of patterns"):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Wide()], **EVERY)

@@ -118,7 +118,7 @@ def test_one_call_trains_every_combination_as_each_would_train_alone():
 def test_a_sweep_of_images_and_what_is_refused():
     pixels = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 1), np.uint8)
     tiny = settings('wgan_gp', arch='mlp', width=4, latent_dim=2, batch_size=4, n_critic=1, image_size=4)
-    result = sweep(tiny, dataset=pixels, penalty_weight=[1.0, 10.0], steps=2)
+    result = sweep(tiny, dataset=pixels, penalty_weight=[1.0, 10.0], steps=2, group=np.int64(2))
     assert result.metrics.penalty.shape == (2, 2) and result.sample(jax.random.key(0), 3).shape == (2, 3, 4, 4, 1)
     with pytest.raises(ValueError, match=r'not an array \(2,\) of key'):
         result.sample(jax.random.split(jax.random.key(0)), 3)
@@ -132,6 +132,8 @@ def test_a_sweep_of_images_and_what_is_refused():
         ({'critic_lr': 0.1}, 'critic_lr=0.1 must be a sequence of values'),
         ({'critic_lr': b'ab'}, "critic_lr=b'ab' must be a sequence of values"),
         ({'critic_lr': np.array(0.1)}, r'critic_lr=array\(0.1\) must be a sequence of values'),
+        ({'seeds': range(10**9)}, '1000000000 runs of .* would take'),
+        ({'group': 0}, 'group=0 must be at least 1'),
         ({'seeds': np.array(3)}, r'seeds=array\(3\) must be a sequence of values'),
         ({'critic_lr': ['a']}, 'critic_lr=a must be a number'),
     ):

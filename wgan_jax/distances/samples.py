@@ -18,9 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax import memory
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import absolute, out_of_the_subnormal
 from wgan_jax.distances.sorting import sort
+from wgan_jax.ranges import whole
 from wgan_jax.types import Array, ArrayLike, Key
 
 SLIVER = 16  # roundings of a level that two ways of adding up to it may be apart
@@ -82,15 +84,16 @@ def sliced_wasserstein(x: ArrayLike, y: ArrayLike, key: Key, *, num_projections:
         The distance in the unit of the points, a scalar.
 
     Raises:
-        ValueError: for clouds that are empty, of different dimensions or not of two axes, for num_projections < 1, and
-            as ``wasserstein_1d``.
+        ValueError: for clouds that are empty, of different dimensions or not of two axes, for num_projections < 1 or
+            too many for memory, and as ``wasserstein_1d``.
 
     Source: Bonneel et al. 2015, definition 6.
     """
     p = checks.check_order(p)
     checks.check_clouds(x, y, None, None)
-    if num_projections < 1:
-        raise ValueError(f'num_projections={num_projections} must be at least 1')
+    whole(1).check('num_projections', num_projections)
+    points = np.shape(x)[0] + np.shape(y)[0] + 2 * np.shape(x)[1]
+    memory.require(8 * num_projections * points, f'num_projections={num_projections}', 'use fewer')
     distances = wasserstein_1d(*_projections(key, *checks.as_floats(x, y), num_projections), p=p)
     return _mean_over_lines(distances, p)
 

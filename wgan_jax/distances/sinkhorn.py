@@ -18,6 +18,7 @@ from jax.scipy.special import logsumexp
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import out_of_the_subnormal
 from wgan_jax.lengths import length
+from wgan_jax.ranges import NOT_NEGATIVE, whole
 from wgan_jax.types import Array, ArrayLike
 
 
@@ -73,13 +74,12 @@ def sinkhorn(
 
     Raises:
         ValueError: for shapes that do not fit and another p; in a plain call also for values that are not finite,
-            epsilon <= 0, and weights that are negative or of unequal totals.
+            epsilon <= 0, tolerance < 0, max_iterations < 1, and weights that are negative or of unequal totals.
 
     Source: Cuturi 2013; in log space with this dual Feydy et al. 2019, equations 6 to 8.
     """
     x, y, a, b, smoothing = _checked(x, y, x_weights, y_weights, epsilon, p)
-    if tolerance is None:
-        tolerance = 1e-5 if x.dtype == jnp.float32 else 1e-10
+    p, tolerance = int(p), _ends(tolerance, max_iterations, x.dtype)
     return _sinkhorn(x, y, a, b, smoothing, p, tolerance, max_iterations)
 
 
@@ -114,8 +114,7 @@ def sinkhorn_divergence(
     Source: Genevay et al. 2018; Feydy et al. 2019, equation 3.
     """
     x, y, a, b, smoothing = _checked(x, y, x_weights, y_weights, epsilon, p)
-    if tolerance is None:
-        tolerance = 1e-5 if x.dtype == jnp.float32 else 1e-10
+    p, tolerance = int(p), _ends(tolerance, max_iterations, x.dtype)
     pairs = ((x, y, a, b), (x, x, a, a), (y, y, b, b))
     found = [_sinkhorn(*pair, smoothing, p, tolerance, max_iterations) for pair in pairs]
     errors = [one.error for one in found]
@@ -186,7 +185,7 @@ def _log(masses: Array) -> Array:
 def _checked(
     x: Any, y: Any, x_weights: Any, y_weights: Any, epsilon: Any, p: int
 ) -> tuple[Array, Array, Array, Array, Array]:
-    if p not in (1, 2):
+    if np.ndim(p) or p not in (1, 2):
         raise ValueError(f'p={p} must be 1 or 2')
     checks.check_clouds(x, y, x_weights, y_weights)
     if not checks.is_traced(epsilon) and not 0 < epsilon < np.inf:
@@ -196,7 +195,23 @@ def _checked(
     return x, y, a, b, jnp.asarray(epsilon, x.dtype)
 
 
+def _ends(tolerance: float | None, max_iterations: int, dtype: jnp.dtype) -> float:
+    """The tolerance. Raises ValueError for one that is none, or a number of iterations that is none."""
+    if not checks.is_traced(max_iterations):
+        whole(1).check('max_iterations', max_iterations)
+    if tolerance is None:
+        return 1e-5 if dtype == jnp.float32 else 1e-10
+    if not checks.is_traced(tolerance):
+        NOT_NEGATIVE.check('tolerance', tolerance)
+    return tolerance
+
+
 def _proportions(cloud: Array, weights: Any) -> Array:
-    weights = jnp.ones(len(cloud), cloud.dtype) if weights is None else jnp.asarray(weights, cloud.dtype)
+    if weights is None:
+        weights = jnp.ones(len(cloud), cloud.dtype)
+    elif not checks.is_traced(weights):
+        weights = np.asarray(weights, np.float64)
+        weights = weights / weights.max()  # as float32 they might all be 0
+    weights = jnp.asarray(weights, cloud.dtype)
     weights = out_of_the_subnormal(weights)
     return weights / jnp.sum(weights)

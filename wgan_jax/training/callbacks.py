@@ -79,6 +79,10 @@ class OnEachStep(Callback):
 def as_callback(callback: Callback | Callable[[Record], Any]) -> Callback:
     """A callback as it is, a function as one. Raises ValueError for anything else."""
     if isinstance(callback, Callback):
+        if isinstance(callback.files, str):
+            raise ValueError(
+                f'callbacks: files={callback.files!r} of {type(callback).__name__} must be a list of patterns'
+            )
         return callback
     if callable(callback):
         return OnEachStep(callback)

@@ -39,14 +39,15 @@ from wgan_jax.files import (
     writing,
 )
 from wgan_jax.json_files import check_shape, read_json, write_json
-from wgan_jax.text import reason
+from wgan_jax.text import printable, reason
 from wgan_jax.types import PyTree
 
 logger = logging.getLogger(__name__)
 
-_LIST = 'files.json'
+LIST = 'files.json'
 # Ours that are written, those that are removed, and those that Orbax names.
 _UNFINISHED = re.compile(r'\d+\.tmp-\d+(\..*)?|\.tmp-\d+\..*|.*\.orbax-checkpoint-tmp(-\d+)?')
+_PLAIN = re.compile(r'[A-Za-z0-9_ /.,:+=@~-]*')  # paths that need no link
 _PATIENCE = 10.0  # seconds that a thread has to come to its end after another has failed
 
 
@@ -119,6 +120,7 @@ class CheckpointStore:
         self._keep = keep
         if os.path.lexists(self._folder) and not os.path.isdir(self._folder):
             raise ValueError(f'{folder} is no folder that can be entered, and checkpoints belong there: move it away')
+        _place_of_link(self._folder)
 
     def steps(self) -> list[int]:
         """Steps of all finished checkpoints, ascending; a save that was cut off is not among them."""
@@ -153,7 +155,7 @@ class CheckpointStore:
                 files = {path: path.stat().st_size for path in sorted(aside.rglob('*')) if os.path.isfile(path)}
                 listed = {str(path.relative_to(aside)): [size, file_digest(path, size)] for path, size in files.items()}
                 write_json(
-                    aside / _LIST, {'step': step, 'run': run, 'files': listed, 'sha256': _digest(step, run, listed)}
+                    aside / LIST, {'step': step, 'run': run, 'files': listed, 'sha256': _digest(step, run, listed)}
                 )
                 os.replace(aside, place)
             except BaseException:
@@ -271,16 +273,34 @@ def _hush_closed_loops() -> None:
     sys.unraisablehook = unless_closed
 
 
+def _place_of_link(folder: Path) -> str | None:
+    """Where a link to a folder is made, whose own path Orbax cannot use; None if it can.
+
+    Raises:
+        ValueError: when there is no such place.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        return None
+    with contextlib.suppress(OSError):  # no folder for temporary files at all
+        for place in (tempfile.gettempdir(), '/tmp', '/var/tmp', os.path.expanduser('~')):
+            if _PLAIN.fullmatch(place) and os.access(place, os.W_OK | os.X_OK):
+                return place
+    raise ValueError(
+        f'{printable(folder, 300)} has characters in its path that Orbax cannot take, and there is no folder for a '
+        'link to it: choose another folder, or name one for temporary files in TMPDIR'
+    )
+
+
 @contextlib.contextmanager
 def _for_orbax(folder: Path) -> Iterator[Path]:
-    """A path to a folder that Orbax can use, which takes brackets for patterns and only characters that are UTF-8.
+    """A path to a folder that Orbax can use: it takes brackets for patterns, and backslashes and what is not UTF-8 not.
 
-    With others it writes, without an error, what cannot be read again.
+    With brackets it writes, without an error, what cannot be read again.
     """
-    if re.fullmatch(r'[^][*?{}\udc80-\udcff]*', str(folder)):
+    if (linked_from := _place_of_link(folder)) is None:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix='wgan_jax-') as place:
+    with tempfile.TemporaryDirectory(prefix='wgan_jax-', dir=linked_from) as place:
         link = Path(place) / 'checkpoints'
         link.symlink_to(folder)
         yield link
@@ -314,12 +334,12 @@ def _checked_list(folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError, PermissionError: naming the first file that is not.
     """
-    if not os.path.lexists(folder / _LIST) and os.path.isdir(folder / 'seal'):
+    if not os.path.lexists(folder / LIST) and os.path.isdir(folder / 'seal'):
         return None
-    _check_access(folder / _LIST)
-    listed = read_json(folder / _LIST, {'step': int, 'files': dict, 'sha256': str})
+    _check_access(folder / LIST)
+    listed = read_json(folder / LIST, {'step': int, 'files': dict, 'sha256': str})
     if _digest(listed['step'], listed.get('run'), listed['files']) != listed['sha256']:
-        raise ValueError(f'{_LIST} has changed since it was written')
+        raise ValueError(f'{LIST} has changed since it was written')
     if str(listed['step']) != folder.name:
         raise ValueError(f'it was made at step {listed["step"]}')
     for name, (size, digest) in listed['files'].items():

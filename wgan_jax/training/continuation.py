@@ -52,7 +52,7 @@ def take_up(
     if found is None and before is None:
         for path in manifest.files():
             set_aside(path, 'it is of no run that is known here', workdir)
-    if found is not None and found.step < manifest.newest_checkpoint():
+    if found is not None and found.step < (manifest.newest_checkpoint() or 0):
         if not damaged:
             logger.warning(f'{workdir}: the checkpoints after step {found.step} are gone: it is gone on from that one')
         _keep_what_came_later(workdir, config['settings']['steps'])
@@ -65,7 +65,7 @@ def _had_checkpoints(workdir: Path, before: dict[str, Any] | None, manifest: Man
         return True
     if before is None:
         return False
-    every, metrics = before['run'].get('checkpoint_every'), workdir / 'metrics.jsonl'
+    every, metrics = before['run'].get('longest_checkpoint_every'), workdir / 'metrics.jsonl'
     rows = read_metrics(metrics) if os.path.isfile(metrics) and isinstance(every, int) else []
     return os.path.isfile(workdir / 'results.json') or any(row['step'] > every for row in rows)
 
@@ -117,10 +117,11 @@ def steps_of(results: Path) -> int | None:
         return None
 
 
-def longest_log_every(before: dict[str, Any] | None) -> int:
-    """The longest period that lines of metrics can have, by the configuration of the calls before."""
-    periods = () if before is None else (before['run'].get('longest_log_every'), before['run']['log_every'])
-    return max((period for period in periods if isinstance(period, int)), default=0)
+def longest(what: str, before: dict[str, Any] | None, now: int) -> int:
+    """The longest period that 'log_every' or 'checkpoint_every' has had, by the configuration of the calls before."""
+    recorded = {} if before is None else before['run']
+    periods = (recorded.get(f'longest_{what}'), recorded.get(what), now)
+    return max(period for period in periods if isinstance(period, int))
 
 
 def say_what_is_gone(workdir: Path, manifest: Manifest, before: dict[str, Any] | None, *, trained: bool) -> None:
@@ -133,6 +134,15 @@ def say_what_is_gone(workdir: Path, manifest: Manifest, before: dict[str, Any] |
     """
     if missing := manifest.missing():
         logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
+    newest, results, metrics = manifest.newest_checkpoint(), workdir / 'results.json', workdir / 'metrics.jsonl'
+    if trained and newest is not None and os.path.isfile(results) and newest < (steps_of(results) or 0):
+        logger.warning(
+            f'{workdir}: the list of what the run wrote is of step {newest}, older than its results: have files been '
+            'put back? What has changed since cannot be told'
+        )
+        rows = read_metrics(metrics) if os.path.isfile(metrics) else []
+        if not rows or rows[-1]['step'] <= newest:
+            logger.warning(f'{metrics}: the lines after step {rows[-1]["step"] if rows else 0} are lost')
     if trained and before is not None and 'jax' in before and not manifest.exists():  # runs of before 0.3 had none
         logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
 

@@ -12,7 +12,7 @@ from wgan_jax.files import open_at_once
 from wgan_jax.json_files import check_shape, read_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
-from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
+from wgan_jax.training.checkpoint import LIST, Checkpoint, CheckpointStore
 from wgan_jax.training.parts import same_part
 from wgan_jax.training.settings import Settings, check_fields, record, resolve
 
@@ -31,14 +31,18 @@ class OtherLauncher(ValueError):
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds a run's folder, made when missing, against other processes; a process that dies lets go of it.
 
-    A folder that was made here, and that the block leaves empty, goes with its end.
+    A call that is refused leaves nothing: a lock that is new goes when the block fails, and so do empty folders.
 
     Raises:
         ValueError: when it cannot be made or written, or another process holds it.
     """
     workdir = Path(workdir)
     lock = workdir / '.lock'
-    is_new = not os.path.lexists(workdir)
+    made = [folder for folder in (workdir, *workdir.parents) if not os.path.lexists(folder)]
+    locks_anew = not os.path.lexists(lock)
+    for folder in (workdir.absolute(), *workdir.absolute().parents):
+        if folder.parent.name == 'checkpoints' and os.path.isfile(folder / LIST):
+            raise ValueError(f'workdir {workdir} lies in a checkpoint, {folder}: choose another folder')
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(lock, 'r+', opener=open_at_once)
@@ -61,18 +65,17 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
             ) from None
         except OSError as error:
             raise ValueError(f'workdir {workdir} cannot be locked ({reason(error)}): choose another folder') from None
+        state, failed = os.fstat(file.fileno()), True
         try:
             yield workdir
+            failed = False
         finally:
-            if is_new:
-                _remove_if_empty(workdir, lock)
-
-
-def _remove_if_empty(workdir: Path, lock: Path) -> None:
-    with contextlib.suppress(OSError):
-        if os.listdir(workdir) == [lock.name]:
-            lock.unlink()
-            workdir.rmdir()
+            with contextlib.suppress(OSError):
+                if lock_of(workdir) == (state.st_dev, state.st_ino):  # else it has been moved, and this is another
+                    if failed and locks_anew:
+                        lock.unlink()
+                    for folder in made:
+                        folder.rmdir()
 
 
 def lock_of(workdir: Path) -> tuple[int, int] | None:

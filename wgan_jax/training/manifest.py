@@ -46,7 +46,7 @@ class Manifest:
     def files(self) -> list[Path]:
         """What lies in the folder under names that the run writes to, listed or not; without its configuration."""
         found = {path for pattern in self._patterns for path in matching(self._workdir, pattern)}
-        return sorted(found - {self._workdir / 'config.json'})
+        return sorted(path for path in found if self._name(path) != 'config.json' and self._may_be(self._name(path)))
 
     def update(self, newest: int) -> None:
         """Lists the folder as it is; of a file that has grown, only what is new is read.
@@ -75,7 +75,7 @@ class Manifest:
             path = self._workdir / 'metrics.jsonl'
             size = length_up_to(path, metrics_up_to) if os.path.isfile(path) else 0
             kept['metrics.jsonl'] = size, file_digest(path, size) if size else hashlib.sha256().hexdigest()
-        self._write(kept, self.newest_checkpoint())
+        self._write(kept, self.newest_checkpoint() or 0)
 
     def _write(self, listed: dict[str, tuple[int, str]], newest: int) -> None:
         write_json(self._path, {**listed, _NEWEST: (newest, '')})
@@ -116,16 +116,17 @@ class Manifest:
         """Whether there is a list."""
         return os.path.lexists(self._path)
 
-    def newest_checkpoint(self) -> int:
-        """The step of the newest checkpoint that the run has had when it was listed; 0 for none, as far as is known."""
-        newest, _ = (self._load() or {}).get(_NEWEST, (0, ''))
-        return max(0, newest)
+    def newest_checkpoint(self) -> int | None:
+        """The step of the newest checkpoint when the folder was listed, 0 for none; None where that is not known."""
+        newest, _ = (self._load() or {}).get(_NEWEST, (None, ''))
+        return newest
 
     def tells_of_checkpoints(self) -> bool:
         """Whether the run has had a checkpoint: before its first one, nothing but its configuration has been listed."""
-        entries = self._read() or {}
-        listed = any(size > 0 and name != 'config.json' for name, (size, _) in entries.items() if self._is_own(name))
-        return listed or self.newest_checkpoint() > 0
+        if (newest := self.newest_checkpoint()) is not None:
+            return newest > 0
+        entries = self._read() or {}  # of a version that did not record it
+        return any(size > 0 and name != 'config.json' for name, (size, _) in entries.items() if self._is_own(name))
 
     def _is_own(self, name: str) -> bool:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in _OWN)
@@ -174,7 +175,11 @@ class Manifest:
             return None
 
     def _may_be(self, name: str) -> bool:
-        right = name.isprintable() and '..' not in name
+        own = name.startswith(('checkpoints/', 'damaged/', 'damaged-')) or name in (
+            _NAME,
+            '.lock',
+        )  # which a wide pattern matches
+        right = name.isprintable() and '..' not in name and not own
         return right and any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _look(self, path: Path) -> _Seen:

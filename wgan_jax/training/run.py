@@ -23,7 +23,7 @@ from wgan_jax.text import printable, reason
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
-from wgan_jax.training.continuation import longest_log_every, mend, say_what_is_gone, steps_of, take_up
+from wgan_jax.training.continuation import longest, mend, say_what_is_gone, steps_of, take_up
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
@@ -128,7 +128,8 @@ def train(
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         before, found = take_up(workdir, config, store, manifest)
-        lines_every = config['run']['longest_log_every'] = max(log_every, longest_log_every(before))
+        lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
+        config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
         state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
         config |= begun_from
         step, results = int(state.step), workdir / 'results.json'
@@ -142,6 +143,7 @@ def train(
             mend(workdir, sorted(changed, key=lambda path: path != results))
             manifest.release([*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
+            manifest.note(workdir / 'config.json')
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,9 @@ class RunFiles:
     def _check_folder(self) -> None:
         """Raises WriteError when the folder has been moved away: what is there now may be another run's."""
         if lock_of(self._workdir) != self._lock:
-            raise WriteError(self._workdir, 'the folder in which the run began has been moved or removed')
+            raise WriteError(
+                self._workdir, 'the folder in which the run began, or its .lock, has been moved or removed'
+            )
 
     def _tell(self, what: str, *arguments: Any) -> None:
         for callback in self._callbacks:
@@ -150,8 +153,8 @@ class RunFiles:
 
 def pictures_after(workdir: Path, step: int) -> list[Path]:
     """The pictures of samples of later steps."""
-    found = ((path, path.stem.removeprefix('step_')) for path in matching(workdir, 'samples/step_*.png'))
-    return [path for path, number in found if number.isdecimal() and int(number) > step]
+    found = [(path, re.fullmatch(r'step_(\d{8,})', path.stem)) for path in matching(workdir, 'samples/step_*.png')]
+    return [path for path, number in found if number and int(number[1]) > step]
 
 
 def final_metrics(workdir: Path) -> dict[str, float]:

@@ -232,12 +232,11 @@ def sweep(
     for name, given in {**values, 'seeds': seeds}.items():
         if name not in (*Hyperparameters._fields, 'seeds'):
             raise ValueError(f'{name} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
-        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes) or np.ndim(given) != 1:
+        is_array = isinstance(given, np.ndarray) and given.ndim == 1
+        if not is_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
             raise ValueError(f'{name}={given!r} must be a sequence of values')
-    if not all(isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) for seed in seeds):
-        raise ValueError(f'seeds={list(seeds)} must be whole numbers')
-    if group is not None and (not isinstance(group, int) or group < 1):
-        raise ValueError(f'group={group} must be a whole number of at least 1')
+    if group is not None:
+        whole(1).check('group', group)
     gan, hyperparameters, data, settings = _build(settings, dataset)
     if steps is not None:
         settings = override(settings, {'steps': steps})
@@ -248,6 +247,8 @@ def sweep(
     history = 4 * len(Metrics._fields) * settings.steps * num
     what = f'{num} runs of {settings.steps} steps with width={settings.width}'
     require_memory(gan, hyperparameters, what, runs=num, beside=history)
+    if not all(isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) for seed in seeds):
+        raise ValueError(f'seeds={list(seeds)} must be whole numbers')
     for name, given in values.items():
         for value in given:
             override(settings, {name: value})

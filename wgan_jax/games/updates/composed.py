@@ -16,6 +16,7 @@ from wgan_jax.games.updates.rule import (
     require,
     require_count,
     require_player,
+    require_share,
     require_step_size,
 )
 from wgan_jax.types import Array, Players
@@ -150,11 +151,13 @@ def adam(
         An UpdateRule; its state is Players of optax states.
 
     Raises:
-        ValueError: for a step size that is not positive.
+        ValueError: for a step size that is not positive, and decays outside [0, 1).
 
     Source: Kingma and Ba 2015, algorithm 1.
     """
     require_step_size(step_size)
+    for name, value in (('beta1', beta1), ('beta2', beta2)):
+        require_share(name, value)
     optimizer = optax.adam(step_size, b1=beta1, b2=beta2)
     return optax_update(game, Players(optimizer, optimizer), alternating=alternating)
 
@@ -172,10 +175,11 @@ def rmsprop(game: Game, step_size: Array | float, *, decay: float = 0.99, altern
         An UpdateRule; its state is Players of optax states.
 
     Raises:
-        ValueError: for a step size that is not positive.
+        ValueError: for a step size that is not positive, and a decay outside [0, 1).
 
     Source: Hinton 2012.
     """
     require_step_size(step_size)
+    require_share('decay', decay)
     optimizer = transforms.rmsprop(step_size, decay=decay)
     return optax_update(game, Players(optimizer, optimizer), alternating=alternating)

@@ -109,6 +109,11 @@ def require_count(name: str, value: Any) -> None:
     require(name, value, lambda x: np.issubdtype(x.dtype, np.integer) & (x >= 1), 'must be an integer of at least 1')
 
 
+def require_share(name: str, value: Any) -> None:
+    """Raises ValueError, naming the option, for a concrete value outside [0, 1)."""
+    require(name, value, lambda x: (x >= 0) & (x < 1), 'must lie in [0, 1)')
+
+
 def require_player(name: str, value: str) -> None:
     """Raises ValueError, naming the option, for anything but a player's name."""
     if value not in Players._fields:
