@@ -175,11 +175,9 @@ class Manifest:
             return None
 
     def _may_be(self, name: str) -> bool:
-        own = name.startswith(('checkpoints/', 'damaged/', 'damaged-')) or name in (
-            _NAME,
-            '.lock',
-        )  # which a wide pattern matches
-        right = name.isprintable() and '..' not in name and not own
+        # What patterns as wide as '*' match, too.
+        other = name in (_NAME, _NEWEST, '.lock') or name.startswith(('checkpoints/', 'damaged/', 'damaged-'))
+        right = name.isprintable() and '..' not in name and not other
         return right and any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _look(self, path: Path) -> _Seen:
