@@ -6,6 +6,7 @@ from absl import flags
 
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.data.augmentation import PARTS as AUGMENTATION_PARTS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
@@ -28,9 +29,10 @@ _VARIANTS = {
     'good': 'whose widths double towards small images',
 }
 _AUGMENTATIONS = {
-    'data': 'flips, small turns and zooms, slight colour changes of the real images',
-    'diff': 'brightness, saturation, contrast, shifts and holes, of real and fake alike',
+    'data': 'flip,upside_down,turn,zoom,colour of the real images',
+    'diff': 'diff:colour,shift,cutout, of real and fake alike',
 }
+_PARTS = described(AUGMENTATION_PARTS, {name: part.text for name, part in AUGMENTATION_PARTS.items()})
 
 _NAMES = {
     'datasets': datasets(),
@@ -44,7 +46,10 @@ _NAMES = {
     'constraint': described(CONSTRAINTS),
     'optimizer': described(OPTIMIZERS),
     'precision': described(PRECISIONS),
-    'augment': described(AUGMENTATIONS, _AUGMENTATIONS),
+    'augment': (
+        f'{described(AUGMENTATIONS, _AUGMENTATIONS)}; or parts with commas between them, such as flip,zoom, of the '
+        f'real images, which samples will then look like, or after diff: of real and fake alike. Parts: {_PARTS}'
+    ),
 }
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from wgan_jax import data, metrics
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import DATASETS
-from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.data.augmentation import AUGMENTATIONS, augmentation
+from wgan_jax.data.augmentation import PARTS as AUGMENTATION_PARTS
 from wgan_jax.data.images import collect
 from wgan_jax.data.synthetic import DENSITIES, draw, load
 from wgan_jax.latents import LATENTS
@@ -75,10 +76,12 @@ def test_dataset_has_the_asked_size_and_says_what_it_holds(name, pictures):
     assert data.load(given, 14, 10).fingerprint != images.fingerprint
 
 
-@pytest.mark.parametrize('name', AUGMENTATIONS)
+@pytest.mark.parametrize(
+    'name', [*AUGMENTATIONS, *(f'{form}{p}' for p in AUGMENTATION_PARTS for form in ('', 'diff:'))]
+)
 def test_augmentation_is_pure_finite_and_of_one_type(name):
     images = jnp.tanh(2 * jax.random.normal(jax.random.key(2), (6, 8, 12, 3)))
-    for side, augment in AUGMENTATIONS[name]._asdict().items():
+    for side, augment in augmentation(name)._asdict().items():
         if augment is None:
             continue
         augment = jax.jit(augment)
@@ -92,10 +95,10 @@ def test_augmentation_is_pure_finite_and_of_one_type(name):
         for centre in (-3.0, 3.0) if side == 'fake' else (-0.7, 0.7):
             gradient = jax.grad(lambda x, augment=augment: jnp.sum(augment(KEYS[:6], x)))(0.2 * images + centre)
             assert jnp.isfinite(gradient).all() and bool(jnp.any(gradient != 0, axis=(1, 2, 3)).all()), side
-    if AUGMENTATIONS[name].fake is None and AUGMENTATIONS[name].real is not None:
+    if augmentation(name).fake is None and augmentation(name).real is not None:
         # Real images alone are varied: what comes out is what samples will look like, so pictures must stay pictures.
         extremes = jnp.tile(jnp.sign(images), (20, 1, 1, 1))
-        assert float(jnp.abs(AUGMENTATIONS[name].real(KEYS[:120], extremes)).max()) <= 1
+        assert float(jnp.abs(augmentation(name).real(KEYS[:120], extremes)).max()) <= 1
 
 
 @pytest.mark.parametrize('name', OPTIMIZERS)

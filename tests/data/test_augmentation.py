@@ -1,12 +1,13 @@
-"""Augmentation piece by piece against NumPy and scipy, and what the whole promises."""
+"""Augmentation: what the whole promises, and what its parts do."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from wgan_jax.data import augmentation as aug
+
+DATA, DIFF = aug.AUGMENTATIONS['data'].real, aug.AUGMENTATIONS['diff'].fake
 
 
 @pytest.fixture(scope='module')
@@ -19,78 +20,7 @@ def keys():
     return jax.random.split(jax.random.key(1), 6)
 
 
-def smooth(height=24, width=36):
-    """One channel of low frequencies, which interpolation treats well."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([np.sin(x / 6 + 0.3) * np.cos(y / 5), x / width - y / height], axis=-1).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ('angle', 'zoom'), [(0.0, 1.0), (0.08, 1.0), (-0.08, 1.0), (0.0, 1.1), (0.0, 0.9), (0.05, 1.05)]
-)
-def test_rotation_and_zoom_against_scipy(angle, zoom):
-    image = smooth()
-    cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos, sin], [-sin, cos]]) / zoom
-    centre = (np.array(image.shape[:2]) - 1) / 2
-    expected = np.stack(
-        [
-            ndimage.affine_transform(image[..., c], matrix, centre - matrix @ centre, order=1, mode='nearest')
-            for c in range(image.shape[-1])
-        ],
-        axis=-1,
-    )
-    np.testing.assert_allclose(aug.rotate_and_zoom(jnp.asarray(image), angle, zoom), expected, atol=2e-5)
-
-
-def test_a_positive_angle_turns_counter_clockwise():
-    image = np.zeros((21, 21, 1), np.float32)
-    image[10, 18] = 1.0  # right of the centre: moves up
-    turned = np.asarray(aug.rotate_and_zoom(jnp.asarray(image), 0.4, 1.0))[..., 0]
-    row, column = ndimage.center_of_mass(turned)
-    assert row == pytest.approx(10 - 8 * np.sin(0.4), abs=0.2)
-    assert column == pytest.approx(10 + 8 * np.cos(0.4), abs=0.2)
-
-
-def test_zoom_above_one_enlarges():
-    image = np.zeros((33, 33, 1), np.float32)
-    image[12:21, 12:21] = 1.0
-    assert float(jnp.sum(aug.rotate_and_zoom(jnp.asarray(image), 0.0, 1.25))) == pytest.approx(81 * 1.25**2, rel=0.05)
-
-
-def test_no_corner_turns_black():
-    white = jnp.ones((16, 24, 3))
-    np.testing.assert_allclose(aug.rotate_and_zoom(white, 0.09, 0.9), white, atol=1e-6)
-
-
-@pytest.mark.parametrize(('down', 'right'), [(0, 0), (3, -2), (-1, 4), (-16, 0), (2, 24)])
-def test_translation_against_scipy(images, down, right):
-    expected = ndimage.shift(np.asarray(images[0]), (down, right, 0), order=0, mode='constant', prefilter=False)
-    np.testing.assert_array_equal(aug.translate(images[0], down, right), expected)
-
-
-@pytest.mark.parametrize(('row', 'column'), [(0, 0), (8, 12), (16, 24), (3, 20)])
-def test_cutout_against_slices(images, row, column):
-    expected = np.array(images[0])
-    expected[max(row - 4, 0) : max(row + 4, 0), max(column - 6, 0) : max(column + 6, 0)] = 0.0
-    np.testing.assert_array_equal(aug.cut_out(images[0], row, column), expected)
-
-
-def test_colours_against_their_formulas(images):
-    x = np.asarray(images[0], np.float64)
-    np.testing.assert_allclose(aug.adjust_brightness(images[0], 0.3), x + 0.3, atol=1e-6)
-    grey = x.mean(axis=-1, keepdims=True)
-    np.testing.assert_allclose(aug.adjust_saturation(images[0], 1.7), grey + 1.7 * (x - grey), atol=1e-6)
-    np.testing.assert_allclose(aug.adjust_contrast(images[0], 0.6), x.mean() + 0.6 * (x - x.mean()), atol=1e-6)
-
-
-@pytest.mark.parametrize('channels', [1, 3])
-def test_grey_stays_grey_under_saturation(images, channels):
-    grey = jnp.repeat(images[0][..., :1], channels, axis=-1)
-    np.testing.assert_allclose(aug.adjust_saturation(grey, 2.0), grey, atol=1e-6)
-
-
-@pytest.mark.parametrize('function', [aug.augment_data, aug.augment_diff])
+@pytest.mark.parametrize('function', [DATA, DIFF])
 @pytest.mark.parametrize('shape', [(16, 24, 3), (5, 7, 2)])
 def test_an_example_depends_on_its_own_key_alone(function, shape, keys):
     images = jax.random.uniform(jax.random.key(2), (6, *shape), minval=-1.0)
@@ -107,7 +37,7 @@ def test_an_example_depends_on_its_own_key_alone(function, shape, keys):
 def test_data_stays_in_range_and_uses_it():
     keys = jax.random.split(jax.random.key(3), 200)
     extremes = jnp.tile(jnp.sign(jax.random.normal(jax.random.key(4), (1, 8, 8, 3))), (200, 1, 1, 1))
-    out = np.asarray(jax.jit(aug.augment_data)(keys, extremes))
+    out = np.asarray(jax.jit(DATA)(keys, extremes))
     assert out.min() == -1.0 and out.max() == 1.0
 
 
@@ -115,9 +45,7 @@ def test_flips_occur_every_second_time():
     # Four quadrants of their own brightness: which is where tells the flips apart, whatever else is done.
     n = 1000
     quadrants = np.kron(np.array([[-0.6, -0.2], [0.2, 0.6]], np.float32), np.ones((8, 8), np.float32))
-    out = jax.jit(aug.augment_data)(
-        jax.random.split(jax.random.key(5), n), jnp.tile(quadrants[None, ..., None], (n, 1, 1, 1))
-    )
+    out = jax.jit(DATA)(jax.random.split(jax.random.key(5), n), jnp.tile(quadrants[None, ..., None], (n, 1, 1, 1)))
     centres = np.asarray(out)[:, [3, 3, 12, 12], [3, 12, 3, 12], 0]
     horizontal, vertical = centres[:, 0] > centres[:, 1], centres[:, 0] > centres[:, 2]
     assert abs(horizontal.mean() - 0.5) < 0.06 and abs(vertical.mean() - 0.5) < 0.06
@@ -126,7 +54,7 @@ def test_flips_occur_every_second_time():
 
 def test_diff_draws_what_its_docstring_says():
     n = 4000
-    out = np.asarray(jax.jit(aug.augment_diff)(jax.random.split(jax.random.key(6), n), jnp.full((n, 8, 16, 1), 0.7)))
+    out = np.asarray(jax.jit(DIFF)(jax.random.split(jax.random.key(6), n), jnp.full((n, 8, 16, 1), 0.7)))
     # One grey level: only brightness moves it; what is not a hole or moved in has that level.
     levels = out.max(axis=(1, 2, 3))
     assert levels.min() > 0.2 - 1e-6 and levels.max() < 1.2 + 1e-6 and abs(levels.mean() - 0.7) < 0.03
@@ -149,7 +77,7 @@ def test_gradient_of_diff_is_the_finite_difference_and_so_is_its_curvature(keys)
     images = jax.random.uniform(jax.random.key(7), (2, 8, 12, 3), minval=-1.0)
 
     def score(x):
-        return jnp.sum(jnp.sin(2.0 * aug.augment_diff(keys[:2], x)))
+        return jnp.sum(jnp.sin(2.0 * DIFF(keys[:2], x)))
 
     def penalty(x):  # differentiated in reverse over reverse, as a gradient penalty is
         value, gradient = jax.value_and_grad(score)(x)
@@ -166,13 +94,74 @@ def test_gradient_of_diff_is_the_finite_difference_and_so_is_its_curvature(keys)
 
 
 def test_diff_is_affine_in_the_image(images, keys):
-    augment = jax.jit(aug.augment_diff)
+    augment = jax.jit(DIFF)
     zero = augment(keys, jnp.zeros_like(images))
     linear = augment(keys, images) - zero
     np.testing.assert_allclose(augment(keys, -2.0 * images) - zero, -2.0 * linear, atol=2e-5)
 
 
-def test_registry():
+def test_real_images_alone_are_varied_unless_both_are_asked_for():
     assert aug.AUGMENTATIONS['none'] == (None, None)
-    assert aug.AUGMENTATIONS['data'].fake is None and aug.AUGMENTATIONS['data'].real is aug.augment_data
-    assert aug.AUGMENTATIONS['diff'].real is aug.AUGMENTATIONS['diff'].fake is aug.augment_diff
+    for part in aug.PARTS:
+        assert aug.augmentation(part).fake is None
+        both = aug.augmentation(f'diff:{part}')
+        assert both.real is both.fake is not None
+
+
+@pytest.mark.parametrize(
+    ('names', 'one'),
+    [
+        (('flip,zoom', 'zoom,flip', ' zoom , flip '), 'flip,zoom'),
+        (('diff:flip,zoom', 'diff:zoom,flip'), 'diff:flip,zoom'),
+        (('colour,zoom,turn,upside_down,flip', 'data'), 'data'),
+        (('diff:cutout,colour,shift', 'diff'), 'diff'),
+        (('shift,cutout,colour',), 'colour,shift,cutout'),
+        (('diff:flip,upside_down,turn,zoom,colour',), 'diff:flip,upside_down,turn,zoom,colour'),
+    ],
+)
+def test_one_augmentation_has_one_name(names, one):
+    assert {aug.canonical(name) for name in names} == {one}
+    assert len({aug.augmentation(name) for name in names}) == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'says'),
+    [('', 'an empty name is no part'), ('flip,', 'an empty name'), ('diff:', 'an empty name'),
+     ('rotate', 'rotate is no part'), ('data,flip', 'data is no part'), ('zoom,flip,zoom', 'zoom stands there twice')],
+)  # fmt: skip
+def test_what_names_no_augmentation_is_refused(name, says):
+    with pytest.raises(ValueError, match=f'augment={name}: {says}'):
+        aug.augmentation(name)
+
+
+def test_each_part_does_its_own_and_nothing_else():
+    # A ramp from left to right and another from top to bottom, each in a channel of its own.
+    n, side = 400, 16
+    ramp = np.linspace(-0.5, 0.5, side, dtype=np.float32)
+    image = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None]), axis=-1)
+    images, keys = jnp.tile(image[None], (n, 1, 1, 1)), jax.random.split(jax.random.key(11), n)
+    inside = np.s_[:, 4:12, 4:12]
+    for form in ('', 'diff:'):
+        out = {part: np.asarray(aug.augmentation(form + part).real(keys, images)) for part in aug.PARTS}
+        mirrored = {'flip': image[:, ::-1], 'upside_down': image[::-1]}
+        for part, other in mirrored.items():
+            changed = (out[part] == other).all(axis=(1, 2, 3))
+            assert (changed | (out[part] == image).all(axis=(1, 2, 3))).all() and 0.4 < changed.mean() < 0.6
+        # A zoom changes a ramp's slope, a shift its middle, and a turn gives it a slope in the other direction.
+        slope = np.diff(out['zoom'][inside][..., 0], axis=2).mean(axis=(1, 2)) * (side - 1)
+        assert slope.min() == pytest.approx(np.exp(-0.08), rel=3e-3) and slope.max() == pytest.approx(
+            np.exp(0.08), rel=3e-3
+        )
+        turned = np.diff(out['turn'][inside][..., 1], axis=2).mean(axis=(1, 2)) * (side - 1)
+        assert abs(turned).max() == pytest.approx(np.sin(np.radians(5)), rel=0.02) and abs(turned.mean()) < 0.01
+        moved = (image - out['shift'])[inside].mean(axis=(1, 2)) * (side - 1)
+        assert abs(moved).max() == pytest.approx(2, rel=0.02) and (abs(moved.mean(axis=0)) < 0.2).all()
+        holes = (out['cutout'] == 0).sum(axis=(1, 2, 3)) / 2
+        assert set(np.unique(holes)) <= {h * w for h in range(4, 9) for w in range(4, 9)}
+
+
+def test_what_moves_real_images_repeats_their_border_and_leaves_no_black():
+    keys = jax.random.split(jax.random.key(12), 50)
+    white = jnp.ones((50, 8, 12, 3))
+    for name in ('shift', 'zoom,shift', 'turn,zoom,shift'):
+        np.testing.assert_allclose(aug.augmentation(name).real(keys, white), 1.0, atol=1e-6)

@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from wgan_jax.constraints import CONSTRAINTS, Constraint
-from wgan_jax.data.augmentation import AUGMENTATIONS, Augmentation
+from wgan_jax.data.augmentation import AUGMENTATIONS, Augmentation, augmentation, canonical
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import OBJECTIVES, Objective
 from wgan_jax.types import Players
@@ -26,17 +26,21 @@ class Kind(NamedTuple):
     Attributes:
         registry: the parts by name.
         types: of which a value of one's own is.
+        canonical: where names are put together, the one way to write them; raises ValueError for what is no name.
+        make: where names are put together, the part of a name.
     """
 
     registry: Mapping[str, Any]
     types: tuple[type, ...]
+    canonical: Callable[[str], str] | None = None
+    make: Callable[[str], Any] | None = None
 
 
 KINDS: dict[str, Kind] = {
     'arch': Kind(ARCHITECTURES, (Architecture, Players)),
     'objective': Kind(OBJECTIVES, (Objective,)),
     'constraint': Kind(CONSTRAINTS, (Constraint,)),
-    'augment': Kind(AUGMENTATIONS, (Augmentation,)),
+    'augment': Kind(AUGMENTATIONS, (Augmentation,), canonical, augmentation),
 }
 
 _RECORD = re.compile(r'(.+) of .+ \(sha256 ([0-9a-f]{12})\)')
@@ -44,8 +48,11 @@ _RECORD = re.compile(r'(.+) of .+ \(sha256 ([0-9a-f]{12})\)')
 
 def name_part(kind: str, value: Any) -> Any:
     """A registered part by its name, whichever way it was given; anything else as it is."""
-    if isinstance(value, KINDS[kind].types):
-        return next((name for name, part in KINDS[kind].registry.items() if part == value), value)
+    registry, wanted, canonical, _ = KINDS[kind]
+    if isinstance(value, wanted):
+        return next((name for name, part in registry.items() if part == value), value)
+    if canonical is not None and isinstance(value, str) and not _RECORD.fullmatch(value):
+        return canonical(value)
     return value
 
 
@@ -63,7 +70,7 @@ def find_part(kind: str, value: Any) -> Any:
         ValueError: for an unknown name, with the known ones; for the record of somebody's own part; for a value of a
             type that does not fit.
     """
-    registry, wanted = KINDS[kind]
+    registry, wanted, _, make = KINDS[kind]
     if isinstance(value, wanted):
         return value
     if not isinstance(value, str):
@@ -73,6 +80,8 @@ def find_part(kind: str, value: Any) -> Any:
         return registry[value]
     if _RECORD.fullmatch(value):
         raise ValueError(f"{kind}={value} is no part of the package: give it again, as {kind}'s value")
+    if make is not None:
+        return make(value)
     raise ValueError(f'{kind}={value} is unknown; there are: {", ".join(registry)}')
 
 
