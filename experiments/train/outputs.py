@@ -45,6 +45,8 @@ class Progress(Callback):
             + (f'step {step} to {settings.steps}' if step else f'{settings.steps} steps'),
             flush=True,
         )
+        if run.images.notes:
+            print(f'Of its files: {"; ".join(run.images.notes)}', flush=True)
         if 0 < settings.decay_steps < settings.steps:
             logger.warning(
                 f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'

@@ -48,7 +48,7 @@ def _refusal(*arguments, **keywords):
 
 @pytest.mark.parametrize(
     'name',
-    ['', ':', 'mnist:', 'mnist:abc', 'mnist/', '/mnist', '../mnist', 'mnist/../mnist', 'mnist/..', '.', '..', 'a b',
+    ['', ':', 'mnist:', 'mnist:abc', 'mnist/', 'mnist/../mnist', 'mnist/..', 'a b',
      ' mnist', 'mnist\n', 'caf\udce9', 'x' * 300, '\0', 'huggingface:mnist', 'gs://tfds-data/datasets/mnist',
      'mnist/data_dir=gs://x', 'http://x/y', 'mnist,cifar10', 'no_such_thing', '%s'],
 )  # fmt: skip

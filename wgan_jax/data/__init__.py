@@ -33,12 +33,17 @@ def _folder(argument: str, height: int, width: int, data_dir: str | os.PathLike 
 DATASETS: dict[str, Callable[..., Images]] = {'flags': _flags, 'folder': _folder}
 
 
+def _is_path(name: str) -> bool:
+    """Whether it can only be a path, or is one of a folder that a TFDS name with a slash would hide."""
+    return name.startswith(('/', './', '../', '~')) or name in ('.', '..') or ('/' in name and os.path.isdir(name))
+
+
 def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | None = None) -> Images:
     """A dataset by name, in memory at one size.
 
     Args:
-        name: 'flags', 'folder:PATH', or a TFDS name such as 'mnist'. What precedes a colon is looked up in ``DATASETS``
-            and called as ``(what follows the colon, height, width, data_dir)``; anything else is TFDS's.
+        name: 'flags', 'folder:PATH', a path that is none else, or a TFDS name such as 'mnist'. What precedes a colon
+            is looked up in ``DATASETS`` and called as ``(what follows the colon, height, width, data_dir)``.
         height, width: pixels.
         data_dir: where TFDS datasets are prepared; None: TFDS's own default.
 
@@ -54,10 +59,14 @@ def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | No
     kind, _, argument = name.partition(':')
     if kind in DATASETS:
         return DATASETS[kind](argument, height, width, data_dir)
+    if _is_path(name):
+        return _folder(name, height, width, data_dir)
     from wgan_jax.data import tfds_images
 
     try:
         return tfds_images.load(name, height, width, data_dir=data_dir)
     except UnknownDataset as error:
+        if os.path.isdir(name):
+            return _folder(name, height, width, data_dir)
         known = listed((f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS), most=20)
         raise UnknownDataset(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error

@@ -1,70 +1,21 @@
 """Images from a folder: ``folder:PATH``."""
 
 import os
-from pathlib import Path
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
-from wgan_jax.data.reading import NAME, about_path, quiet, read_picture
-from wgan_jax.text import printable, reason
+from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
+from wgan_jax.data.reading import NAME, BadFile, quiet, read_picture
+from wgan_jax.text import listed, printable
 
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff')
-
-
-def _root(folder: str | os.PathLike) -> Path:
-    """The folder, ``~`` replaced. Raises ValueError when it is none."""
-    try:
-        root = Path(folder).expanduser()
-    except RuntimeError as error:  # no such user
-        raise ValueError(f'no such folder: {printable(folder, NAME)} ({reason(error)})') from error
-    except TypeError:
-        raise ValueError(f'no such folder: {printable(repr(folder), NAME)} is not a path') from None
-    with about_path('no such folder:', root):
-        os.stat(root)
-    if not os.path.isdir(root):
-        raise ValueError(f'no such folder: {printable(root, NAME)} is a file')
-    return root
-
-
-def files(folder: str | os.PathLike) -> list[Path]:
-    """Every image file below a folder, hidden ones left out.
-
-    Folders that are links are not entered. A link to no file is named when it is read, as a damaged picture is.
-
-    Args:
-        folder: path, ``~`` allowed.
-
-    Returns:
-        At least one path, sorted by the path relative to the folder.
-
-    Raises:
-        ValueError: no such folder, one below that may not be read, or no image in it.
-    """
-    root = _root(folder)
-    found = []
-
-    def refuse(error: OSError) -> None:
-        with about_path('cannot read the folder', error.filename or root):
-            raise error
-
-    for place, folders, names in os.walk(root, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in names:
-            path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith('.') and _is_picture(path):
-                found.append(path)
-    if not found:
-        raise ValueError(f'no images below {printable(root, NAME)}: looked for {", ".join(SUFFIXES)} files')
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
-
-
-def _is_picture(path: Path) -> bool:
-    """Whether it is a file, or a link that leads nowhere; pipes, sockets and devices are none."""
-    try:
-        return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
-    except OSError:
-        return True  # reading it says why
+MAX_BAD = 0.1  # of the pictures, of which more than this are no accident
+_THREADS = min(8, os.cpu_count() or 1)  # Pillow's decoders and resizing let other threads run
+_AHEAD = 256  # pictures decoded before the first of them is taken
 
 
 def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -84,30 +35,98 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) ->
         OSError, MemoryError: for failures of the machine, never for a bad picture.
     """
     height, width = check_size(height, width)
-    return fit(read_picture(path), height, width, channels)
+    return fit(read_picture(path, target=(height, width)), height, width, channels)
 
 
 def load(
-    folder: str | os.PathLike, height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES
+    folder: str | os.PathLike,
+    height: int,
+    width: int,
+    channels: int = 3,
+    *,
+    max_gigabytes: float = MAX_GIGABYTES,
+    on_progress: Callable[[int, int], object] = lambda done, of: None,
 ) -> Images:
     """All images below a folder at one size: each centre-cropped to the aspect ratio, then resized.
+
+    Pictures that cannot be used, being damaged, empty, too large or not readable by this user, are left out.
 
     Args:
         folder: path, ``~`` allowed.
         height, width: pixels.
         channels: 3, or 1 for grey.
         max_gigabytes: refuse what would take more memory than this.
+        on_progress: told how many pictures of how many have been looked at, now and then.
 
     Returns:
-        ``Images``; the names are paths relative to ``folder``.
+        ``Images``; the names are paths relative to ``folder``; ``skipped`` has a line for each that is left out.
 
     Raises:
-        ValueError: no such folder, no images, an unreadable file, too large for memory.
+        ValueError: no such folder, no images, more than a tenth that cannot be used, too large for memory.
     """
-    root = _root(folder)
-    found = files(folder)
-    pixels = allocate(len(found), height, width, channels, f'folder {printable(root, NAME)}', max_gigabytes)
-    with quiet('PIL'):
-        for place, path in enumerate(found):
-            pixels[place] = read(path, height, width, channels)
-    return collect(pixels, [path.relative_to(root).as_posix() for path in found])
+    found = list_pictures(folder)
+    this = f'folder {printable(found.root, NAME)}'
+    if not found.pictures:
+        other = f'; it has {_kinds(found)}' if found.others else ''
+        kinds = ', '.join(sorted(SUFFIXES))
+        raise ValueError(f'no images below {printable(found.root, NAME)}: looked for {kinds} files{other}')
+    pixels = allocate(len(found.pictures), height, width, channels, this, max_gigabytes)
+    names, skipped, sums = [], [], []
+    for done, (name, result) in enumerate(_read_all(found, height, width, channels), 1):
+        if isinstance(result, BadFile):
+            skipped.append(f'{printable(name)}: {result.why}')
+        else:
+            pixels[len(names)] = result
+            names.append(name)
+            sums.append(zlib.crc32(result))
+        if done % _AHEAD == 0 or done == len(found.pictures):
+            on_progress(done, len(found.pictures))
+    if len(skipped) > MAX_BAD * len(found.pictures):
+        raise ValueError(
+            f'{len(skipped)} of {len(found.pictures)} pictures below {printable(found.root, NAME)} cannot be used '
+            f'({listed(skipped, most=3)}): repair or remove them'
+        )
+    pixels = pixels[: len(names)]
+    notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
+    if duplicates := _count_duplicates(pixels, sums):
+        notes.append(f'equal to an earlier one: {duplicates}')
+    return collect(pixels, names)._replace(skipped=tuple(skipped), notes=tuple(notes))
+
+
+def _read_all(found: Listing, height: int, width: int, channels: int) -> Iterator[tuple[str, np.ndarray | BadFile]]:
+    """(name, pixels or what is wrong) of every picture, in order, decoded in threads some way ahead."""
+
+    def one(name: str) -> np.ndarray | BadFile:
+        try:
+            picture = read_picture(found.root / name, printable(name, NAME), target=(height, width))
+            return fit(picture, height, width, channels)
+        except BadFile as error:
+            return error
+
+    height, width = check_size(height, width)
+    with quiet('PIL'), ThreadPoolExecutor(_THREADS) as pool:
+        ahead: deque[tuple[str, Future]] = deque()
+        for name in found.pictures:
+            ahead.append((name, pool.submit(one, name)))
+            if len(ahead) > _AHEAD:
+                name, future = ahead.popleft()
+                yield name, future.result()
+        yield from ((name, future.result()) for name, future in ahead)
+
+
+def _kinds(found: Listing) -> str:
+    counts = sorted(found.others.items(), key=lambda item: (-item[1], item[0]))
+    return listed((f'{count} {suffix or "without a suffix"}' for suffix, count in counts), most=5)
+
+
+def _count_duplicates(pixels: np.ndarray, sums: list[int]) -> int:
+    """How many images are, to the last pixel, one that comes before them; by their check sums, then looked at."""
+    firsts: dict[int, list[int]] = {}
+    count = 0
+    for place, checksum in enumerate(sums):
+        same = firsts.setdefault(checksum, [])
+        if any(np.array_equal(pixels[place], pixels[other]) for other in same):
+            count += 1
+        else:
+            same.append(place)
+    return count

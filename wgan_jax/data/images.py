@@ -43,11 +43,15 @@ class Images(NamedTuple):
         pixels: uint8 NumPy array (N, H, W, C), values 0 to 255.
         names: one name per image, or () where there are none.
         fingerprint: SHA-256, in hex, of the shape and the pixels: equal content has an equal fingerprint.
+        skipped: a line for each file that was left out, and one for those that are no pictures.
+        notes: what else there is to say of it, a few words each.
     """
 
     pixels: np.ndarray
     names: tuple[str, ...]
     fingerprint: str
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:

@@ -27,7 +27,12 @@ _LARGE = 2**26  # bytes decoded, above which the free memory is looked at
 _COPIES = 3  # of a picture, at most, on its way to its size
 MAX_FILE = 2**30  # bytes of a picture's file
 # Told apart by what is in the file, whatever its name. Not among them: formats that start other programs.
-FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'DIB', 'AVIF', 'JPEG2000', 'PPM')
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'DIB', 'AVIF', 'JPEG2000', 'PPM', 'ICO')
+# How files of these formats begin, some after a few bytes.
+_BEGINNINGS = (
+    (0, b'\x89PNG\r\n'), (0, b'\xff\xd8\xff'), (8, b'WEBP'), (0, b'GIF8'), (0, b'II*\0'), (0, b'MM\0*'),
+    (4, b'ftypavif'), (4, b'jP  \r\n'), (0, b'\xff\x4f\xff\x51'),
+)  # fmt: skip
 NAME = 300  # characters of a name that are shown
 # Errors of the system that are about the file; all others are about the machine.
 _OF_THE_FILE = (
@@ -42,7 +47,19 @@ _KINDS = (
     (stat.S_ISBLK, 'a device'),
 )
 _SILENT = logging.CRITICAL + 1
-_pixel_limit = threading.Lock()
+_pixel_limit, _standard_error, _one_large = threading.Lock(), threading.Lock(), threading.Lock()
+
+
+class BadFile(ValueError):
+    """A file that cannot be used, in one line.
+
+    Attributes:
+        why: the reason alone, without the file's name.
+    """
+
+    def __init__(self, before: str, why: str):
+        super().__init__(f'{before}: {why}')
+        self.why = why
 
 
 def of_the_machine(error: BaseException) -> bool:
@@ -79,11 +96,11 @@ def about_path(does: str, path: str | bytes | os.PathLike) -> Iterator[None]:
     except OSError as error:
         if of_the_machine(error):
             raise
-        raise ValueError(f'{does} {printable(path, NAME)}: {reason(error)}') from error
+        raise BadFile(f'{does} {printable(path, NAME)}', reason(error)) from error
     except UnicodeError as error:
-        raise ValueError(f'{does} {printable(path, NAME)}: no file name can have all of its characters') from error
+        raise BadFile(f'{does} {printable(path, NAME)}', 'no file name can have all of its characters') from error
     except ValueError as error:  # a zero byte; no other is raised by the system's functions
-        raise ValueError(f'{does} {printable(path, NAME)}: {reason(error)}') from error
+        raise BadFile(f'{does} {printable(path, NAME)}', reason(error)) from error
 
 
 def open_file(path: str | os.PathLike) -> BinaryIO:
@@ -109,7 +126,7 @@ def open_file(path: str | os.PathLike) -> BinaryIO:
                 return os.fdopen(descriptor, 'rb')
             os.close(descriptor)
     kind = next((name for test, name in _KINDS if test(mode)), 'something else')
-    raise ValueError(f'cannot open {printable(path, NAME)}: it is {kind}, not a file')
+    raise BadFile(f'cannot open {printable(path, NAME)}', f'it is {kind}, not a file')
 
 
 @contextlib.contextmanager
@@ -138,29 +155,32 @@ def quiet(logger: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Without what libtiff, below Python, says of every oddity in a file."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # it is closed, as for a daemon: nothing is printed anyway
-        yield
-        return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nothing)
+    """Without what libtiff, below Python, says of every oddity in a file; one thread at a time."""
+    with _standard_error:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # it is closed, as for a daemon: nothing is printed anyway
+            yield
+            return
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nothing)
 
 
-def decode(data: bytes, what: str, *, upright: bool = True) -> 'Picture':
+def decode(data: bytes, what: str, *, upright: bool = True, target: tuple[int, int] | None = None) -> 'Picture':
     """A picture of 8 bits a channel from the bytes of a file; of several in it the first.
 
     Args:
         data: of a picture of one of ``FORMATS``.
         what: to be named in messages, printable.
         upright: turn it as its EXIF orientation says.
+        target: height and width that it will be made: a JPEG is decoded at that fraction of its size (1/2, 1/4, 1/8)
+            which leaves twice as much, as its format allows without decoding all.
 
     Returns:
         A ``PIL.Image`` of mode L or RGB, its alpha composited over white.
@@ -171,29 +191,33 @@ def decode(data: bytes, what: str, *, upright: bool = True) -> 'Picture':
     """
     from PIL import Image
 
+    cannot = f'cannot read {what} as an image'
     if not data:
-        raise ValueError(f'cannot read {what} as an image: it is empty')
+        raise BadFile(cannot, 'it is empty')
     with quiet('PIL'):
         try:
-            with _open(data) as image:
-                _check_decoded_size(image)
-                with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
-                    image.load()
-                turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
-                picture = eight_bit(image)
+            with _open(data, what) as image:
+                needed = _decoded_size(image)
+                if target is not None and image.format in ('JPEG', 'MPO'):
+                    fraction = max(1, min(8, min(image.size) // (2 * max(target))))
+                    image.draft(None, (image.width // fraction, image.height // fraction))
+                    needed = 4 * image.width * image.height
+                with _one_large if needed > _LARGE else contextlib.nullcontext():
+                    _check_memory(image, needed)
+                    with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
+                        image.load()
+                    turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
+                    picture = eight_bit(image)
         except Unsuitable as error:
-            raise ValueError(f'cannot read {what} as an image: {error}') from error
+            raise BadFile(cannot, str(error)) from error
         except Image.UnidentifiedImageError as error:
-            kinds = ', '.join(FORMATS)
-            raise ValueError(
-                f'cannot read {what} as an image: it is damaged, or of another kind than {kinds}'
-            ) from error
+            raise BadFile(cannot, 'it is damaged, or of a kind that is not read') from error
         except MemoryError as error:
             raise MemoryError(f'not enough memory to read {what}') from error
         except Exception as error:  # decoders raise all kinds for damaged files
             if of_the_machine(error):
                 raise
-            raise ValueError(f'cannot read {what} as an image: it is damaged ({reason(error)})') from error
+            raise BadFile(cannot, f'it is damaged ({reason(error)})') from error
     return picture if turn is None else picture.transpose(Image.Transpose[turn])
 
 
@@ -209,20 +233,21 @@ _TURNS = {
 }
 
 
-def _open(data: bytes) -> 'Picture':
+def _open(data: bytes, what: str) -> 'Picture':
     """The header, without the pixels. Pillow's own limit on their number would not say what the size is."""
     from PIL import Image
 
+    named = ('TGA',) if what.lower().endswith('.tga') else ()  # nothing in the file says so
     with _pixel_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data), formats=FORMATS)
+            return Image.open(io.BytesIO(data), formats=(*FORMATS, *named))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_decoded_size(image: 'Picture') -> None:
-    """Raises Unsuitable by the header alone."""
+def _decoded_size(image: 'Picture') -> int:
+    """Bytes that decoding takes, by the header alone. Raises Unsuitable for more than ``MAX_DECODED``."""
     height, width, pixel = image.height, image.width, 4  # Pillow keeps colours in four bytes
     tags = getattr(image, 'tag_v2', {})  # a TIFF's
     if tags:
@@ -232,24 +257,31 @@ def _check_decoded_size(image: 'Picture') -> None:
     if image.format == 'WEBP':
         pixel *= 2  # its decoder keeps two
     needed = height * width * pixel
-    if _LARGE < needed <= MAX_DECODED:
-        try:
-            memory.require(_COPIES * needed, f'decoding its {image.width}x{image.height} pixels', 'shrink it first')
-        except ValueError as error:
-            raise Unsuitable(str(error)) from error
     if needed > MAX_DECODED:
         tiles = '' if (width, height) == image.size else f' in tiles of {tags.get(322)}x{tags.get(323)}'
         raise Unsuitable(
             f'it is {image.width}x{image.height} pixels{tiles}, which takes {needed / 1e9:.3g} GB to decode, and '
             f'the limit is {MAX_DECODED / 1e9:.2g} GB: shrink it first'
         )
+    return needed
 
 
-def read_picture(path: str | os.PathLike) -> 'Picture':
+def _check_memory(image: 'Picture', needed: int) -> None:
+    """Raises Unsuitable for a large picture where the machine has not enough free."""
+    if needed > _LARGE:
+        try:
+            memory.require(_COPIES * needed, f'decoding its {image.width}x{image.height} pixels', 'shrink it first')
+        except ValueError as error:
+            raise Unsuitable(str(error)) from error
+
+
+def read_picture(path: str | os.PathLike, name: str = '', *, target: tuple[int, int] | None = None) -> 'Picture':
     """A picture file as 8 bits a channel, turned as its EXIF orientation says.
 
     Args:
         path: of the file.
+        name: by which messages name it, printable; its path by default.
+        target: see ``decode``.
 
     Returns:
         A ``PIL.Image`` of mode L or RGB.
@@ -258,12 +290,21 @@ def read_picture(path: str | os.PathLike) -> 'Picture':
         ValueError: in one line that names it, for a file that cannot be opened or that ``decode`` refuses.
         OSError, MemoryError: for failures of the machine.
     """
+    name = name or printable(path, NAME)
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_FILE:
-            raise ValueError(
-                f'{printable(path, NAME)} is a file of {size / 1e9:.3g} GB, and the limit for a picture is '
-                f'{MAX_FILE / 1e9:.2g} GB: shrink it first'
-            )
+            limit = f'the limit for a picture is {MAX_FILE / 1e9:.2g} GB: shrink it first'
+            raise BadFile(f'cannot read {name} as an image', f'it is a file of {size / 1e9:.3g} GB, and {limit}')
         data = file.read(size)
-    return decode(data, printable(path, NAME))
+    return decode(data, name, target=target)
+
+
+def looks_like_a_picture(path: str | os.PathLike) -> bool:
+    """Whether a file begins as pictures of ``FORMATS`` do that say so in their first bytes; False for none at all."""
+    try:
+        with open_file(path) as file:
+            first = file.read(16)
+    except BadFile:
+        return False
+    return any(first[place : place + len(beginning)] == beginning for place, beginning in _BEGINNINGS)

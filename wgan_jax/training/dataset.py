@@ -1,6 +1,8 @@
 """The images that a run is on, whatever way they are given."""
 
+import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,12 @@ import numpy as np
 from wgan_jax import data
 from wgan_jax.data.images import Images, collect
 from wgan_jax.data.synthetic import DENSITIES
+from wgan_jax.files import atomic_path, discard
+from wgan_jax.text import listed
 from wgan_jax.training.configure import settings as preset_settings
 from wgan_jax.training.settings import Settings, override
+
+logger = logging.getLogger(__name__)
 
 ARRAY = 'array'  # what the record of a run has as its dataset where images were passed
 
@@ -67,6 +73,25 @@ def _as_array(dataset: Any) -> np.ndarray:
     if not array.size:
         raise ValueError(f'dataset: there are no images in it, its shape is {array.shape}')
     return array
+
+
+def list_skipped(workdir: Path, images: Images) -> None:
+    """Writes the pictures that were left out of a dataset to ``skipped.txt``, a line each, and warns of them.
+
+    Args:
+        workdir: of the run.
+        images: its dataset.
+    """
+    path = workdir / 'skipped.txt'
+    if not images.skipped:
+        discard(path)
+        return
+    with atomic_path(path) as temporary:
+        temporary.write_text(''.join(f'{line}\n' for line in images.skipped), encoding='utf-8')
+    logger.warning(
+        f'{len(images.skipped)} pictures cannot be used and are left out: {listed(images.skipped, most=3)}; '
+        f'all are listed in {path}'
+    )
 
 
 def _as_images(pixels: np.ndarray) -> np.ndarray:

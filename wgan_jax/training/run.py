@@ -25,7 +25,7 @@ from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
 from wgan_jax.training.continuation import longest, mend, say_what_is_gone, steps_of, take_up
 from wgan_jax.training.cost import require_memory
-from wgan_jax.training.dataset import with_images
+from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
@@ -144,6 +144,7 @@ def train(
             manifest.release([*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')
+            list_skipped(workdir, images)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,
