@@ -26,8 +26,8 @@ from tests.mutations import mutate
 
 ROOT = Path(__file__).parents[2]
 KINDS = (
-    'png', 'png16', 'png_palette', 'png_alpha', 'jpeg', 'webp', 'gif', 'bmp', 'tiff', 'tiff_packed', 'others', 'npz',
-    'npy',
+    'png', 'png16', 'png_palette', 'png_alpha', 'jpeg', 'webp', 'gif', 'bmp', 'tiff', 'tiff_packed', 'ico', 'tga',
+    'others', 'npz', 'npy',
 )  # fmt: skip
 NUM = int(os.environ.get('WGAN_JAX_FUZZ', '200'))
 # A whole picture of the seeds takes kilobytes. The limit on decoded sizes is lowered below, so that pictures within it
@@ -63,7 +63,8 @@ def _seeds(kind):
                       (colour, 'PNG', moving)],
         'jpeg': [(colour, 'JPEG', {'exif': exif, 'icc_profile': bytes(200), 'comment': b'x'}), (grey, 'JPEG', {}),
                  (colour, 'JPEG', {'progressive': True}), (colour.convert('CMYK'), 'JPEG', {}),
-                 (colour, 'MPO', moving)],
+                 (colour, 'MPO', moving), (colour.resize((80, 50)), 'JPEG', {'exif': exif}),
+                 (colour.resize((80, 50)), 'JPEG', {'progressive': True})],
         'webp': [(alpha, 'WEBP', {'exif': exif}), (alpha, 'WEBP', {'lossless': True}), (colour, 'WEBP', moving)],
         'gif': [(palette, 'GIF', {'transparency': 2}), (palette, 'GIF', {'interlace': 0, 'comment': b'x' * 300}),
                 (colour, 'GIF', moving)],
@@ -74,6 +75,10 @@ def _seeds(kind):
         'tiff_packed': [(colour, 'TIFF', {'compression': c}) for c in ('tiff_lzw', 'tiff_adobe_deflate', 'packbits')]
         + [(colour, 'TIFF', {'compression': 'jpeg'}), (grey.convert('1'), 'TIFF', {'compression': 'group4'}),
            (deep, 'TIFF', {'compression': 'tiff_lzw'})],
+        'ico': [(alpha.resize((32, 32)), 'ICO', {}), (colour, 'ICO', {'bitmap_format': 'bmp'}),
+                (alpha, 'ICO', {'bitmap_format': 'bmp', 'sizes': [(7, 7), (16, 16)]})],
+        'tga': [(colour, 'TGA', {}), (alpha, 'TGA', {'compression': 'tga_rle'}), (palette, 'TGA', {}),
+                (grey, 'TGA', {'orientation': 1})],
         'others': [(colour, 'PPM', {})]
         + [(colour, 'AVIF', {})] * features.check('avif')
         + [(colour, 'JPEG2000', {})] * features.check('jpg_2000'),
@@ -160,9 +165,10 @@ def _try_all(folder, num):
     keep = os.environ.get('WGAN_JAX_FUZZ_KEEP')
     every = {kind: _seeds(kind) for kind in KINDS}
     others = [seed for seeds in every.values() for seed in seeds]
+    suffixes = {'npz': 'npz', 'npy': 'npz', 'tga': 'tga'}
     for kind in KINDS:
         draw, outcomes, failures = random.Random(kind), Counter(), []
-        slowest, path = 0.0, folder / f'{kind}.{"npz" if kind[:2] == "np" else "png"}'
+        slowest, path = 0.0, folder / f'{kind}.{suffixes.get(kind, "png")}'
         (folder / 'where').write_text(kind)
         for seed in every[kind]:  # they are whole
             path.write_bytes(_zipped(seed) if kind == 'npy' else seed)

@@ -71,14 +71,16 @@ def load(
         kinds = ', '.join(sorted(SUFFIXES))
         raise ValueError(f'no images below {printable(found.root, NAME)}: looked for {kinds} files{other}')
     pixels = allocate(len(found.pictures), height, width, channels, this, max_gigabytes)
-    names, skipped, sums = [], [], []
+    names: list[str] = []
+    skipped: list[str] = []
+    sums: list[int] = []
     for done, (name, result) in enumerate(_read_all(found, height, width, channels), 1):
         if isinstance(result, BadFile):
             skipped.append(f'{printable(name)}: {result.why}')
         else:
             pixels[len(names)] = result
             names.append(name)
-            sums.append(zlib.crc32(result))
+            sums.append(zlib.crc32(result.data))
         if done % _AHEAD == 0 or done == len(found.pictures):
             on_progress(done, len(found.pictures))
     if len(skipped) > MAX_BAD * len(found.pictures):

@@ -54,7 +54,9 @@ def list_pictures(folder: str | os.PathLike) -> Listing:
         ValueError: no such folder, one below that may not be read, or a link to a folder outside of it.
     """
     root = find_root(folder)
-    pictures, links, others = [], [], Counter()
+    pictures: list[str] = []
+    links: list[str] = []
+    others: Counter[str] = Counter()
     real = os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
     waiting = ['']
