@@ -7,6 +7,7 @@ from absl import flags
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data.augmentation import AUGMENTATIONS
 from wgan_jax.data.augmentation import PARTS as AUGMENTATION_PARTS
+from wgan_jax.data.fitting import CHANNELS, FITS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
@@ -36,6 +37,8 @@ _PARTS = described(AUGMENTATION_PARTS, {name: part.text for name, part in AUGMEN
 
 _NAMES = {
     'datasets': datasets(),
+    'channels': described(CHANNELS, {'1': 'grey', '3': 'red, green and blue', 'auto': '1 where nothing has a colour'}),
+    'fit': described(FITS, FITS),
     'arch': described(ARCHITECTURES),
     'resnet_variant': described(('auto', *VARIANTS), _VARIANTS),
     'upsampling': described(UPSAMPLINGS, {'nearest': 'which draws no checkerboard'}),

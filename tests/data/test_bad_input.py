@@ -18,7 +18,8 @@ from PIL import Image
 
 from tests.peak_memory import taking_less_than
 from wgan_jax import data, memory
-from wgan_jax.data import flags, folder, images, reading, tfds_images
+from wgan_jax.data import fitting, flags, folder, reading, tfds_images
+from wgan_jax.data.fitting import View
 from wgan_jax.text import listed, printable, reason
 
 EPS = b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n'
@@ -82,41 +83,41 @@ def test_names_are_shown_on_one_line():
     ],
 )
 def test_folders_that_are_none(name, says):
-    for function, arguments in ((data.load, (f'folder:{name}', 8, 8)), (folder.load, (name, 8, 8))):
+    for function, arguments in ((data.load, (f'folder:{name}', 8, 8)), (folder.load, (name, View(8, 8)))):
         assert re.match(says, _refusal(function, *arguments))
 
 
 def test_a_loop_of_links(tmp_path):
     (tmp_path / 'a').symlink_to(tmp_path / 'b')
     (tmp_path / 'b').symlink_to(tmp_path / 'a')
-    assert 'no such folder' in _refusal(folder.load, tmp_path / 'a', 8, 8)
+    assert 'no such folder' in _refusal(folder.load, tmp_path / 'a', View(8, 8))
     (tmp_path / 'c.png').symlink_to(tmp_path / 'c.png')
     (tmp_path / 'up').symlink_to(tmp_path)  # not entered
-    assert 'c.png' in _refusal(folder.load, tmp_path, 8, 8)
+    assert 'c.png' in _refusal(folder.load, tmp_path, View(8, 8))
 
 
 def test_a_link_to_nothing_is_named_and_not_left_out(tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
     (tmp_path / 'b.png').symlink_to(tmp_path / 'gone')
-    assert 'b.png: No such file' in _refusal(folder.load, tmp_path, 8, 8)
+    assert 'b.png: No such file' in _refusal(folder.load, tmp_path, View(8, 8))
 
 
 def test_what_may_not_be_read(unprivileged):
     Image.new('RGB', (4, 4)).save(unprivileged / 'a.png')
     (unprivileged / 'sub').mkdir(mode=0)
-    assert 'sub: Permission denied' in _refusal(folder.load, unprivileged, 8, 8)
+    assert 'sub: Permission denied' in _refusal(folder.load, unprivileged, View(8, 8))
     (unprivileged / 'sub').rmdir()
     (unprivileged / 'a.png').chmod(0)
-    assert 'a.png: Permission denied' in _refusal(folder.load, unprivileged, 8, 8)
+    assert 'a.png: Permission denied' in _refusal(folder.load, unprivileged, View(8, 8))
     (unprivileged / 'closed').mkdir(mode=0)
-    assert 'closed: Permission denied' in _refusal(folder.load, unprivileged / 'closed', 8, 8)
+    assert 'closed: Permission denied' in _refusal(folder.load, unprivileged / 'closed', View(8, 8))
     assert 'closed: Permission denied' in _refusal(tfds_images._check_folder, 'mnist', unprivileged / 'closed')
 
 
 def test_hidden_folders_need_not_be_readable(unprivileged):
     Image.new('RGB', (4, 4)).save(unprivileged / 'a.png')
     (unprivileged / '.trash').mkdir(mode=0)
-    assert folder.load(unprivileged, 8, 8).names == ('a.png',)
+    assert folder.load(unprivileged, View(8, 8)).names == ('a.png',)
 
 
 def test_pipes_and_sockets_are_not_waited_for(tmp_path, no_hang):
@@ -126,11 +127,11 @@ def test_pipes_and_sockets_are_not_waited_for(tmp_path, no_hang):
         os.chdir(tmp_path)  # a socket's name is short
         end.bind('s.png')
         os.chdir(place)
-    assert 'no images' in _refusal(folder.load, tmp_path, 8, 8)
-    assert 'pipe.png: it is a pipe' in _refusal(folder.read, tmp_path / 'pipe.png', 8, 8)
-    assert 's.png: it is a socket' in _refusal(folder.read, tmp_path / 's.png', 8, 8)
-    assert '/dev/zero: it is a device' in _refusal(folder.read, '/dev/zero', 8, 8)
-    assert 'it is a folder' in _refusal(folder.read, tmp_path, 8, 8)
+    assert 'no images' in _refusal(folder.load, tmp_path, View(8, 8))
+    assert 'pipe.png: it is a pipe' in _refusal(folder.read, tmp_path / 'pipe.png', View(8, 8))
+    assert 's.png: it is a socket' in _refusal(folder.read, tmp_path / 's.png', View(8, 8))
+    assert '/dev/zero: it is a device' in _refusal(folder.read, '/dev/zero', View(8, 8))
+    assert 'it is a folder' in _refusal(folder.read, tmp_path, View(8, 8))
 
 
 def test_a_file_that_vanishes_is_named(tmp_path, monkeypatch):
@@ -138,12 +139,12 @@ def test_a_file_that_vanishes_is_named(tmp_path, monkeypatch):
     found = folder.list_pictures(tmp_path)
     (tmp_path / 'a.png').unlink()
     monkeypatch.setattr(folder, 'list_pictures', lambda _: found)
-    assert 'a.png: No such file' in _refusal(folder.load, tmp_path, 8, 8)
+    assert 'a.png: No such file' in _refusal(folder.load, tmp_path, View(8, 8))
 
 
 def test_names_of_files_are_escaped(tmp_path):
     (tmp_path / 'a\n\x1b[2J.png').write_bytes(b'text')
-    assert 'a\\n\\x1b[2J.png' in _refusal(folder.load, tmp_path, 8, 8)
+    assert 'a\\n\\x1b[2J.png' in _refusal(folder.load, tmp_path, View(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_names_of_files_are_escaped(tmp_path):
 def test_files_that_are_no_pictures(tmp_path, content, says):
     # The last would start Ghostscript.
     (tmp_path / 'a.jpg').write_bytes(content)
-    assert says in _refusal(folder.read, tmp_path / 'a.jpg', 8, 8)
+    assert says in _refusal(folder.read, tmp_path / 'a.jpg', View(8, 8))
 
 
 @pytest.mark.parametrize('kind', ['png', 'gif', 'webp', 'tiff tile', 'file'])
@@ -184,14 +185,14 @@ def test_what_is_too_large_is_refused_by_its_header(tmp_path, kind):
             file.truncate(2**31)
         says = 'is a file of 2.15 GB'
     with taking_less_than(100e6):
-        assert says in _refusal(folder.read, path, 8, 8)
+        assert says in _refusal(folder.read, path, View(8, 8))
 
 
 def test_a_large_picture_is_not_decoded_where_memory_is_short(tmp_path, monkeypatch):
     _png(tmp_path / 'a.png', 5000, 5000, body=zlib.compress(bytes(5001) * 5000, 1))
-    assert folder.read(tmp_path / 'a.png', 8, 8).max() == 0
+    assert folder.read(tmp_path / 'a.png', View(8, 8)).max() == 0
     monkeypatch.setattr(memory, 'free_bytes', lambda: 2 * 3 * 10**8 - 1)
-    assert 'decoding its 5000x5000 pixels would take 0.3 GB' in _refusal(folder.read, tmp_path / 'a.png', 8, 8)
+    assert 'decoding its 5000x5000 pixels would take 0.3 GB' in _refusal(folder.read, tmp_path / 'a.png', View(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch, error):
 
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
     monkeypatch.setattr('PIL.PngImagePlugin.PngImageFile.load', load)
-    assert 'a.png as an image: it is damaged (' in _refusal(folder.read, tmp_path / 'a.png', 8, 8)
+    assert 'a.png as an image: it is damaged (' in _refusal(folder.read, tmp_path / 'a.png', View(8, 8))
 
 
 @pytest.mark.parametrize('error', [MemoryError(), OSError(errno.EIO, 'Input/output error')])
@@ -218,7 +219,7 @@ def test_a_failure_of_the_machine_is_no_bad_picture(tmp_path, monkeypatch, error
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
     monkeypatch.setattr('PIL.PngImagePlugin.PngImageFile.load', load)
     with pytest.raises(type(error)) as raised:
-        folder.read(tmp_path / 'a.png', 8, 8)
+        folder.read(tmp_path / 'a.png', View(8, 8))
     assert raised.value is error or 'a.png' in str(raised.value)
 
 
@@ -228,7 +229,7 @@ def test_too_many_open_files_are_no_bad_picture(tmp_path):
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
         with pytest.raises(OSError) as error:
-            folder.read(tmp_path / 'a.png', 8, 8)
+            folder.read(tmp_path / 'a.png', View(8, 8))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert error.value.errno == errno.EMFILE and 'a.png' in str(error.value)
@@ -250,7 +251,7 @@ def test_decoders_print_nothing(tmp_path, capfd):
         warnings.simplefilter('always')
         for name in ('a.tif', 'b.png', 'c.jpg'):
             try:
-                folder.read(tmp_path / name, 8, 8)
+                folder.read(tmp_path / name, View(8, 8))
             except ValueError:
                 assert name != 'c.jpg'
     assert not caught and capfd.readouterr() == ('', '')
@@ -272,7 +273,7 @@ def test_every_orientation_of_every_kind_of_file(tmp_path, form, orientation):
     stored = np.repeat(undo[orientation](seen), 2, axis=1 if orientation < 5 else 0)  # wide as it is seen
     options = {'lossless': True} if form == 'WEBP' else {}
     Image.fromarray(stored).save(tmp_path / 'a', form, exif=exif, **options)
-    read = folder.read(tmp_path / 'a', 16, 32, 1)[..., 0]
+    read = folder.read(tmp_path / 'a', View(16, 32, '1'))[..., 0]
     np.testing.assert_allclose(read.astype(int), np.repeat(seen, 2, axis=1), atol=6 if form == 'JPEG' else 0)
 
 
@@ -288,9 +289,9 @@ def test_strips_are_the_whole(mode, monkeypatch):
         transparent = {'P': bytes(range(0, 256, 2)), 'L': 7, 'RGB': tuple(base[0, 0, :3].tolist()), '1': 0}
         if mode in transparent:
             image.info['transparency'] = transparent[mode]
-    whole = np.asarray(images.eight_bit(image))
-    monkeypatch.setattr(images, '_STRIP', 40)
-    np.testing.assert_array_equal(images.eight_bit(image), whole)
+    whole = np.asarray(fitting.eight_bit(image))
+    monkeypatch.setattr(fitting, '_STRIP', 40)
+    np.testing.assert_array_equal(fitting.eight_bit(image), whole)
 
 
 @pytest.mark.parametrize(
@@ -310,9 +311,9 @@ def test_sizes_that_no_picture_has(tmp_path, size, says):
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
     for function, arguments in (
         (data.load, ('flags', *size)), (data.load, (f'folder:{tmp_path}', *size)), (data.load, ('mnist', *size)),
-        (flags.load, size), (folder.load, (tmp_path, *size)), (folder.read, (tmp_path / 'a.png', *size)),
-        (tfds_images.load, ('mnist', *size)), (images.fit, (Image.new('L', (4, 4)), *size)),
-        (images.stretch, (Image.new('L', (4, 4)), *size)), (flags.picture, (Image.new('L', (4, 4)), *size)),
+        (flags.load, size), (folder.load, (tmp_path, View(*size))), (folder.read, (tmp_path / 'a.png', View(*size))),
+        (tfds_images.load, ('mnist', View(*size))),
+        (fitting.stretch, (Image.new('L', (4, 4)), *size)), (flags.picture, (Image.new('L', (4, 4)), *size)),
     ):  # fmt: skip
         assert says in _refusal(function, *arguments)
 
@@ -324,8 +325,9 @@ def test_sizes_of_numpy_are_sizes():
 @pytest.mark.parametrize('channels', [0, 2, 10**20, 'x', None, 1.5])
 def test_channels_that_are_none(tmp_path, channels):
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
-    for function, first in ((flags.load, ()), (folder.load, (tmp_path,)), (folder.read, (tmp_path / 'a.png',))):
-        assert 'channels must be 1 (grey) or 3 (RGB)' in _refusal(function, *first, 8, 8, channels)
+    assert 'channels must be 1 (grey) or 3 (RGB)' in _refusal(flags.load, 8, 8, channels)
+    for function, first in ((folder.load, tmp_path), (folder.read, tmp_path / 'a.png')):
+        assert 'there are: auto, 1, 3' in _refusal(function, first, View(8, 8, channels))
 
 
 def test_no_dataset_is_larger_than_memory(tmp_path, monkeypatch):
@@ -337,7 +339,9 @@ def test_no_dataset_is_larger_than_memory(tmp_path, monkeypatch):
     free = 'GB, and 5 GB are free, half of which may be used: use a smaller image size or fewer images'
     with taking_less_than(100e6):
         assert f'256 images of 2000x2000x3 would take 3.07 {free}' in _refusal(flags.load, 2000, 2000)
-        assert f'1 images of 40000x40000x3 would take 4.8 {free}' in _refusal(folder.load, tmp_path, 40_000, 40_000)
+        assert f'1 images of 40000x40000x3 would take 4.8 {free}' in _refusal(
+            folder.load, tmp_path, View(40_000, 40_000)
+        )
 
 
 @pytest.mark.parametrize('name', [None, 3, b'flags', Path('x'), ['flags']])

@@ -8,12 +8,14 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from wgan_jax.data import folder
+from wgan_jax.data.fitting import View
+from wgan_jax.data.listing import list_pictures
 
 RAMP = np.array([[0, 255, 256, 4095], [30_000, 32_896, 65_000, 65_535]], np.uint16)
 
 
 def _levels(path, channels=1):
-    return folder.read(path, 2, 4, channels)[..., 0]
+    return folder.read(path, View(2, 4, str(channels)))[..., 0]
 
 
 def _png(path, pixels, bits, colour, transparency=b''):
@@ -52,7 +54,7 @@ def test_16_bits_in_every_kind_of_file(tmp_path):
     _png(tmp_path / 'grey.png', RAMP, 16, 0)
     _tiff(tmp_path / 'little.tiff', RAMP, 16, 1)
     _tiff(tmp_path / 'big.tif', RAMP, 16, 1, order='>')
-    found = folder.files(tmp_path)
+    found = [tmp_path / name for name in list_pictures(tmp_path).pictures]
     assert len(found) == 5
     for path in found:
         np.testing.assert_array_equal(_levels(path), expected, err_msg=path.name)
@@ -70,10 +72,12 @@ def test_colour_and_alpha_of_16_bits(tmp_path):
     # Pillow keeps the upper 8 of 16 bits, one level below the nearest at most.
     colour = np.stack([RAMP, RAMP[::-1], 65_535 - RAMP], axis=-1)
     _png(tmp_path / 'rgb.png', colour, 16, 2)
-    np.testing.assert_allclose(folder.read(tmp_path / 'rgb.png', 2, 4), colour / 257.0, atol=1)
+    np.testing.assert_allclose(folder.read(tmp_path / 'rgb.png', View(2, 4)), colour / 257.0, atol=1)
     alpha = np.full_like(RAMP, 13_107)  # a fifth
     _png(tmp_path / 'rgba.png', np.dstack([colour, alpha]), 16, 6)
-    np.testing.assert_allclose(folder.read(tmp_path / 'rgba.png', 2, 4), colour / 257.0 / 5 + 255 * 4 / 5, atol=1.5)
+    np.testing.assert_allclose(
+        folder.read(tmp_path / 'rgba.png', View(2, 4)), colour / 257.0 / 5 + 255 * 4 / 5, atol=1.5
+    )
     _png(tmp_path / 'la.png', np.dstack([RAMP, alpha]), 16, 4)
     np.testing.assert_allclose(_levels(tmp_path / 'la.png'), RAMP / 257.0 / 5 + 255 * 4 / 5, atol=1.5)
 
@@ -100,7 +104,7 @@ def test_32_bits_without_a_sign(tmp_path):
 def test_numbers_without_a_white_are_refused_by_name(tmp_path, pixels, bits, sample_format, kind):
     _tiff(tmp_path / 'odd.tif', pixels, bits, sample_format)
     with pytest.raises(ValueError, match=rf'odd\.tif .*{kind}.* 8 or 16 bits'):
-        folder.read(tmp_path / 'odd.tif', 2, 4)
+        folder.read(tmp_path / 'odd.tif', View(2, 4))
 
 
 def test_the_depth_survives_the_orientation(tmp_path):

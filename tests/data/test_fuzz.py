@@ -138,9 +138,10 @@ def _zipped(data):
 def _read(kind, path, seeds):
     """Reads one file, and checks what was read."""
     from wgan_jax.data import folder, synthetic
+    from wgan_jax.data.fitting import View
 
     if kind not in ('npz', 'npy'):
-        pixels = folder.read(path, 4, 6, 3)
+        pixels = folder.read(path, View(4, 6, '3'))
         assert pixels.shape == (4, 6, 3) and pixels.dtype == np.uint8
         return
     points = synthetic.load_points(path)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan_jax.data import images
+from wgan_jax.data import fitting, images
+from wgan_jax.data.fitting import View
 
 
 def test_all_levels_survive_the_round_trip():
@@ -53,27 +54,27 @@ def test_what_is_no_image_array_is_refused(pixels, names):
 def test_fit_crops_the_centre():
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 15:25] = (10, 20, 30)
-    np.testing.assert_array_equal(images.fit(Image.fromarray(wide), 5, 5)[2, 2], [10, 20, 30])
-    assert len(np.unique(images.fit(Image.fromarray(wide), 5, 5).reshape(-1, 3), axis=0)) == 1
+    np.testing.assert_array_equal(fitting.fit(Image.fromarray(wide), View(5, 5))[2, 2], [10, 20, 30])
+    assert len(np.unique(fitting.fit(Image.fromarray(wide), View(5, 5)).reshape(-1, 3), axis=0)) == 1
     tall = wide.transpose(1, 0, 2)
-    assert len(np.unique(images.fit(Image.fromarray(tall), 5, 5).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(fitting.fit(Image.fromarray(tall), View(5, 5)).reshape(-1, 3), axis=0)) == 1
 
 
 def test_shrinking_is_the_mean_over_blocks():
     pixels = np.random.default_rng(1).integers(0, 256, (12, 18, 3), dtype=np.uint8)
     expected = pixels.reshape(4, 3, 6, 3, 3).mean(axis=(1, 3))
-    assert np.abs(images.fit(Image.fromarray(pixels), 4, 6) - expected).max() <= 1.0  # two roundings
+    assert np.abs(fitting.fit(Image.fromarray(pixels), View(4, 6)) - expected).max() <= 1.0  # two roundings
 
 
 def test_a_picture_of_the_right_size_is_left_alone():
     pixels = np.random.default_rng(2).integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(images.fit(Image.fromarray(pixels), 7, 9), pixels)
+    np.testing.assert_array_equal(fitting.fit(Image.fromarray(pixels), View(7, 9)), pixels)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 50), (50, 3)])
 def test_extreme_shapes_fit(size):
-    assert images.fit(Image.new('RGB', (2, 9), 'red'), *size).shape == (*size, 3)
-    np.testing.assert_array_equal(images.fit(Image.new('RGB', (9, 2), 'red'), *size)[0, 0], [255, 0, 0])
+    assert fitting.fit(Image.new('RGB', (2, 9), 'red'), View(*size)).shape == (*size, 3)
+    np.testing.assert_array_equal(fitting.fit(Image.new('RGB', (9, 2), 'red'), View(*size))[0, 0], [255, 0, 0])
 
 
 def transparent_palette():
@@ -106,21 +107,61 @@ def transparent_palette():
     ],
 )
 def test_every_mode_comes_out_right(image, expected):
-    np.testing.assert_allclose(images.fit(image, 4, 4)[1, 1], expected, atol=1)
+    np.testing.assert_allclose(fitting.fit(image, View(4, 4))[1, 1], expected, atol=1)
 
 
 @pytest.mark.parametrize('mode', ['1', 'L', 'RGB'])
 def test_a_transparent_colour_becomes_white(mode):
     image = Image.new(mode, (4, 4), 0)
     image.info['transparency'] = (0, 0, 0) if mode == 'RGB' else 0
-    np.testing.assert_array_equal(images.fit(image, 2, 2), 255)
+    np.testing.assert_array_equal(fitting.fit(image, View(2, 2)), 255)
 
 
 def test_grey_is_one_channel():
-    assert images.fit(Image.new('RGB', (4, 4), (255, 255, 255)), 2, 2, 1).tolist() == [[[255]] * 2] * 2
+    assert fitting.fit(Image.new('RGB', (4, 4), (255, 255, 255)), View(2, 2, '1')).tolist() == [[[255]] * 2] * 2
 
 
-@pytest.mark.parametrize('arguments', [(0, 4, 3), (4, 0, 3), (4, 4, 2)])
-def test_impossible_sizes_are_refused(arguments):
-    with pytest.raises(ValueError):
-        images.fit(Image.new('RGB', (4, 4)), *arguments)
+@pytest.mark.parametrize(
+    ('change', 'says'),
+    [
+        ({'height': 0}, 'at least 1 pixel'),
+        ({'width': 2.5}, 'whole numbers'),
+        ({'channels': '2'}, 'channels=2 is unknown; there are: auto, 1, 3'),
+        ({'fit': 'zoom'}, 'fit=zoom is unknown; there are: crop, pad, stretch'),
+        ({'background': 'white'}, 'background=white must be a colour such as #ffffff'),
+        ({'background': '#ffff'}, 'must be a colour'),
+        ({'background': None}, 'must be a colour'),
+    ],
+)
+def test_impossible_views_are_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        fitting.check_view(View(4, 4)._replace(**change))
+
+
+def test_whole_pictures_are_padded_or_stretched():
+    pixels = np.random.default_rng(3).integers(0, 256, (8, 4, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    padded = fitting.fit(image, View(8, 10, fit='pad', background='#0a1432'))
+    np.testing.assert_array_equal(padded[:, 3:7], pixels)
+    assert (np.delete(padded, range(3, 7), axis=1) == (10, 20, 50)).all()
+    stretched = fitting.fit(image, View(4, 4, fit='stretch'))
+    assert np.abs(stretched - pixels.reshape(4, 2, 4, 3).mean(axis=1)).max() <= 1.0
+    grey = fitting.fit(image, View(8, 10, '1', fit='pad', background='#ff0000'))
+    assert grey.shape == (8, 10, 1) and grey[0, 0, 0] == 76  # 0.299 of 255
+
+
+@pytest.mark.parametrize(
+    ('size', 'fit', 'larger'),
+    [((4, 9), 'crop', True), ((4, 9), 'stretch', True), ((4, 9), 'pad', False), ((4, 7), 'pad', True),
+     ((8, 8), 'crop', False), ((8, 8), 'pad', False)],
+)  # fmt: skip
+def test_enlarging_is_told(size, fit, larger):
+    assert fitting.is_enlarged(Image.new('L', size[::-1]), View(8, 8, fit=fit)) == larger
+
+
+def test_what_shows_through_is_the_background():
+    clear = Image.new('RGBA', (3, 3), (200, 0, 0, 0))
+    np.testing.assert_array_equal(fitting.fit(clear, View(2, 2, background='#102030'))[0, 0], (16, 32, 48))
+    deep = Image.fromarray(np.full((3, 3), 5, np.uint16))
+    deep.info['transparency'] = 5
+    np.testing.assert_array_equal(fitting.fit(deep, View(2, 2, background='#404040')), 64)

@@ -10,7 +10,8 @@ from PIL import Image, features
 import wgan_jax
 from tests.training.runs import EVERY, tiny
 from wgan_jax import data
-from wgan_jax.data import folder, reading
+from wgan_jax.data import fitting, folder, reading
+from wgan_jax.data.fitting import View
 from wgan_jax.data.listing import SUFFIXES, list_pictures
 
 
@@ -30,7 +31,7 @@ def test_every_suffix_and_what_has_none_is_read(tmp_path):
     shutil.copy(tmp_path / 'a.png', tmp_path / 'none')
     (tmp_path / 'LICENSE').write_text('BMW and GIF are no pictures')
     (tmp_path / 'UPPER.PNG').symlink_to(tmp_path / 'gone')
-    loaded = folder.load(tmp_path, 6, 8)
+    loaded = folder.load(tmp_path, View(6, 8))
     assert set(loaded.names) == {path.name for path in tmp_path.iterdir()} - {'LICENSE', 'UPPER.PNG'}
     assert len(loaded.names) >= 19 and abs(loaded.pixels.astype(int) - [9, 0, 0]).max() <= 6
     assert loaded.skipped == ('UPPER.PNG: No such file or directory',)
@@ -41,7 +42,7 @@ def test_of_several_pages_or_frames_the_first(tmp_path):
     others = [Image.new('RGB', (8, 6), (0, 0, 200))]
     for name in ('a.tiff', 'a.png', 'a.webp'):
         picture(tmp_path / name, 200, save_all=True, append_images=others)
-    assert (folder.load(tmp_path, 6, 8).pixels[:, 3, 4] > [150, -1, -1]).all()
+    assert (folder.load(tmp_path, View(6, 8)).pixels[:, 3, 4] > [150, -1, -1]).all()
 
 
 def test_links_count_once(tmp_path):
@@ -89,7 +90,7 @@ def mixed(tmp_path):
 
 def test_bad_pictures_are_left_out_and_told(mixed):
     told = []
-    loaded = folder.load(mixed, 6, 8, on_progress=lambda *at: told.append(at))
+    loaded = folder.load(mixed, View(6, 8), on_progress=lambda *at: told.append(at))
     assert loaded.names == (*(f'{i:02d}.png' for i in range(26)), '26.bmp')
     np.testing.assert_array_equal(loaded.pixels[:, 3, 4, 0], [*range(0, 130, 5), 25])
     assert [line.partition(':')[0] for line in loaded.skipped] == ['07b.png', '07c.jpg', 'z.gif']
@@ -99,7 +100,7 @@ def test_bad_pictures_are_left_out_and_told(mixed):
     with pytest.raises(
         ValueError, match=r'4 of 31 pictures below .* cannot be used \(07b.png: .*and 1 more\): repair or'
     ):
-        folder.load(mixed, 6, 8)
+        folder.load(mixed, View(6, 8))
 
 
 def test_a_run_lists_what_was_left_out(mixed, tmp_path, caplog):
@@ -115,6 +116,36 @@ def test_a_run_lists_what_was_left_out(mixed, tmp_path, caplog):
     assert not (run / 'skipped.txt').exists()
 
 
+def test_a_set_without_colours_has_one_channel_unless_more_are_asked_for(tmp_path):
+    for i in range(3):
+        Image.new('RGB', (8, 6), (9 * i,) * 3).save(tmp_path / f'{i}.png')
+    assert folder.load(tmp_path, View(6, 8)).pixels[:, 0, 0].tolist() == [[0], [9], [18]]
+    assert folder.load(tmp_path, View(6, 8, '3')).pixels.shape == (3, 6, 8, 3)
+    Image.new('RGB', (8, 6), (9, 9, 10)).save(tmp_path / '3.png')
+    assert folder.load(tmp_path, View(6, 8)).pixels.shape == (4, 6, 8, 3)
+    assert folder.load(tmp_path, View(6, 8, '1')).pixels.shape == (4, 6, 8, 1)
+
+
+def test_small_ones_are_left_out_large_ones_kept_and_enlarged_ones_counted(tmp_path):
+    for side in range(2, 22):
+        Image.new('L', (side, 40), side).save(tmp_path / f'{side:02d}.png')
+    loaded = folder.load(tmp_path, View(16, 16, min_side=10))
+    assert loaded.pixels[:, 0, 0, 0].tolist() == list(range(10, 22)) and not loaded.skipped
+    assert loaded.notes == ('with a side below 10 pixels: 8', 'enlarged: 6')
+    with pytest.raises(ValueError, match=r'no image below .* has sides of at least min_side=30 pixels'):
+        folder.load(tmp_path, View(16, 16, min_side=30))
+
+
+def test_of_many_pictures_the_same_few_are_taken_whatever_others_come(tmp_path):
+    for i in range(40):
+        Image.new('L', (4, 4), i).save(tmp_path / f'{i:02d}.png')
+    few, more = (folder.load(tmp_path, View(4, 4, max_images=n)) for n in (10, 20))
+    assert len(few.names) == 10 and set(few.names) < set(more.names) and few.names == tuple(sorted(few.names))
+    assert few.notes == ('not taken: 30',) and few.names != tuple(f'{i:02d}.png' for i in range(10))
+    np.testing.assert_array_equal(few.pixels[:, 0, 0, 0], [int(name[:2]) for name in few.names])
+    assert len(folder.load(tmp_path, View(4, 4, max_images=99)).names) == 40
+
+
 @pytest.mark.parametrize('orientation', [1, 6])
 def test_a_jpeg_decoded_at_a_fraction_is_the_picture(tmp_path, orientation):
     # Fails if it is decoded at so small a size that it has to be enlarged, or turned before its size is looked at.
@@ -124,9 +155,9 @@ def test_a_jpeg_decoded_at_a_fraction_is_the_picture(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / 'a.jpg', quality=95, exif=exif)
     for size in ((30, 30), (60, 90), (100, 20), (700, 500)):
-        small = folder.read(tmp_path / 'a.jpg', *size)
+        small = folder.read(tmp_path / 'a.jpg', View(*size))
         whole = reading.read_picture(tmp_path / 'a.jpg')
-        assert abs(small.astype(int) - folder.fit(whole, *size).astype(int)).max() <= 6
+        assert abs(small.astype(int) - fitting.fit(whole, View(*size)).astype(int)).max() <= 6
 
 
 def test_of_a_million_files_none_is_opened_or_looked_at(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from wgan_jax import data
 from wgan_jax.data import folder, tfds_images
+from wgan_jax.data.fitting import View
 
 TFDS_DIR = Path(os.environ.get('WGAN_JAX_TFDS_DIR', Path(__file__).parents[3] / 'shared' / 'tfds'))
 
@@ -45,7 +46,7 @@ def test_exif_orientation_is_followed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # stored upside down
     Image.fromarray(pixels).save(tmp_path / 'a.png', exif=exif)
-    assert folder.load(tmp_path, 16, 16).pixels[0, 12, 8, 0] == 255
+    assert folder.load(tmp_path, View(16, 16)).pixels[0, 12, 8, 0] == 255
 
 
 def test_an_unreadable_file_is_named(pictures):
@@ -83,7 +84,7 @@ def test_an_empty_folder_and_an_impossible_size(tmp_path):
 
 def test_too_much_for_memory_is_refused_before_it_is_read(pictures):
     with pytest.raises(ValueError, match='GB'):
-        folder.load(pictures, 64, 64, max_gigabytes=1e-6)
+        folder.load(pictures, View(64, 64), max_gigabytes=1e-6)
 
 
 def test_flags_by_name():
@@ -127,15 +128,34 @@ def test_unknown_and_unprepared_datasets(tfds, tmp_path):
 
 
 def test_mnist_at_its_own_size_is_untouched(tfds, mnist_dir):
-    loaded = tfds_images.load('mnist', 28, 28, data_dir=mnist_dir, split='train[:100]')
+    loaded = tfds_images.load('mnist:train[:100]', View(28, 28), data_dir=mnist_dir)
     assert loaded.pixels.shape == (100, 28, 28, 1)
     source = tfds.builder('mnist', data_dir=mnist_dir).as_data_source(split='train[:100]')
     for place in (0, 1, 57, 99):
         np.testing.assert_array_equal(loaded.pixels[place], source[place]['image'])
 
 
+@pytest.mark.parametrize(
+    ('name', 'first', 'num'),
+    [('mnist:test[:5]', 'test[:5]', 5), ('mnist/3.0.1:test[50%:51%]', 'test[50%:51%]', 100),
+     ('mnist:3.0.1:train[-3:]+test[:2]', 'train[-3:]+test[:2]', 5)],
+)  # fmt: skip
+def test_splits_by_name(tfds, mnist_dir, name, first, num):
+    loaded = data.load(name, 28, 28, data_dir=mnist_dir)
+    source = tfds.builder('mnist', data_dir=mnist_dir).as_data_source(split=first)
+    np.testing.assert_array_equal(loaded.pixels, np.stack([source[i]['image'] for i in range(num)]))
+
+
+def test_a_view_of_mnist(mnist_dir):
+    seen = tfds_images.load('mnist:test', View(32, 28, '3', fit='pad', max_images=7), data_dir=mnist_dir)
+    assert seen.pixels.shape == (7, 32, 28, 3) and (seen.pixels[:, [0, 1, 30, 31]] == 255).all()
+    assert seen.notes == ('not taken: 9993',)
+    with pytest.raises(ValueError, match='sides of at least min_side=29 pixels'):
+        tfds_images.load('mnist:test[:9]', View(28, 28, min_side=29), data_dir=mnist_dir)
+
+
 def test_mnist_enlarged(mnist_dir):
-    small, large = (tfds_images.load('mnist', n, n, data_dir=mnist_dir, split='train[:20]') for n in (28, 32))
+    small, large = (tfds_images.load('mnist:train[:20]', View(n, n), data_dir=mnist_dir) for n in (28, 32))
     assert large.pixels.shape == (20, 32, 32, 1)
     assert large.fingerprint != small.fingerprint
     np.testing.assert_allclose(large.pixels.mean(axis=(1, 2, 3)), small.pixels.mean(axis=(1, 2, 3)), rtol=0.06)
@@ -143,6 +163,6 @@ def test_mnist_enlarged(mnist_dir):
 
 def test_mnist_limits(mnist_dir):
     with pytest.raises(ValueError, match=r'15.7 GB'):
-        tfds_images.load('mnist', 512, 512, data_dir=mnist_dir)
+        tfds_images.load('mnist', View(512, 512), data_dir=mnist_dir)
     with pytest.raises(ValueError, match='it has train, test'):
-        tfds_images.load('mnist', 28, 28, data_dir=mnist_dir, split='nope')
+        tfds_images.load('mnist:nope', View(28, 28), data_dir=mnist_dir)

@@ -5,32 +5,42 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
-from wgan_jax.data.images import Images, UnknownDataset, check_size
+from wgan_jax.data.fitting import View, check_view
+from wgan_jax.data.images import Images, UnknownDataset
 from wgan_jax.text import listed, printable
 
 # The loaders import Pillow and TFDS themselves, and are themselves imported when they are called.
 
 
-def _flags(argument: str, height: int, width: int, data_dir: str | os.PathLike | None) -> Images:
-    del data_dir  # they come with the package
+Progress = Callable[[int, int], object]
+
+
+def _flags(argument: str, view: View, data_dir: str | os.PathLike | None, on_progress: Progress) -> Images:
+    del data_dir, on_progress  # they come with the package, and there are few
     if argument:
         raise ValueError(f"dataset 'flags' takes nothing after a colon, got '{printable(argument, 80)}'")
     from wgan_jax.data import flags
 
-    return flags.load(height, width)
+    return flags.load(view.height, view.width, view.num_channels)
 
 
-def _folder(argument: str, height: int, width: int, data_dir: str | os.PathLike | None) -> Images:
+def _folder(argument: str, view: View, data_dir: str | os.PathLike | None, on_progress: Progress) -> Images:
     del data_dir  # the path says where
     if not argument:
         raise ValueError("dataset 'folder' needs a path: folder:PATH")
     from wgan_jax.data import folder
 
-    return folder.load(argument, height, width)
+    return folder.load(argument, view, on_progress=on_progress)
 
 
-DATASETS: dict[str, Callable[..., Images]] = {'flags': _flags, 'folder': _folder}
+DATASETS: dict[str, Callable[[str, View, str | os.PathLike | None, Progress], Images]] = {
+    'flags': _flags,
+    'folder': _folder,
+}
+# What a view has that makes no difference to the images of a dataset.
+UNREAD = {'flags': ('fit', 'background', 'min_side', 'max_images')}
 
 
 def _is_path(name: str) -> bool:
@@ -38,14 +48,24 @@ def _is_path(name: str) -> bool:
     return name.startswith(('/', './', '../', '~')) or name in ('.', '..') or ('/' in name and os.path.isdir(name))
 
 
-def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | None = None) -> Images:
+def load(
+    name: str,
+    height: int,
+    width: int,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    on_progress: Progress = lambda done, of: None,
+    **view: Any,
+) -> Images:
     """A dataset by name, in memory at one size.
 
     Args:
-        name: 'flags', 'folder:PATH', a path that is none else, or a TFDS name such as 'mnist'. What precedes a colon
-            is looked up in ``DATASETS`` and called as ``(what follows the colon, height, width, data_dir)``.
+        name: 'flags', 'folder:PATH', a path that is none else, or a TFDS name such as 'mnist', 'mnist:test'. What
+            precedes a colon is looked up in ``DATASETS`` and called with what follows the colon and the rest.
         height, width: pixels.
         data_dir: where TFDS datasets are prepared; None: TFDS's own default.
+        on_progress: told how many pictures of how many have been looked at, now and then.
+        view: what else a ``View`` has: channels, fit, background, min_side, max_images.
 
     Returns:
         ``Images`` with uint8 pixels (N, height, width, C).
@@ -53,20 +73,20 @@ def load(name: str, height: int, width: int, *, data_dir: str | os.PathLike | No
     Raises:
         ValueError: an unknown name, or whatever keeps the dataset from being loaded.
     """
-    height, width = check_size(height, width)
+    seen = check_view(View(height, width, **view))
     if not isinstance(name, str):
         raise ValueError(f"a dataset is named by a string, such as 'folder:PATH', got {printable(repr(name), 80)}")
     kind, _, argument = name.partition(':')
     if kind in DATASETS:
-        return DATASETS[kind](argument, height, width, data_dir)
+        return DATASETS[kind](argument, seen, data_dir, on_progress)
     if _is_path(name):
-        return _folder(name, height, width, data_dir)
+        return _folder(name, seen, data_dir, on_progress)
     from wgan_jax.data import tfds_images
 
     try:
-        return tfds_images.load(name, height, width, data_dir=data_dir)
+        return tfds_images.load(name, seen, data_dir=data_dir, on_progress=on_progress)
     except UnknownDataset as error:
         if os.path.isdir(name):
-            return _folder(name, height, width, data_dir)
+            return _folder(name, seen, data_dir, on_progress)
         known = listed((f"'{kind}'" if kind != 'folder' else "'folder:PATH'" for kind in DATASETS), most=20)
         raise UnknownDataset(f"{error}; known are {known} and any TFDS dataset with images, such as 'mnist'") from error

@@ -1,16 +1,19 @@
 """Images from a folder: ``folder:PATH``."""
 
+import hashlib
 import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
-from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect, fit
+from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, collect, is_grey
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
-from wgan_jax.data.reading import NAME, BadFile, quiet, read_picture
+from wgan_jax.data.reading import NAME, BadFile, TooSmall, quiet, read_picture
 from wgan_jax.text import listed, printable
 
 MAX_BAD = 0.1  # of the pictures, of which more than this are no accident
@@ -18,43 +21,39 @@ _THREADS = min(8, os.cpu_count() or 1)  # Pillow's decoders and resizing let oth
 _AHEAD = 256  # pictures decoded before the first of them is taken
 
 
-def read(path: str | os.PathLike, height: int, width: int, channels: int = 3) -> np.ndarray:
-    """One file as uint8 (height, width, channels), turned as its EXIF orientation says; of a GIF the first frame.
+def read(path: str | os.PathLike, view: View) -> np.ndarray:
+    """One file as a view of it is, turned as its EXIF orientation says; of several pictures in it the first.
 
     Args:
         path: of the file.
-        height, width: pixels; the picture is centre-cropped to their aspect ratio, then resized.
-        channels: 3, or 1 for grey.
+        view: size, channels and proportions.
 
     Returns:
         uint8 (height, width, channels).
 
     Raises:
-        ValueError: a file that cannot be read as a picture, or is too large to be decoded, named; an impossible size,
-            or another number of channels.
+        ValueError: a file that cannot be read as a picture, or is too large to be decoded, named; an impossible view.
         OSError, MemoryError: for failures of the machine, never for a bad picture.
     """
-    height, width = check_size(height, width)
-    return fit(read_picture(path, target=(height, width)), height, width, channels)
+    view = check_view(view)
+    return fit(read_picture(path, view), view)
 
 
 def load(
     folder: str | os.PathLike,
-    height: int,
-    width: int,
-    channels: int = 3,
+    view: View,
     *,
     max_gigabytes: float = MAX_GIGABYTES,
     on_progress: Callable[[int, int], object] = lambda done, of: None,
 ) -> Images:
-    """All images below a folder at one size: each centre-cropped to the aspect ratio, then resized.
+    """All images below a folder at one size.
 
     Pictures that cannot be used, being damaged, empty, too large or not readable by this user, are left out.
 
     Args:
         folder: path, ``~`` allowed.
-        height, width: pixels.
-        channels: 3, or 1 for grey.
+        view: how pictures are made into images. Of more than ``max_images`` those are taken whose names have the least
+            digests, which are as good as drawn at random, and the same each time.
         max_gigabytes: refuse what would take more memory than this.
         on_progress: told how many pictures of how many have been looked at, now and then.
 
@@ -64,51 +63,72 @@ def load(
     Raises:
         ValueError: no such folder, no images, more than a tenth that cannot be used, too large for memory.
     """
-    found = list_pictures(folder)
-    this = f'folder {printable(found.root, NAME)}'
+    view, found = check_view(view), list_pictures(folder)
+    root = printable(found.root, NAME)
     if not found.pictures:
         other = f'; it has {_kinds(found)}' if found.others else ''
-        kinds = ', '.join(sorted(SUFFIXES))
-        raise ValueError(f'no images below {printable(found.root, NAME)}: looked for {kinds} files{other}')
-    pixels = allocate(len(found.pictures), height, width, channels, this, max_gigabytes)
+        raise ValueError(f'no images below {root}: looked for {", ".join(SUFFIXES)} files{other}')
+    chosen = _choose(found.pictures, view.max_images)
+    pixels = allocate(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
     names: list[str] = []
     skipped: list[str] = []
     sums: list[int] = []
-    for done, (name, result) in enumerate(_read_all(found, height, width, channels), 1):
-        if isinstance(result, BadFile):
+    small = enlarged = 0
+    for done, (name, result) in enumerate(_read_all(found.root, chosen, view), 1):
+        if isinstance(result, TooSmall):
+            small += 1
+        elif isinstance(result, BadFile):
             skipped.append(f'{printable(name)}: {result.why}')
         else:
-            pixels[len(names)] = result
+            pixels[len(names)], is_larger = result
+            enlarged += is_larger
             names.append(name)
-            sums.append(zlib.crc32(result.data))
-        if done % _AHEAD == 0 or done == len(found.pictures):
-            on_progress(done, len(found.pictures))
-    if len(skipped) > MAX_BAD * len(found.pictures):
+            sums.append(zlib.crc32(result[0].data))
+        if done % _AHEAD == 0 or done == len(chosen):
+            on_progress(done, len(chosen))
+    if len(skipped) > MAX_BAD * len(chosen):
         raise ValueError(
-            f'{len(skipped)} of {len(found.pictures)} pictures below {printable(found.root, NAME)} cannot be used '
-            f'({listed(skipped, most=3)}): repair or remove them'
+            f'{len(skipped)} of {len(chosen)} pictures below {root} cannot be used ({listed(skipped, most=3)}): repair '
+            'or remove them'
         )
+    if not names:
+        raise ValueError(f'no image below {root} has sides of at least min_side={view.min_side} pixels')
     pixels = pixels[: len(names)]
+    if view.channels == 'auto' and is_grey(pixels):
+        pixels = pixels[..., :1]
+    counts = {
+        f'with a side below {view.min_side} pixels': small,
+        'enlarged': enlarged,
+        'equal to an earlier one': _count_duplicates(pixels, sums),
+        'not taken': len(found.pictures) - len(chosen),
+    }
     notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
-    if duplicates := _count_duplicates(pixels, sums):
-        notes.append(f'equal to an earlier one: {duplicates}')
+    notes += [f'{what}: {count}' for what, count in counts.items() if count]
     return collect(pixels, names)._replace(skipped=tuple(skipped), notes=tuple(notes))
 
 
-def _read_all(found: Listing, height: int, width: int, channels: int) -> Iterator[tuple[str, np.ndarray | BadFile]]:
-    """(name, pixels or what is wrong) of every picture, in order, decoded in threads some way ahead."""
+def _choose(names: list[str], most: int) -> list[str]:
+    if not most or len(names) <= most:
+        return names
+    return sorted(sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())[:most])
 
-    def one(name: str) -> np.ndarray | BadFile:
+
+def _read_all(root: Path, names: list[str], view: View) -> Iterator[tuple[str, tuple[np.ndarray, bool] | BadFile]]:
+    """(name, what came of it) of every picture, in order, decoded in threads some way ahead.
+
+    What came of it is the pixels and whether they are more than were there, or what is wrong.
+    """
+
+    def one(name: str) -> tuple[np.ndarray, bool] | BadFile:
         try:
-            picture = read_picture(found.root / name, printable(name, NAME), target=(height, width))
-            return fit(picture, height, width, channels)
+            picture = read_picture(root / name, view, name=printable(name, NAME))
+            return fit(picture, view), is_enlarged(picture, view)
         except BadFile as error:
             return error
 
-    height, width = check_size(height, width)
     with quiet('PIL'), ThreadPoolExecutor(_THREADS) as pool:
         ahead: deque[tuple[str, Future]] = deque()
-        for name in found.pictures:
+        for name in names:
             ahead.append((name, pool.submit(one, name)))
             if len(ahead) > _AHEAD:
                 name, future = ahead.popleft()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from wgan_jax import memory
-from wgan_jax.data.images import Unsuitable, eight_bit
+from wgan_jax.data.fitting import Unsuitable, View, eight_bit
 from wgan_jax.text import printable, reason
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ def of_the_machine(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
+
+
+class TooSmall(BadFile):
+    """A picture below the size that was asked for."""
 
 
 @contextlib.contextmanager
@@ -172,21 +176,22 @@ def _silent_stderr() -> Iterator[None]:
             os.close(nothing)
 
 
-def decode(data: bytes, what: str, *, upright: bool = True, target: tuple[int, int] | None = None) -> 'Picture':
+def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = True) -> 'Picture':
     """A picture of 8 bits a channel from the bytes of a file; of several in it the first.
 
     Args:
         data: of a picture of one of ``FORMATS``.
         what: to be named in messages, printable.
+        view: what it will be made. A JPEG is decoded at that fraction of its size (1/2, 1/4, 1/8) which leaves twice
+            as much, as its format allows without decoding all.
         upright: turn it as its EXIF orientation says.
-        target: height and width that it will be made: a JPEG is decoded at that fraction of its size (1/2, 1/4, 1/8)
-            which leaves twice as much, as its format allows without decoding all.
 
     Returns:
-        A ``PIL.Image`` of mode L or RGB, its alpha composited over white.
+        A ``PIL.Image`` of mode L or RGB, its alpha composited over the view's background, or over white.
 
     Raises:
-        ValueError: in one line, when it is no picture, damaged, of numbers without a white, or too large to decode.
+        BadFile: in one line, when it is no picture, damaged, of numbers without a white, or too large to decode.
+        TooSmall: when it is smaller than the view wants.
         MemoryError: when the machine has not enough for a picture of this size.
     """
     from PIL import Image
@@ -198,8 +203,10 @@ def decode(data: bytes, what: str, *, upright: bool = True, target: tuple[int, i
         try:
             with _open(data, what) as image:
                 needed = _decoded_size(image)
-                if target is not None and image.format in ('JPEG', 'MPO'):
-                    fraction = max(1, min(8, min(image.size) // (2 * max(target))))
+                if view is not None and min(image.size) < view.min_side:
+                    raise TooSmall(cannot, f'it is {image.width}x{image.height} pixels, below {view.min_side}')
+                if view is not None and image.format in ('JPEG', 'MPO'):
+                    fraction = max(1, min(8, min(image.size) // (2 * max(view.height, view.width))))
                     image.draft(None, (image.width // fraction, image.height // fraction))
                     needed = 4 * image.width * image.height
                 with _one_large if needed > _LARGE else contextlib.nullcontext():
@@ -207,7 +214,9 @@ def decode(data: bytes, what: str, *, upright: bool = True, target: tuple[int, i
                     with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
                         image.load()
                     turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
-                    picture = eight_bit(image)
+                    picture = eight_bit(image) if view is None else eight_bit(image, view.colour)
+        except BadFile:
+            raise
         except Unsuitable as error:
             raise BadFile(cannot, str(error)) from error
         except Image.UnidentifiedImageError as error:
@@ -275,13 +284,13 @@ def _check_memory(image: 'Picture', needed: int) -> None:
             raise Unsuitable(str(error)) from error
 
 
-def read_picture(path: str | os.PathLike, name: str = '', *, target: tuple[int, int] | None = None) -> 'Picture':
+def read_picture(path: str | os.PathLike, view: View | None = None, *, name: str = '') -> 'Picture':
     """A picture file as 8 bits a channel, turned as its EXIF orientation says.
 
     Args:
         path: of the file.
+        view: see ``decode``.
         name: by which messages name it, printable; its path by default.
-        target: see ``decode``.
 
     Returns:
         A ``PIL.Image`` of mode L or RGB.
@@ -297,7 +306,7 @@ def read_picture(path: str | os.PathLike, name: str = '', *, target: tuple[int, 
             limit = f'the limit for a picture is {MAX_FILE / 1e9:.2g} GB: shrink it first'
             raise BadFile(f'cannot read {name} as an image', f'it is a file of {size / 1e9:.3g} GB, and {limit}')
         data = file.read(size)
-    return decode(data, name, target=target)
+    return decode(data, name, view)
 
 
 def looks_like_a_picture(path: str | os.PathLike) -> bool:

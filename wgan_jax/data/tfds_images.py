@@ -5,17 +5,23 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, check_size, collect, fit
-from wgan_jax.data.reading import NAME, about_path, decode, of_the_machine, open_file, quiet
+from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
+from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, collect
+from wgan_jax.data.reading import NAME, TooSmall, about_path, decode, of_the_machine, open_file, quiet
 from wgan_jax.text import listed, printable, reason
 
 _LONGEST = 200  # characters of a name
 _CHUNK = 1024  # examples per read: one call per example costs several times as much
-# NAME, NAME/CONFIG and either with :VERSION. What else TFDS takes can name other people's places, and look there.
-_NAME = re.compile(r'([A-Za-z_]\w*)(/[\w+.-]*[\w+-][\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?', re.ASCII)
+# NAME, NAME/CONFIG, :VERSION or /VERSION, :SPLIT. What else TFDS takes can name other people's places, and look there.
+_VERSION = r'(\d+|\*)(\.(\d+|\*)){2}'
+_NAME = re.compile(
+    rf'(?P<name>[A-Za-z_]\w*)(?P<config>/(?!{_VERSION}(:|$))[\w+.-]*[\w+-][\w+.-]*)?([:/](?P<version>{_VERSION}))?'
+    r'(:(?P<split>[A-Za-z_][\w\[\]:%+-]*))?',
+    re.ASCII,
+)
 # What it was called with, before the reason.
 _PREAMBLE = re.compile(r'^(\w+: )?Failed to construct dataset "[^"]*", builder_kwargs "[^"]*": ')
 
@@ -99,26 +105,40 @@ def _image_feature(tfds: Any, builder: Any) -> tuple[str, Any]:
     return key, found[key]
 
 
+def parse_name(name: str) -> tuple[str, str]:
+    """('mnist:3.0.1', 'test') of 'mnist:3.0.1:test' or 'mnist/3.0.1:test'; the split is 'train' where none is named.
+
+    Raises:
+        UnknownDataset: for what cannot be the name of one.
+    """
+    parts = _NAME.fullmatch(name) if isinstance(name, str) and len(name) <= _LONGEST else None
+    if parts is None:
+        form = 'a TFDS name is NAME or NAME/CONFIG, and may go on with :VERSION such as :3.0.1 and :SPLIT such as :test'
+        raise UnknownDataset(f"unknown dataset '{printable(name, 80)}' ({form})")
+    version = f':{parts["version"]}' if parts['version'] else ''
+    return f'{parts["name"]}{parts["config"] or ""}{version}', parts['split'] or 'train'
+
+
 def load(
     name: str,
-    height: int,
-    width: int,
+    view: View,
     *,
     data_dir: str | os.PathLike | None = None,
-    split: str = 'train',
     max_gigabytes: float = MAX_GIGABYTES,
+    on_progress: Callable[[int, int], object] = lambda done, of: None,
 ) -> Images:
-    """A split of a TFDS dataset at one size, on the original's colours: grey stays one channel.
+    """A split of a TFDS dataset at one size; where the view leaves the channels open, as many as the set declares.
 
-    Each image is centre-cropped to the aspect ratio and resized; so MNIST's 28x28 at 32x32 are enlarged by 8/7
-    (Lanczos), not padded: digits fill the same part of the picture at every size.
+    By default each image is centre-cropped to the aspect ratio and resized; so MNIST's 28x28 at 32x32 are enlarged by
+    8/7 (Lanczos), not padded: digits fill the same part of the picture at every size.
 
     Args:
-        name: TFDS name, such as 'mnist' or 'mnist:3.0.1': NAME or NAME/CONFIG, either with :VERSION.
-        height, width: pixels.
+        name: TFDS name, such as 'mnist', 'mnist:3.0.1', 'mnist:test' or 'mnist:train[:50%]': NAME or NAME/CONFIG, then
+            :VERSION and :SPLIT or neither. The split is 'train' where none is named.
+        view: how pictures are made into images; ``max_images`` are the first of the split.
         data_dir: the folder datasets are prepared in; None: TFDS's own default.
-        split: TFDS split or slice, such as 'train[:100]'.
         max_gigabytes: refuse what would take more memory than this.
+        on_progress: told how many images of how many have been looked at, now and then.
 
     Returns:
         ``Images`` without names, in the order of the files.
@@ -128,10 +148,8 @@ def load(
             memory.
         OSError, MemoryError: for failures of the machine.
     """
-    height, width = check_size(height, width)
-    if not isinstance(name, str) or len(name) > _LONGEST or not _NAME.fullmatch(name):
-        form = 'a TFDS name is NAME or NAME/CONFIG, either with :VERSION such as :3.0.1'
-        raise UnknownDataset(f"unknown dataset '{printable(name, 80)}' ({form})")
+    view = check_view(view)
+    name, split = parse_name(name)
     tfds = _tfds(name)
     if data_dir is not None:
         data_dir = _check_folder(name, data_dir)
@@ -139,7 +157,8 @@ def load(
     this = f'TFDS dataset {name!r}'
     with _told(f'cannot use {this}'):
         key, feature = _image_feature(tfds, builder)
-        channels = 1 if feature.shape[-1] == 1 else 3
+        if view.channels == 'auto':
+            view = view._replace(channels='1' if feature.shape[-1] == 1 else '3')
         prepared, place = builder.is_prepared(), printable(builder.data_path, NAME)
     where = f' --data_dir={printable(data_dir, NAME)}' if data_dir else ''
     prepare = f'tfds build {name} --file_format=array_record{where}'
@@ -156,7 +175,8 @@ def load(
             raise
         known = listed(builder.info.splits)
         raise ValueError(f"{this} has no split '{printable(split, 80)}'; it has {known}") from error
-    pixels = allocate(examples, height, width, channels, this, max_gigabytes)
+    taken = min(examples, view.max_images or examples)
+    pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
     for path in paths:
         open_file(path).close()
     with _told(damaged):
@@ -169,10 +189,20 @@ def load(
             f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
             f'prepare it in another folder: {prepare}'
         )
+    used = enlarged = 0
     with _told(damaged), quiet('PIL'):
-        for start in range(0, examples, _CHUNK):
-            places = range(start, min(start + _CHUNK, examples))
+        for start in range(0, taken, _CHUNK):
+            places = range(start, min(start + _CHUNK, taken))
             for number, example in zip(places, source.__getitems__(places), strict=True):
-                picture = decode(example[key], f'image {number}', upright=False)
-                pixels[number] = fit(picture, height, width, channels)
-    return collect(pixels)
+                with contextlib.suppress(TooSmall):
+                    picture = decode(example[key], f'image {number}', view, upright=False)
+                    pixels[used] = fit(picture, view)
+                    enlarged += is_enlarged(picture, view)
+                    used += 1
+            on_progress(places.stop, taken)
+    if not used:
+        raise ValueError(f'no image of {this} has sides of at least min_side={view.min_side} pixels')
+    counts = {
+        f'with a side below {view.min_side} pixels': taken - used, 'enlarged': enlarged, 'not taken': examples - taken,
+    }  # fmt: skip
+    return collect(pixels[:used])._replace(notes=tuple(f'{what}: {count}' for what, count in counts.items() if count))

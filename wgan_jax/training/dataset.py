@@ -13,7 +13,7 @@ from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.files import atomic_path, discard
 from wgan_jax.text import listed
 from wgan_jax.training.configure import settings as preset_settings
-from wgan_jax.training.settings import Settings, override
+from wgan_jax.training.settings import Settings, override, view_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | N
             raise ValueError(f'dataset={settings.dataset} is a density, no images: train on it by wgan_jax.sweep')
         if settings.dataset == ARRAY:
             raise ValueError('dataset=array: this run was given its images, pass them again')
-        return settings, data.load(settings.dataset, *settings.height_width, data_dir=settings.data_dir)
+        size, view = settings.height_width, view_of(settings)
+        return settings, data.load(settings.dataset, *size, data_dir=settings.data_dir, **view)
     if isinstance(dataset, Images):
         images = collect(dataset.pixels, dataset.names)
     else:

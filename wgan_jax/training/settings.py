@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.constraints import Constraint
-from wgan_jax.data import DATASETS
+from wgan_jax.data import DATASETS, UNREAD
 from wgan_jax.data.augmentation import Augmentation
+from wgan_jax.data.fitting import View, check_view
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
@@ -44,6 +45,13 @@ class Settings:
     dataset: str = _setting('flags', 'images: {datasets}')
     data_dir: str | None = _setting(None, 'where TFDS finds its prepared datasets')
     image_size: str = _setting('64x64', 'image side in pixels, or HEIGHTxWIDTH')
+    channels: str = _setting('auto', 'channels of the images: {channels}')
+    fit: str = _setting('crop', 'what is seen of a picture of other proportions: {fit}')
+    background: str = _setting('#ffffff', 'colour behind transparent pictures, and beside padded ones: #rrggbb')
+    min_side: int = _setting(
+        0, 'pictures with a shorter side are left out, pixels', whole(0, below='be >= 0 (0: none is)')
+    )
+    max_images: int = _setting(0, 'how many pictures are taken', whole(0, below='be >= 0 (0: all)'))
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
     width: int = _setting(64, 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)', SIZE)
@@ -99,6 +107,11 @@ class Settings:
         """Image height and width in pixels."""
         height, width = self.image_size.split('x')
         return int(height), int(width)
+
+
+def view_of(settings: Settings) -> dict[str, Any]:
+    """What a run sees of its pictures besides their size, as ``wgan_jax.data.load`` takes it."""
+    return {name: getattr(settings, name) for name in View._fields[2:]}
 
 
 def parse_image_size(text: str) -> str:
@@ -204,6 +217,7 @@ def check_fields(settings: Settings) -> None:
 def validate(settings: Settings) -> None:
     """Raises ValueError, in one line, for the first setting that cannot be used."""
     check_fields(settings)
+    check_view(View(*settings.height_width, **view_of(settings)))
     parts = {name: find_part(name, getattr(settings, name)) for name in KINDS}
     choices = {
         'latent': LATENTS, 'critic_norm': CRITIC_NORMS, 'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
@@ -281,6 +295,9 @@ def _without_effect(settings: Settings) -> dict[str, str]:
                 unused[name] = f'with arch={record_part(settings.arch)}'
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
-    if settings.dataset.partition(':')[0] in DATASETS:
+    kind = settings.dataset.partition(':')[0]
+    if kind in DATASETS:
         unused['data_dir'] = f'with dataset={settings.dataset}, which TFDS does not read'
+    for name in UNREAD.get(kind, ()):
+        unused[name] = f'with dataset={settings.dataset}'
     return unused

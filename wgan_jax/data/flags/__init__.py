@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgan_jax.data.images import MAX_GIGABYTES, WHITE, Images, allocate, check_size, collect, stretch
+from wgan_jax.data.fitting import WHITE, pad, stretch
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -61,14 +62,8 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
         # Without the border lines that are part transparent: their colours are blends already, and paler.
         opaque = image.getchannel('A').point(lambda alpha: alpha // 255).getbbox()
         return stretch(image.crop(opaque).convert('RGB'), height, width, channels)
-    scale = min(height / image.height, width / image.width)
-    inner_height, inner_width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     paper = Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE))
-    inner = stretch(Image.alpha_composite(paper, image), inner_height, inner_width, channels)
-    field = np.full((height, width, channels), WHITE, np.uint8)
-    top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    field[top : top + inner_height, left : left + inner_width] = inner
-    return field
+    return pad(Image.alpha_composite(paper, image), height, width, channels)
 
 
 def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES) -> Images:

@@ -1,0 +1,235 @@
+"""A picture of any kind as 8-bit pixels of one size: its alpha over a background, cropped, padded or stretched."""
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from wgan_jax.data.images import check_channels, check_size
+from wgan_jax.text import printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+WHITE = 255
+FITS = {
+    'crop': 'the largest middle part of the right proportions',
+    'pad': 'the whole, on a field of the background',
+    'stretch': 'the whole, its proportions given up',
+}
+CHANNELS = ('auto', '1', '3')
+_STRIP = 2**22  # pixels composited at once
+
+
+class View(NamedTuple):
+    """How pictures are made into images.
+
+    Attributes:
+        height, width: of the images, pixels.
+        channels: '1' for grey, '3' for RGB; 'auto': 1 where no picture has a colour.
+        fit: what is seen of a picture of other proportions, a key of ``FITS``.
+        background: '#rrggbb', what shows through where a picture is transparent, and beside it where it is padded.
+        min_side: pictures with a shorter side are left out, pixels.
+        max_images: so many at most are taken; 0: all.
+    """
+
+    height: int
+    width: int
+    channels: str = 'auto'
+    fit: str = 'crop'
+    background: str = '#ffffff'
+    min_side: int = 0
+    max_images: int = 0
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The background's red, green and blue, 0 to 255."""
+        return parse_colour(self.background)
+
+    @property
+    def num_channels(self) -> int:
+        """Channels that a picture is read with."""
+        return 1 if self.channels == '1' else 3
+
+
+def check_view(view: View) -> View:
+    """The view, with Python's integers as its size. Raises ValueError for one that there is not."""
+    height, width = check_size(view.height, view.width)
+    for name, known in (('channels', CHANNELS), ('fit', FITS)):
+        if getattr(view, name) not in known:
+            given = printable(str(getattr(view, name)), 40)
+            raise ValueError(f'{name}={given} is unknown; there are: {", ".join(known)}')
+    parse_colour(view.background)
+    return view._replace(height=height, width=width)
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """'#ff8000' -> (255, 128, 0). Raises ValueError for anything else."""
+    if not isinstance(text, str) or not re.fullmatch('#[0-9a-fA-F]{6}', text):
+        raise ValueError(f'background={printable(str(text), 40)} must be a colour such as #ffffff (red, green, blue)')
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
+
+
+class Unsuitable(ValueError):
+    """A whole picture that cannot be used as it is; the text says why and what would do."""
+
+
+def eight_bit(image: 'Picture', background: tuple[int, int, int] = (WHITE, WHITE, WHITE)) -> 'Picture':
+    """A picture of any mode with 8 bits a channel, its alpha composited over a background.
+
+    Deeper greys are scaled by the number of bits that the file declares, 16 where it is silent, so that a dark picture
+    stays dark: 65,535 of 16 bits is white, whatever the largest value in the picture.
+
+    Args:
+        image: a ``PIL.Image``, as opened: copies and crops forget what the file declared.
+        background: red, green and blue.
+
+    Returns:
+        A ``PIL.Image`` of mode L or RGB.
+
+    Raises:
+        Unsuitable: a ValueError, for signed integers and floating-point numbers, of which nothing says which value is
+            white.
+    """
+    from PIL import Image
+
+    if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
+        return _eight_bit_grey(image, background)
+    transparent = 'transparency' in image.info
+    if image.mode in ('L', 'RGB') and not transparent:
+        return image
+    if image.mode == '1' and not transparent:
+        return image.convert('L')
+    if image.mode in ('CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX'):
+        return image.convert('RGB')
+    if image.width * image.height <= _STRIP:
+        return _over(image, background)
+    # In strips, as every step would else take a copy of the whole.
+    whole = Image.new('RGB', image.size)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        whole.paste(_over(strip, background), (0, top))
+    return whole
+
+
+def _over(image: 'Picture', background: tuple[int, int, int]) -> 'Picture':
+    from PIL import Image
+
+    if image.mode == 'La':
+        image = image.convert('LA')
+    image = image.convert('RGBA')
+    paper = Image.new('RGBA', image.size, (*background, 255))
+    return Image.alpha_composite(paper, image).convert('RGB')
+
+
+def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int]) -> 'Picture':
+    """Mode L of one channel of more than 8 bits; Pillow's own conversion cuts off at 255."""
+    from PIL import Image
+
+    tags = getattr(image, 'tag_v2', {})  # a TIFF's; what Pillow takes from other files has 16 bits
+    bits, sample_format = (tags.get(tag, (default,))[0] for tag, default in ((258, 16), (339, 1)))
+    if image.mode == 'F' or sample_format != 1:
+        kind = 'floating-point numbers' if image.mode == 'F' else 'signed integers'
+        raise Unsuitable(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
+    stored = np.asarray(image)
+    levels = np.empty(stored.shape, np.uint8)
+    rows = max(1, _STRIP // max(1, image.width))
+    for top in range(0, len(stored), rows):  # floating-point numbers of the whole would take many times its memory
+        strip = stored[top : top + rows]
+        # Pillow keeps 32 bits without a sign in integers that have one.
+        values = (strip.view(np.uint32) if bits == 32 else strip).astype(np.float64) / (2.0**bits - 1)
+        if tags.get(262) == 0:  # white is zero
+            values = 1 - values
+        if 'transparency' in image.info:
+            values = np.where(strip == image.info['transparency'], _grey(background) / WHITE, values)
+        levels[top : top + rows] = np.clip(np.round(values * WHITE), 0, WHITE)
+    return Image.fromarray(levels)
+
+
+def _grey(colour: tuple[int, int, int]) -> int:
+    """The level of grey that a colour is seen as."""
+    from PIL import Image
+
+    return int(np.asarray(Image.new('RGB', (1, 1), colour).convert('L'))[0, 0])
+
+
+def _channels(image: 'Picture', channels: int) -> 'Picture':
+    """Mode L for one channel, RGB for three."""
+    check_channels(channels)
+    return image.convert('L' if channels == 1 else 'RGB')
+
+
+def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:
+    """Any picture as uint8 (height, width, channels), its aspect ratio given up; alpha over white.
+
+    Area averaging (``BOX``) when it shrinks, so that edges stay as sharp as the pixels allow, with no ringing beside
+    them; Lanczos when a side grows.
+
+    Args:
+        image: a ``PIL.Image`` of any mode that ``eight_bit`` takes.
+        height, width: pixels of the result.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        ValueError: a size below 1, another number of channels, or a mode that ``eight_bit`` does not take.
+    """
+    from PIL import Image
+
+    height, width = check_size(height, width)
+    image = _channels(eight_bit(image), channels)
+    shrinks = width <= image.width and height <= image.height
+    image = image.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
+    return np.asarray(image, np.uint8).reshape(height, width, channels)
+
+
+def fit(image: 'Picture', view: View) -> np.ndarray:
+    """Any picture as a view of it is.
+
+    Args:
+        image: a ``PIL.Image`` of any mode that ``eight_bit`` takes (palette, alpha, 16 bits too).
+        view: size, channels and proportions.
+
+    Returns:
+        uint8 (height, width, channels), 3 channels where the view leaves them open.
+
+    Raises:
+        ValueError: a mode that ``eight_bit`` does not take.
+    """
+    height, width, channels = view.height, view.width, view.num_channels
+    image = eight_bit(image, view.colour)
+    if view.fit == 'stretch':
+        return stretch(image, height, width, channels)
+    if view.fit == 'pad':
+        return pad(image, height, width, channels, view.colour)
+    # The largest box of the wanted aspect ratio; at least one pixel wide and high.
+    box_width = max(1, min(image.width, round(image.height * width / height)))
+    box_height = max(1, min(image.height, round(image.width * height / width)))
+    left, top = (image.width - box_width) // 2, (image.height - box_height) // 2
+    if (box_width, box_height) != image.size:  # a crop is a copy
+        image = image.crop((left, top, left + box_width, top + box_height))
+    return stretch(image, height, width, channels)
+
+
+def pad(
+    image: 'Picture', height: int, width: int, channels: int, background: tuple[int, int, int] = (WHITE, WHITE, WHITE)
+) -> np.ndarray:
+    """The whole of a picture, as large as it fits, in the middle of a field: uint8 (height, width, channels)."""
+    scale = min(height / image.height, width / image.width)
+    inner_height, inner_width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+    inner = stretch(image, inner_height, inner_width, channels)
+    field = np.empty((height, width, channels), np.uint8)
+    field[:] = background if channels == 3 else _grey(background)
+    top, left = (height - inner_height) // 2, (width - inner_width) // 2
+    field[top : top + inner_height, left : left + inner_width] = inner
+    return field
+
+
+def is_enlarged(image: 'Picture', view: View) -> bool:
+    """Whether a view has more pixels than what is seen of a picture."""
+    sides = image.height < view.height, image.width < view.width
+    return all(sides) if view.fit == 'pad' else any(sides)
