@@ -5,8 +5,7 @@ import dataclasses
 from absl import flags
 
 from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.data.augmentation import AUGMENTATIONS
-from wgan_jax.data.augmentation import PARTS as AUGMENTATION_PARTS
+from wgan_jax.data.augmentation import AUGMENTATION_PARTS, AUGMENTATIONS
 from wgan_jax.data.fitting import CHANNELS, FITS
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES

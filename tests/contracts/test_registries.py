@@ -16,7 +16,8 @@ from tests.experiments.processes import answers
 from wgan_jax import metrics
 from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import DATASETS
-from wgan_jax.data.augmentation import AUGMENTATIONS
+from wgan_jax.data.augmentation import AUGMENTATION_PARTS, AUGMENTATIONS
+from wgan_jax.data.fitting import CHANNELS, FITS
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.games import GAMES, UPDATES
 from wgan_jax.latents import LATENTS
@@ -83,6 +84,7 @@ REGISTRIES: Mapping[str, Registry] = {
     'INITIALISERS': _registry(INITIALISERS, PARTS),
     'OPTIMIZERS': _registry(OPTIMIZERS, PARTS, 'train --optimizer, toy --optimizer'),
     'AUGMENTATIONS': _registry(AUGMENTATIONS, PARTS, 'train --augment'),
+    'AUGMENTATION_PARTS': _registry(AUGMENTATION_PARTS, f'{PARTS} tests/data/test_augmentation.py', 'train --augment'),
     'LATENTS': _registry(LATENTS, PARTS, 'train --latent'),
     'DENSITIES': _registry(DENSITIES, f'{PARTS} tests/data/test_synthetic.py', 'toy --data'),
     'DATASETS': _registry(
@@ -101,6 +103,8 @@ CHOICES = {
     ('train', 'resnet_variant'): ('auto', *VARIANTS),
     ('train', 'critic_norm'): CRITIC_NORMS,
     ('train', 'precision'): PRECISIONS,
+    ('train', 'fit'): FITS,
+    ('train', 'channels'): CHANNELS,
 }
 
 # The file that runs each launcher as a process.
@@ -156,6 +160,8 @@ def test_no_registry_of_the_library_is_left_out():
         ('dirac.py', 'KINDS'),
         ('dirac.py', 'VARIANTS'),
         ('convolution.py', 'CHANNEL_AXIS'),
+        ('__init__.py', 'UNREAD'),
+        ('fitting.py', 'FITS'),
     }
     found = set()
     for path in (ROOT / 'wgan_jax').rglob('*.py'):

@@ -102,7 +102,7 @@ def test_diff_is_affine_in_the_image(images, keys):
 
 def test_real_images_alone_are_varied_unless_both_are_asked_for():
     assert aug.AUGMENTATIONS['none'] == (None, None)
-    for part in aug.PARTS:
+    for part in aug.AUGMENTATION_PARTS:
         assert aug.augmentation(part).fake is None
         both = aug.augmentation(f'diff:{part}')
         assert both.real is both.fake is not None
@@ -142,7 +142,7 @@ def test_each_part_does_its_own_and_nothing_else():
     images, keys = jnp.tile(image[None], (n, 1, 1, 1)), jax.random.split(jax.random.key(11), n)
     inside = np.s_[:, 4:12, 4:12]
     for form in ('', 'diff:'):
-        out = {part: np.asarray(aug.augmentation(form + part).real(keys, images)) for part in aug.PARTS}
+        out = {part: np.asarray(aug.augmentation(form + part).real(keys, images)) for part in aug.AUGMENTATION_PARTS}
         mirrored = {'flip': image[:, ::-1], 'upside_down': image[::-1]}
         for part, other in mirrored.items():
             changed = (out[part] == other).all(axis=(1, 2, 3))

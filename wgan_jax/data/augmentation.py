@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
 
 # In the order in which they are drawn and done.
-PARTS: dict[str, Part] = {
+AUGMENTATION_PARTS: dict[str, Part] = {
     'flip': Part(1, 'every second picture mirrored, its left to the right'),
     'upside_down': Part(1, 'every second picture mirrored, its top to the bottom'),
     'turn': Part(1, 'turned by up to 5 degrees'),
@@ -115,9 +115,9 @@ def _vary_both(parts: Sequence[str], key: Key, image: Array) -> Array:
 def _draw(parts: Sequence[str], key: Key, lowest: float) -> dict[str, Array]:
     """The random numbers of each part, uniform in [lowest, 1)."""
     # One draw for all: each further one costs as much to compile as the rest of the function.
-    numbers = jax.random.uniform(key, (sum(PARTS[part].draws for part in parts),), minval=lowest)
-    ends = itertools.accumulate(PARTS[part].draws for part in parts)
-    return {part: numbers[end - PARTS[part].draws : end] for part, end in zip(parts, ends, strict=True)}
+    numbers = jax.random.uniform(key, (sum(AUGMENTATION_PARTS[part].draws for part in parts),), minval=lowest)
+    ends = itertools.accumulate(AUGMENTATION_PARTS[part].draws for part in parts)
+    return {part: numbers[end - AUGMENTATION_PARTS[part].draws : end] for part, end in zip(parts, ends, strict=True)}
 
 
 def _mirrored(image: Array, whether: dict[str, Array]) -> Array:
@@ -152,8 +152,8 @@ def canonical(name: str) -> str:
     """The one name of an augmentation, whichever way its parts are listed.
 
     Args:
-        name: a key of ``AUGMENTATIONS``; or names of ``PARTS`` with commas between them, after 'diff:' for those of
-            real and fake images alike.
+        name: a key of ``AUGMENTATIONS``; or names of ``AUGMENTATION_PARTS`` with commas between them, after 'diff:' for
+            those of real and fake images alike.
 
     Returns:
         The key, if it has one; else the parts in their own order.
@@ -166,14 +166,14 @@ def canonical(name: str) -> str:
     both = _BOTH if name.startswith(_BOTH) else ''
     asked = [part.strip() for part in name.removeprefix(both).split(',')]
     for part in asked:
-        if part not in PARTS:
+        if part not in AUGMENTATION_PARTS:
             raise ValueError(
-                f'augment={name}: {part or "an empty name"} is no part; there are: {", ".join(PARTS)}, with commas '
-                f'between them and {_BOTH} before them or not; or {", ".join(_NAMED)}'
+                f'augment={name}: {part or "an empty name"} is no part; there are: {", ".join(AUGMENTATION_PARTS)}, '
+                f'with commas between them and {_BOTH} before them or not; or {", ".join(_NAMED)}'
             )
         if asked.count(part) > 1:
             raise ValueError(f'augment={name}: {part} stands there twice')
-    parts = tuple(part for part in PARTS if part in asked)
+    parts = tuple(part for part in AUGMENTATION_PARTS if part in asked)
     for known, its in _NAMED.items():
         if parts == its and bool(both) == (known == 'diff'):
             return known

@@ -19,7 +19,8 @@ from wgan_jax.training.records import length_up_to
 _NAME = '.manifest.json'
 _NEWEST = 'checkpoint'  # stands for no file, but for the step of the newest checkpoint
 _ONCE = ('config.json', 'samples/step_*.png')
-_OWN = (*_ONCE, 'metrics.jsonl', 'results.json')
+_BEGUN_WITH = ('config.json', 'skipped.txt')  # written anew by every call that goes on, before all else
+_OWN = (*_ONCE, *_BEGUN_WITH[1:], 'metrics.jsonl', 'results.json')
 
 
 class _Seen(NamedTuple):
@@ -62,14 +63,14 @@ class Manifest:
     def release(self, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
         """Lists no more what is about to change in other ways than by growing; all else stays listed.
 
-        That are the configuration, the results, what callbacks write, and what is named. So whenever a process ends,
-        the list is true of what is there, whether the change has come or not.
+        That are what a call begins with, the results, what callbacks write, and what is named. So whenever a process
+        ends, the list is true of what is there, whether the change has come or not.
 
         Args:
             paths: further files.
             metrics_up_to: the step whose later metrics are about to be cut off; None: none.
         """
-        gone = {self._name(path) for path in paths} | {'config.json', 'results.json'}
+        gone = {*_BEGUN_WITH, 'results.json', *map(self._name, paths)}
         kept = {name: entry for name, entry in (self._read() or {}).items() if self._is_own(name) and name not in gone}
         if metrics_up_to is not None and 'metrics.jsonl' in kept:
             path = self._workdir / 'metrics.jsonl'
