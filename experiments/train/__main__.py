@@ -64,7 +64,8 @@ def main() -> int:
         print(f'{workdir}: done already, {generator.step} steps; a larger --steps goes on from there')
         return 0
     curves = Path(workdir) / 'curves.png'
-    pictures = [f'{workdir}/samples/step_{generator.step:08d}.png (64 samples)', f'{workdir}/training.gif']
+    samples = f'{workdir}/samples/step_{generator.step:08d}.png (64 samples; {workdir}/real.png shows the data)'
+    pictures = [samples, f'{workdir}/training.gif']
     pictures += [str(curves)] if os.path.exists(curves) else []
     print(
         f'Done in {(time.monotonic() - began) / 60:.1f} minutes. Look at {", ".join(pictures[:-1])} and '

@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from wgan_jax.files import WriteError, atomic_path, make_folder, writing
 from wgan_jax.training.callbacks import Callback, Record, RunInfo
+from wgan_jax.training.draws import first_images
 from wgan_jax.training.records import common_names, read_metrics
+from wgan_jax.training.run_files import NUM_SAMPLES
 from wgan_jax.training.state import TrainState
 
 from ..common import launcher, pictures
@@ -33,6 +35,21 @@ class Progress(Callback):
 
     def __init__(self):
         self.started = False
+        self._loading = None
+        self._interactive, self._spoke = sys.stderr.isatty(), time.monotonic()
+
+    def loading(self, done: int, of: int) -> None:
+        if self._loading is None:
+            self._loading = tqdm(
+                total=of, unit='picture', desc='reading', delay=1, dynamic_ncols=True, leave=False,
+                disable=not self._interactive,
+            )  # fmt: skip
+        self._loading.update(done - self._loading.n)
+        if done == of:
+            self._loading.close()
+        if not self._interactive and time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
+            self._spoke = time.monotonic()
+            print(f'{done} of {of} pictures read', file=sys.stderr)
 
     def start(self, run: RunInfo) -> None:
         self.started = True
@@ -53,7 +70,6 @@ class Progress(Callback):
             )
         self._name = 'wasserstein' if settings.objective == 'wasserstein' else 'critic_loss'
         self._steps, self._spoke, self._compiled = settings.steps, time.monotonic(), False
-        self._interactive = sys.stderr.isatty()
         self._bar = tqdm(
             total=settings.steps, initial=step, unit='step', dynamic_ncols=True, disable=not self._interactive
         )
@@ -134,12 +150,16 @@ class Events(Callback):
 
 
 class Figures(Callback):
-    """At the end: the run's curves, their arrays, and the animation of its samples."""
+    """At first what the critic sees of the data; at the end the run's curves, their arrays, an animation of samples."""
 
-    files = ('curves.png', 'curves.npz', 'training.gif')
+    files = ('real.png', 'curves.png', 'curves.npz', 'training.gif')
 
     def start(self, run: RunInfo) -> None:
-        self._workdir = run.workdir
+        self._workdir, settings = run.workdir, run.settings
+        real = first_images(
+            run.images.pixels, run.gan.augmentation.real, settings.seed, NUM_SAMPLES, batch_size=settings.batch_size
+        )
+        pictures.save_png(run.workdir / 'real.png', pictures.grid(np.asarray(real)))
 
     def finish(self, results: Mapping[str, Any]) -> None:
         write_figures(self._workdir)

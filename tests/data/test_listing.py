@@ -13,6 +13,7 @@ from wgan_jax import data
 from wgan_jax.data import fitting, folder, reading
 from wgan_jax.data.fitting import View
 from wgan_jax.data.listing import SUFFIXES, list_pictures
+from wgan_jax.training.callbacks import Callback
 
 
 def picture(path, level=9, **options):
@@ -104,8 +105,15 @@ def test_bad_pictures_are_left_out_and_told(mixed):
 
 
 def test_a_run_lists_what_was_left_out(mixed, tmp_path, caplog):
-    run, options = tmp_path / 'run', {'dataset': str(mixed), 'image_size': 6}
-    wgan_jax.train(tiny(steps=4, **options), run, **EVERY)
+    class Told(Callback):
+        told = ()
+
+        def loading(self, done, of):
+            self.told += ((done, of),)
+
+    run, options, listener = tmp_path / 'run', {'dataset': str(mixed), 'image_size': 6}, Told()
+    wgan_jax.train(tiny(steps=4, **options), run, callbacks=[listener], **EVERY)
+    assert listener.told[-1] == (30, 30)
     assert [line.partition(':')[0] for line in (run / 'skipped.txt').read_text().splitlines()] == [
         '07b.png', '07c.jpg', 'z.gif',
     ]  # fmt: skip

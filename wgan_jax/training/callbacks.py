@@ -46,6 +46,9 @@ class Callback:
 
     files: Sequence[str] = ()
 
+    def loading(self, done: int, of: int) -> None:
+        """So many pictures of so many have been looked at, before anything else is known; told now and then."""
+
     def start(self, run: RunInfo) -> None:
         """Everything has been checked; training begins after this."""
 

@@ -20,13 +20,18 @@ logger = logging.getLogger(__name__)
 ARRAY = 'array'  # what the record of a run has as its dataset where images were passed
 
 
-def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | None = None) -> tuple[Settings, Images]:
+def with_images(
+    settings: str | Settings,
+    dataset: str | np.ndarray | Images | None = None,
+    on_progress: data.Progress = lambda done, of: None,
+) -> tuple[Settings, Images]:
     """The images of a run, and settings that say which they are.
 
     Args:
         settings: a preset's name, or settings.
         dataset: uint8 images (N, H, W, C), whose size replaces that in the settings; the name of a dataset; None for
             the one that the settings name.
+        on_progress: told how many pictures of how many have been looked at.
 
     Returns:
         (settings, images).
@@ -46,7 +51,8 @@ def with_images(settings: str | Settings, dataset: str | np.ndarray | Images | N
         if settings.dataset == ARRAY:
             raise ValueError('dataset=array: this run was given its images, pass them again')
         size, view = settings.height_width, view_of(settings)
-        return settings, data.load(settings.dataset, *size, data_dir=settings.data_dir, **view)
+        images = data.load(settings.dataset, *size, data_dir=settings.data_dir, on_progress=on_progress, **view)
+        return settings, images
     if isinstance(dataset, Images):
         images = collect(dataset.pixels, dataset.names)
     else:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.data.images import gather
+from wgan_jax.data.images import gather, to_float
 from wgan_jax.data.order import batch_indices
 from wgan_jax.types import Array, Key, PyTree
 
@@ -68,6 +68,37 @@ Draw = Callable[..., Array]
 def draw_images(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
     """Real examples from images held as uint8 (number of images, H, W, C): every image once an epoch, in [-1, 1]."""
     return gather(data, batch_indices(seed, counter, examples, batch_size=batch_size, size=data.shape[0]))
+
+
+def first_images(
+    pixels: np.ndarray, augment: Callable[[Key, Array], Array] | None, seed: int, n: int, *, batch_size: int
+) -> Array:
+    """The first real images that a run's critic sees, as it sees them, but for instance noise.
+
+    Args:
+        pixels: the whole dataset, uint8 (number of images, H, W, C), on the host; only what is wanted is moved.
+        augment: of real images, see ``Augmentation``.
+        seed: of the run.
+        n: how many.
+        batch_size: of the run.
+
+    Returns:
+        (n, H, W, C) in [-1, 1].
+    """
+    counters, examples = np.divmod(np.arange(n), batch_size)
+    indices = [
+        batch_indices(seed, counter, examples[counters == counter], batch_size=batch_size, size=len(pixels), xp=np)
+        for counter in range(counters[-1] + 1)
+    ]
+    images = to_float(pixels[np.concatenate(indices)])
+    if augment is None:
+        return images
+
+    def key(counter, example):
+        return example_keys(seed, (Role.AUGMENT_REAL,), counter, example[None])[0][0]
+
+    keys = jax.vmap(key)(jnp.asarray(counters), jnp.asarray(examples))
+    return jnp.clip(jax.jit(augment)(keys, images), -1, 1)
 
 
 def draw_points(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:

@@ -97,7 +97,12 @@ def train(
     if not isinstance(callbacks, Sequence):
         raise ValueError('callbacks must be a list')
     listeners = [as_callback(callback) for callback in callbacks]
-    settings, images = with_images(settings, dataset)
+
+    def loading(done: int, of: int) -> None:
+        for listener in listeners:
+            listener.loading(done, of)
+
+    settings, images = with_images(settings, dataset, loading)
     _check_deterministic(settings)
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)

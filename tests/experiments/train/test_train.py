@@ -54,7 +54,7 @@ def test_a_run_leaves_everything_behind(straight):
     }  # fmt: skip
     names = {path.name for path in (straight / 'samples').iterdir()}
     assert names == {'step_00000025.png', 'step_00000050.png', 'step_00000060.png'}
-    for name in ('results.json', 'curves.png', 'curves.npz', 'training.gif'):
+    for name in ('results.json', 'real.png', 'curves.png', 'curves.npz', 'training.gif'):
         assert (straight / name).stat().st_size > 0
     assert list((straight / 'tensorboard').glob('events.out.tfevents.*'))
     assert sorted(int(p.name) for p in (straight / 'checkpoints').iterdir()) == [50, 55, 60]
