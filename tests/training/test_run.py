@@ -236,6 +236,9 @@ def test_arguments_that_cannot_be_used(options, message, tmp_path):
     assert not (tmp_path / 'config.json').exists()
     with pytest.raises(ValueError, match='preset=wgam is unknown; there are: flags, wgan'):
         wgan_jax.settings('wgam')
+    with pytest.raises(ValueError, match='fit=pad has no effect on images that are passed'):
+        wgan_jax.train(tiny(fit='pad', dataset='folder:x'), tmp_path, dataset=IMAGES)
+    assert wgan_jax.settings('wgan_gp', channels=1).channels == '1'
     with pytest.raises(ValueError, match=r'dataset=an array \(20, 6, 4, 3\) must be a string; images themselves'):
         wgan_jax.settings('wgan_gp', dataset=IMAGES)
     for settings in (None, {}, 3):

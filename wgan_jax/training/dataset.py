@@ -53,6 +53,9 @@ def with_images(
         size, view = settings.height_width, view_of(settings)
         images = data.load(settings.dataset, *size, data_dir=settings.data_dir, on_progress=on_progress, **view)
         return settings, images
+    for name, value in view_of(settings).items():
+        if value != getattr(Settings(), name):
+            raise ValueError(f'{name}={value} has no effect on images that are passed: make them so, and leave it out')
     if isinstance(dataset, Images):
         images = collect(dataset.pixels, dataset.names)
     else:

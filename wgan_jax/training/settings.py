@@ -150,6 +150,8 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
     given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
     if 'image_size' in given:
         given['image_size'] = parse_image_size(str(given['image_size']))
+    if 'channels' in given:
+        given['channels'] = str(given['channels'])
     settings = dataclasses.replace(preset, **given)
     settings = dataclasses.replace(settings, **{kind: name_part(kind, getattr(settings, kind)) for kind in KINDS})
     validate(settings)
