@@ -395,5 +395,5 @@ def test_no_part_is_told_of_a_picture_by_the_way(tmp_path):
     exif[0x0112] = 6
     buffer = io.BytesIO()
     Image.new('RGB', (6, 4)).save(buffer, 'PNG', exif=exif)
-    assert reading.decode(buffer.getvalue(), 'x').size == (4, 6)
-    assert reading.decode(buffer.getvalue(), 'x', upright=False).size == (6, 4)
+    assert reading.decode(buffer.getvalue(), 'x').picture.size == (4, 6)
+    assert reading.decode(buffer.getvalue(), 'x', upright=False).picture.size == (6, 4)

@@ -156,7 +156,7 @@ def test_whole_pictures_are_padded_or_stretched():
      ((8, 8), 'crop', False), ((8, 8), 'pad', False)],
 )  # fmt: skip
 def test_enlarging_is_told(size, fit, larger):
-    assert fitting.is_enlarged(Image.new('L', size[::-1]), View(8, 8, fit=fit)) == larger
+    assert fitting.is_enlarged(*size, View(8, 8, fit=fit)) == larger
 
 
 def test_what_shows_through_is_the_background():
@@ -165,3 +165,10 @@ def test_what_shows_through_is_the_background():
     deep = Image.fromarray(np.full((3, 3), 5, np.uint16))
     deep.info['transparency'] = 5
     np.testing.assert_array_equal(fitting.fit(deep, View(2, 2, background='#404040')), 64)
+
+
+def test_duplicates_are_found_with_what_they_are_of():
+    pixels = np.random.default_rng(4).integers(0, 256, (9, 4, 4, 3), dtype=np.uint8)
+    pixels[5], pixels[7], pixels[8] = pixels[2], pixels[2], pixels[3]
+    pixels[8, 3, 3, 2] ^= 1
+    assert images.find_duplicates(pixels) == [(5, 2), (7, 2)]

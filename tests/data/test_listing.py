@@ -164,7 +164,9 @@ def test_a_jpeg_decoded_at_a_fraction_is_the_picture(tmp_path, orientation):
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / 'a.jpg', quality=95, exif=exif)
     for size in ((30, 30), (60, 90), (100, 20), (700, 500)):
         small = folder.read(tmp_path / 'a.jpg', View(*size))
-        whole = reading.read_picture(tmp_path / 'a.jpg')
+        whole, *original = reading.read_picture(tmp_path / 'a.jpg', View(*size))
+        assert original == ([600, 900] if orientation == 1 else [900, 600])
+        whole = reading.read_picture(tmp_path / 'a.jpg').picture
         assert abs(small.astype(int) - fitting.fit(whole, View(*size)).astype(int)).max() <= 6
 
 

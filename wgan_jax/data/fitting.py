@@ -229,7 +229,7 @@ def pad(
     return field
 
 
-def is_enlarged(image: 'Picture', view: View) -> bool:
-    """Whether a view has more pixels than what is seen of a picture."""
-    sides = image.height < view.height, image.width < view.width
+def is_enlarged(height: int, width: int, view: View) -> bool:
+    """Whether a view has more pixels than what is seen of a picture of this size."""
+    sides = height < view.height, width < view.width
     return all(sides) if view.fit == 'pad' else any(sides)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
-from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, collect, is_grey
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, collect, find_duplicates, is_grey
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
 from wgan_jax.data.reading import NAME, BadFile, TooSmall, quiet, read_picture
 from wgan_jax.text import listed, printable
@@ -36,7 +35,7 @@ def read(path: str | os.PathLike, view: View) -> np.ndarray:
         OSError, MemoryError: for failures of the machine, never for a bad picture.
     """
     view = check_view(view)
-    return fit(read_picture(path, view), view)
+    return fit(read_picture(path, view).picture, view)
 
 
 def load(
@@ -72,18 +71,17 @@ def load(
     pixels = allocate(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
     names: list[str] = []
     skipped: list[str] = []
-    sums: list[int] = []
-    small = enlarged = 0
+    sizes: list[tuple[int, int]] = []
+    small = 0
     for done, (name, result) in enumerate(_read_all(found.root, chosen, view), 1):
         if isinstance(result, TooSmall):
             small += 1
         elif isinstance(result, BadFile):
             skipped.append(f'{printable(name)}: {result.why}')
         else:
-            pixels[len(names)], is_larger = result
-            enlarged += is_larger
+            pixels[len(names)], its_height, its_width = result
             names.append(name)
-            sums.append(zlib.crc32(result[0].data))
+            sizes.append((its_height, its_width))
         if done % _AHEAD == 0 or done == len(chosen):
             on_progress(done, len(chosen))
     if len(skipped) > MAX_BAD * len(chosen):
@@ -98,13 +96,13 @@ def load(
         pixels = pixels[..., :1]
     counts = {
         f'with a side below {view.min_side} pixels': small,
-        'enlarged': enlarged,
-        'equal to an earlier one': _count_duplicates(pixels, sums),
+        'enlarged': sum(is_enlarged(*size, view) for size in sizes),
+        'equal to an earlier one': len(find_duplicates(pixels)),
         'not taken': len(found.pictures) - len(chosen),
     }
     notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
     notes += [f'{what}: {count}' for what, count in counts.items() if count]
-    return collect(pixels, names)._replace(skipped=tuple(skipped), notes=tuple(notes))
+    return collect(pixels, names)._replace(sizes=np.array(sizes), skipped=tuple(skipped), notes=tuple(notes))
 
 
 def _choose(names: list[str], most: int) -> list[str]:
@@ -113,16 +111,16 @@ def _choose(names: list[str], most: int) -> list[str]:
     return sorted(sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())[:most])
 
 
-def _read_all(root: Path, names: list[str], view: View) -> Iterator[tuple[str, tuple[np.ndarray, bool] | BadFile]]:
+def _read_all(root: Path, names: list[str], view: View) -> Iterator[tuple[str, tuple[np.ndarray, int, int] | BadFile]]:
     """(name, what came of it) of every picture, in order, decoded in threads some way ahead.
 
-    What came of it is the pixels and whether they are more than were there, or what is wrong.
+    What came of it is the pixels and the original's height and width, or what is wrong.
     """
 
-    def one(name: str) -> tuple[np.ndarray, bool] | BadFile:
+    def one(name: str) -> tuple[np.ndarray, int, int] | BadFile:
         try:
-            picture = read_picture(root / name, view, name=printable(name, NAME))
-            return fit(picture, view), is_enlarged(picture, view)
+            picture, height, width = read_picture(root / name, view, name=printable(name, NAME))
+            return fit(picture, view), height, width
         except BadFile as error:
             return error
 
@@ -139,16 +137,3 @@ def _read_all(root: Path, names: list[str], view: View) -> Iterator[tuple[str, t
 def _kinds(found: Listing) -> str:
     counts = sorted(found.others.items(), key=lambda item: (-item[1], item[0]))
     return listed((f'{count} {suffix or "without a suffix"}' for suffix, count in counts), most=5)
-
-
-def _count_duplicates(pixels: np.ndarray, sums: list[int]) -> int:
-    """How many images are, to the last pixel, one that comes before them; by their check sums, then looked at."""
-    firsts: dict[int, list[int]] = {}
-    count = 0
-    for place, checksum in enumerate(sums):
-        same = firsts.setdefault(checksum, [])
-        if any(np.array_equal(pixels[place], pixels[other]) for other in same):
-            count += 1
-        else:
-            same.append(place)
-    return count

@@ -9,6 +9,7 @@ True
 
 import hashlib
 import operator
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,13 +35,15 @@ class Images(NamedTuple):
         pixels: uint8 NumPy array (N, H, W, C), values 0 to 255.
         names: one name per image, or () where there are none.
         fingerprint: SHA-256, in hex, of the shape and the pixels: equal content has an equal fingerprint.
-        skipped: a line for each file that was left out, and one for those that are no pictures.
+        sizes: heights and widths of the originals, (N, 2), where they are known.
+        skipped: a line for each file that could not be used.
         notes: what else there is to say of it, a few words each.
     """
 
     pixels: np.ndarray
     names: tuple[str, ...]
     fingerprint: str
+    sizes: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -131,6 +134,20 @@ def allocate(
         raise ValueError(f'{images} would take {gigabytes} GB, the limit is {max_gigabytes:g} GB: {instead}')
     memory.require(needed, images, instead)
     return np.empty((num, height, width, channels), np.uint8)
+
+
+def find_duplicates(pixels: np.ndarray) -> list[tuple[int, int]]:
+    """(place, place of an earlier one) of every image that is an earlier one to the last pixel."""
+    firsts: dict[int, list[int]] = {}
+    found = []
+    for place, image in enumerate(pixels):
+        known = firsts.setdefault(zlib.crc32(np.ascontiguousarray(image).data), [])
+        same = next((other for other in known if np.array_equal(image, pixels[other])), None)
+        if same is None:
+            known.append(place)
+        else:
+            found.append((place, same))
+    return found
 
 
 def is_grey(pixels: np.ndarray) -> bool:

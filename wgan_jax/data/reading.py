@@ -13,7 +13,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from wgan_jax import memory
 from wgan_jax.data.fitting import Unsuitable, View, eight_bit
@@ -176,7 +176,20 @@ def _silent_stderr() -> Iterator[None]:
             os.close(nothing)
 
 
-def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = True) -> 'Picture':
+class Decoded(NamedTuple):
+    """A picture of 8 bits a channel.
+
+    Attributes:
+        picture: a ``PIL.Image`` of mode L or RGB, its alpha composited over a background.
+        height, width: of what was decoded, of which the picture may be a fraction.
+    """
+
+    picture: 'Picture'
+    height: int
+    width: int
+
+
+def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = True) -> Decoded:
     """A picture of 8 bits a channel from the bytes of a file; of several in it the first.
 
     Args:
@@ -187,7 +200,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
         upright: turn it as its EXIF orientation says.
 
     Returns:
-        A ``PIL.Image`` of mode L or RGB, its alpha composited over the view's background, or over white.
+        The picture, over the view's background, or over white.
 
     Raises:
         BadFile: in one line, when it is no picture, damaged, of numbers without a white, or too large to decode.
@@ -202,7 +215,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
     with quiet('PIL'):
         try:
             with _open(data, what) as image:
-                needed = _decoded_size(image)
+                needed, (width, height) = _decoded_size(image), image.size
                 if view is not None and min(image.size) < view.min_side:
                     raise TooSmall(cannot, f'it is {image.width}x{image.height} pixels, below {view.min_side}')
                 if view is not None and image.format in ('JPEG', 'MPO'):
@@ -227,7 +240,11 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
             if of_the_machine(error):
                 raise
             raise BadFile(cannot, f'it is damaged ({reason(error)})') from error
-    return picture if turn is None else picture.transpose(Image.Transpose[turn])
+    if turn is None:
+        return Decoded(picture, height, width)
+    if turn in _SIDEWAYS:
+        height, width = width, height
+    return Decoded(picture.transpose(Image.Transpose[turn]), height, width)
 
 
 # What undoes each EXIF orientation.
@@ -240,6 +257,7 @@ _TURNS = {
     7: 'TRANSVERSE',
     8: 'ROTATE_90',
 }
+_SIDEWAYS = ('TRANSPOSE', 'ROTATE_270', 'TRANSVERSE', 'ROTATE_90')
 
 
 def _open(data: bytes, what: str) -> 'Picture':
@@ -284,7 +302,7 @@ def _check_memory(image: 'Picture', needed: int) -> None:
             raise Unsuitable(str(error)) from error
 
 
-def read_picture(path: str | os.PathLike, view: View | None = None, *, name: str = '') -> 'Picture':
+def read_picture(path: str | os.PathLike, view: View | None = None, *, name: str = '') -> Decoded:
     """A picture file as 8 bits a channel, turned as its EXIF orientation says.
 
     Args:
@@ -293,7 +311,7 @@ def read_picture(path: str | os.PathLike, view: View | None = None, *, name: str
         name: by which messages name it, printable; its path by default.
 
     Returns:
-        A ``PIL.Image`` of mode L or RGB.
+        The picture.
 
     Raises:
         ValueError: in one line that names it, for a file that cannot be opened or that ``decode`` refuses.

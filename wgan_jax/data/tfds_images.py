@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
 from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, collect
 from wgan_jax.data.reading import NAME, TooSmall, about_path, decode, of_the_machine, open_file, quiet
@@ -189,20 +191,23 @@ def load(
             f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
             f'prepare it in another folder: {prepare}'
         )
-    used = enlarged = 0
+    sizes: list[tuple[int, int]] = []
     with _told(damaged), quiet('PIL'):
         for start in range(0, taken, _CHUNK):
             places = range(start, min(start + _CHUNK, taken))
             for number, example in zip(places, source.__getitems__(places), strict=True):
+                used = len(sizes)
                 with contextlib.suppress(TooSmall):
-                    picture = decode(example[key], f'image {number}', view, upright=False)
+                    picture, its_height, its_width = decode(example[key], f'image {number}', view, upright=False)
                     pixels[used] = fit(picture, view)
-                    enlarged += is_enlarged(picture, view)
-                    used += 1
+                    sizes.append((its_height, its_width))
             on_progress(places.stop, taken)
-    if not used:
+    if not sizes:
         raise ValueError(f'no image of {this} has sides of at least min_side={view.min_side} pixels')
     counts = {
-        f'with a side below {view.min_side} pixels': taken - used, 'enlarged': enlarged, 'not taken': examples - taken,
-    }  # fmt: skip
-    return collect(pixels[:used])._replace(notes=tuple(f'{what}: {count}' for what, count in counts.items() if count))
+        f'with a side below {view.min_side} pixels': taken - len(sizes),
+        'enlarged': sum(is_enlarged(*size, view) for size in sizes),
+        'not taken': examples - taken,
+    }
+    notes = tuple(f'{what}: {count}' for what, count in counts.items() if count)
+    return collect(pixels[: len(sizes)])._replace(sizes=np.array(sizes), notes=notes)
