@@ -20,8 +20,7 @@ from wgan_jax.training.run_files import NUM_SAMPLES
 from wgan_jax.training.state import TrainState
 
 from ..common import launcher, pictures
-
-SECONDS_BETWEEN_LINES = 30.0  # of progress, where there is no terminal to draw a bar on
+from ..common.reading import SECONDS_BETWEEN_LINES, Reading
 
 logger = logging.getLogger('wgan_jax.train')
 
@@ -35,21 +34,8 @@ class Progress(Callback):
 
     def __init__(self):
         self.started = False
-        self._loading = None
-        self._interactive, self._spoke = sys.stderr.isatty(), time.monotonic()
-
-    def loading(self, done: int, of: int) -> None:
-        if self._loading is None:
-            self._loading = tqdm(
-                total=of, unit='picture', desc='reading', delay=1, dynamic_ncols=True, leave=False,
-                disable=not self._interactive,
-            )  # fmt: skip
-        self._loading.update(done - self._loading.n)
-        if done == of:
-            self._loading.close()
-        if not self._interactive and time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
-            self._spoke = time.monotonic()
-            print(f'{done} of {of} pictures read', file=sys.stderr)
+        self.loading = Reading()
+        self._interactive = sys.stderr.isatty()
 
     def start(self, run: RunInfo) -> None:
         self.started = True

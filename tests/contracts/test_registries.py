@@ -83,12 +83,14 @@ REGISTRIES: Mapping[str, Registry] = {
     'PARAMETRIZATIONS': _registry(PARAMETRIZATIONS, PARTS, 'train --constraint, toy --constraint'),
     'INITIALISERS': _registry(INITIALISERS, PARTS),
     'OPTIMIZERS': _registry(OPTIMIZERS, PARTS, 'train --optimizer, toy --optimizer'),
-    'AUGMENTATIONS': _registry(AUGMENTATIONS, PARTS, 'train --augment'),
-    'AUGMENTATION_PARTS': _registry(AUGMENTATION_PARTS, f'{PARTS} tests/data/test_augmentation.py', 'train --augment'),
+    'AUGMENTATIONS': _registry(AUGMENTATIONS, PARTS, 'train --augment, data --augment'),
+    'AUGMENTATION_PARTS': _registry(
+        AUGMENTATION_PARTS, f'{PARTS} tests/data/test_augmentation.py', 'train --augment, data --augment'
+    ),
     'LATENTS': _registry(LATENTS, PARTS, 'train --latent'),
     'DENSITIES': _registry(DENSITIES, f'{PARTS} tests/data/test_synthetic.py', 'toy --data'),
     'DATASETS': _registry(
-        DATASETS, PARTS, 'train --dataset, loss_quality --dataset, vanishing_gradients --dataset'
+        DATASETS, PARTS, 'train --dataset, data --dataset, loss_quality --dataset, vanishing_gradients --dataset'
     ),
     'GAMES': _registry(GAMES, 'tests/contracts/test_games.py', 'game --game'),
     'UPDATES': _registry(UPDATES, 'tests/contracts/test_games.py', 'game --update'),
@@ -110,6 +112,7 @@ CHOICES = {
 # The file that runs each launcher as a process.
 LAUNCHERS = {
     'benchmark': 'benchmark/test_benchmark.py',
+    'data': 'data/test_data.py',
     'discriminator': 'discriminator/test_discriminator.py',
     'distances': 'distances/test_distances.py',
     'game': 'game/test_game.py',
