@@ -60,13 +60,14 @@ class Manifest:
         listed = {self._name(path): (seen.size, seen.digest.hexdigest()) for path, seen in sorted(self._seen.items())}
         self._write(listed, newest)
 
-    def release(self, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
+    def release(self, newest: int, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
         """Lists no more what is about to change in other ways than by growing; all else stays listed.
 
         That are what a call begins with, the results, what callbacks write, and what is named. So whenever a process
         ends, the list is true of what is there, whether the change has come or not.
 
         Args:
+            newest: step of the newest checkpoint; 0 for none.
             paths: further files.
             metrics_up_to: the step whose later metrics are about to be cut off; None: none.
         """
@@ -76,7 +77,7 @@ class Manifest:
             path = self._workdir / 'metrics.jsonl'
             size = length_up_to(path, metrics_up_to) if os.path.isfile(path) else 0
             kept['metrics.jsonl'] = size, file_digest(path, size) if size else hashlib.sha256().hexdigest()
-        self._write(kept, self.newest_checkpoint() or 0)
+        self._write(kept, max(newest, self.newest_checkpoint() or 0))
 
     def _write(self, listed: dict[str, tuple[int, str]], newest: int) -> None:
         write_json(self._path, {**listed, _NEWEST: (newest, '')})

@@ -146,7 +146,7 @@ def train(
             if results not in changed:
                 discard(results)
             mend(workdir, sorted(changed, key=lambda path: path != results))
-            manifest.release([*changed, *pictures_after(workdir, step)], metrics_up_to=step)
+            manifest.release(step if found else 0, [*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')
             list_skipped(workdir, images)
@@ -185,7 +185,7 @@ def train(
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
                     'final': final_metrics(workdir),
                 }
-                manifest.release()
+                manifest.release(int(state.step))
                 files.keep_sample(int(state.step), state)
                 for listener in listeners:
                     listener.finish(final)
