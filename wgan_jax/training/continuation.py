@@ -54,7 +54,7 @@ def take_up(
             set_aside(path, 'it is of no run that is known here', workdir)
     if found is not None and found.step < (manifest.newest_checkpoint() or 0):
         if not damaged:
-            logger.warning(f'{workdir}: the checkpoints after step {found.step} are gone: it is gone on from that one')
+            logger.warning(f'{workdir}: the checkpoints after step {found.step} are gone: the run goes on from there')
         _keep_what_came_later(workdir, config['settings']['steps'])
     return before, found
 
@@ -73,11 +73,11 @@ def _had_checkpoints(workdir: Path, before: dict[str, Any] | None, manifest: Man
 def _keep_what_came_later(workdir: Path, steps: int) -> None:
     """Moves aside, before it is cut off or removed, what will not come again when only so many steps are asked for."""
     results, metrics = workdir / 'results.json', workdir / 'metrics.jsonl'
-    why = f'it is of more than {steps} steps, and no checkpoint is'
+    why = f'it is of more than the {steps} steps that are asked for, and the checkpoints of those are gone'
     if os.path.isfile(results) and (steps_of(results) or 0) > steps:
         set_aside(results, why, workdir)
     if os.path.isfile(metrics) and any(row['step'] > steps for row in read_metrics(metrics)):
-        logger.warning(f'{metrics}: {why}; the file as it is is {move_aside(metrics, copy=True)}')
+        logger.warning(f'{metrics}: {why}; a copy is kept in {move_aside(metrics, copy=True)}')
     for path in pictures_after(workdir, steps):
         set_aside(path, why, workdir)
 
