@@ -246,7 +246,7 @@ def test_a_folder_made_for_a_call_that_is_refused_goes_again(tmp_path):
     assert [path.name for path in tmp_path.rglob('*')] == ['mine']
 
 
-@pytest.mark.parametrize('name', ['exp[1]', 'lr=[0.1],n=*?', '{a,b}', 'a\\b', '\\b%20é', 'a\nb', os.fsdecode(b'\xff')])
+@pytest.mark.parametrize('name', ['lr=[0.1]', '[n=*?{a,b}', '\\b%20é\n', os.fsdecode(b'\xff')])
 def test_any_name_of_a_folder_will_do(name, tmp_path, monkeypatch):
     # Fails if a checkpoint is written that cannot be read again, which Orbax does in silence under names with brackets.
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'of [1]'))
