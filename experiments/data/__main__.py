@@ -15,7 +15,7 @@ import wgan_jax
 from wgan_jax.data.augmentation import AUGMENTATION_PARTS, augmentation
 from wgan_jax.data.images import Images, find_duplicates
 from wgan_jax.files import atomic_path
-from wgan_jax.training.dataset import with_images
+from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.draws import Role, draw_images, example_keys, first_images
 from wgan_jax.training.settings import Settings
 
@@ -48,9 +48,7 @@ def main() -> int:
             workdir = held.enter_context(launcher.results_folder('data'))
         flags = {name: getattr(chosen, name) for name in (*SETTINGS, 'seed')}
         launcher.begin(workdir, OUTPUTS, launcher='data', flags=flags, fingerprint=images.fingerprint)
-        if images.skipped:
-            with atomic_path(workdir / 'skipped.txt') as temporary:
-                temporary.write_text(''.join(f'{line}\n' for line in images.skipped), encoding='utf-8')
+        list_skipped(workdir, images)
         arrays = _look(chosen, images)
         results = _numbers(chosen, images, arrays, seconds)
         with atomic_path(workdir / 'data.npz') as temporary:
@@ -158,7 +156,8 @@ def _summary(results: dict[str, Any], images: Images) -> str:
         ['a batch takes', f'{results["milliseconds_per_batch"]:.2f} ms'],
         ['values', f'{min(results["value_min"])} to {max(results["value_max"])}'],
         ['left out', str(results['skipped'])],
-        *([note.partition(': ')[0], note.partition(': ')[2]] for note in images.notes),
+        ['equal to an earlier one', str(results['duplicates'])],
+        *([what, count] for what, _, count in (note.partition(': ') for note in images.notes) if 'equal' not in what),
     ]
     return text_table(['', ''], rows)
 

@@ -25,11 +25,18 @@ def _png(path, pixels, bits, colour, transparency=b''):
         return struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
 
     height, width = pixels.shape[:2]
-    rows = b''.join(b'\0' + row.astype('>u2' if bits == 16 else 'u1').tobytes() for row in pixels)
+    rows = b''.join(b'\0' + _packed(row, bits) for row in pixels)
     header = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, bits, colour, 0, 0, 0))
     tail = chunk(b'tRNS', transparency) if transparency else b''
     body = chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + header + tail + body)
+
+
+def _packed(row, bits):
+    if bits >= 8:
+        return row.astype('>u2' if bits == 16 else 'u1').tobytes()
+    digits = (row[:, None] >> np.arange(bits)[::-1]) & 1
+    return np.packbits(digits.astype(np.uint8).ravel()).tobytes()
 
 
 def _tiff(path, pixels, bits, sample_format, *, order='<', white_is_zero=False):
@@ -129,3 +136,25 @@ def test_1_bit_and_palette(tmp_path):
     image.putpixel((0, 0), 2)
     image.save(tmp_path / 'palette.png', transparency=bytes([255, 51, 255]))  # entry 1 is a fifth opaque
     np.testing.assert_array_equal(_levels(tmp_path / 'palette.png'), [[80, 204, 204, 204], [204] * 4])
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8, 16])
+@pytest.mark.parametrize('kind', [0, 2])
+def test_a_transparent_level_of_any_depth_shows_the_background(tmp_path, bits, kind):
+    # Fails if the level that is transparent is compared with pixels of another scale.
+    if kind == 2 and bits < 8:
+        pytest.skip('colours have 8 bits or 16')
+    clear, other, most = 2 ** (bits - 1), 0, 2**bits - 1
+    pixels = np.array([[clear, other, most, clear]] * 2)
+    if kind == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=-1)
+    _png(tmp_path / 'a.png', pixels, bits, kind, struct.pack('>H', clear) * (kind + 1))
+    red = folder.read(tmp_path / 'a.png', View(2, 4, background='#ff0000'))[0]
+    seen = [[255, 0, 0] if level == clear else [round(255 * level / most)] * 3 for level in (clear, other, most, clear)]
+    np.testing.assert_array_equal(red, seen)
+
+
+def test_signed_integers_of_any_depth_are_refused(tmp_path):
+    _tiff(tmp_path / 'a.tif', np.full((2, 4), 100, np.uint8), 8, 2)
+    with pytest.raises(ValueError, match='its pixels are signed integers'):
+        folder.read(tmp_path / 'a.tif', View(2, 4))

@@ -131,6 +131,9 @@ def test_grey_is_one_channel():
         ({'background': 'white'}, 'background=white must be a colour such as #ffffff'),
         ({'background': '#ffff'}, 'must be a colour'),
         ({'background': None}, 'must be a colour'),
+        ({'min_side': -1}, r'min_side=-1 must be at least 0'),
+        ({'min_side': '3'}, 'min_side=3 must be a whole number'),
+        ({'max_images': 2.5}, 'max_images=2.5 must be a whole number'),
     ],
 )
 def test_impossible_views_are_refused(change, says):
@@ -165,6 +168,7 @@ def test_what_shows_through_is_the_background():
     deep = Image.fromarray(np.full((3, 3), 5, np.uint16))
     deep.info['transparency'] = 5
     np.testing.assert_array_equal(fitting.fit(deep, View(2, 2, background='#404040')), 64)
+    np.testing.assert_array_equal(fitting.fit(deep, View(2, 2, background='#ff0000'))[0, 0], (255, 0, 0))
 
 
 def test_duplicates_are_found_with_what_they_are_of():

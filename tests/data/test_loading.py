@@ -87,6 +87,12 @@ def test_too_much_for_memory_is_refused_before_it_is_read(pictures):
         folder.load(pictures, View(64, 64), max_gigabytes=1e-6)
 
 
+def test_what_a_view_has_in_vain_is_refused():
+    with pytest.raises(ValueError, match='fit=pad has no effect with dataset=flags'):
+        data.load('flags', 8, 12, fit='pad')
+    assert data.load('flags', 8, 12, channels=1).pixels.shape == (256, 8, 12, 1)
+
+
 def test_flags_by_name():
     assert data.load('flags', 8, 12).pixels.shape == (256, 8, 12, 3)
 

@@ -43,7 +43,7 @@ DATASETS: dict[str, Callable[[str, View, str | os.PathLike | None, Progress], Im
 UNREAD = {'flags': ('fit', 'background', 'min_side', 'max_images')}
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
     """Whether it can only be a path, or is one of a folder that a TFDS name with a slash would hide."""
     return name.startswith(('/', './', '../', '~')) or name in ('.', '..') or ('/' in name and os.path.isdir(name))
 
@@ -77,9 +77,12 @@ def load(
     if not isinstance(name, str):
         raise ValueError(f"a dataset is named by a string, such as 'folder:PATH', got {printable(repr(name), 80)}")
     kind, _, argument = name.partition(':')
+    for unread in UNREAD.get(kind, ()):
+        if getattr(seen, unread) != View._field_defaults[unread]:
+            raise ValueError(f'{unread}={getattr(seen, unread)} has no effect with dataset={kind}: leave it out')
     if kind in DATASETS:
         return DATASETS[kind](argument, seen, data_dir, on_progress)
-    if _is_path(name):
+    if is_path(name):
         return _folder(name, seen, data_dir, on_progress)
     from wgan_jax.data import tfds_images
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wgan_jax.data.images import check_channels, check_size
+from wgan_jax.ranges import whole
 from wgan_jax.text import printable
 
 if TYPE_CHECKING:
@@ -53,14 +54,17 @@ class View(NamedTuple):
 
 
 def check_view(view: View) -> View:
-    """The view, with Python's integers as its size. Raises ValueError for one that there is not."""
+    """The view, with Python's integers as its size and its channels by name. Raises ValueError for one that is none."""
     height, width = check_size(view.height, view.width)
+    view = view._replace(height=height, width=width, channels=str(view.channels))
+    for name in ('min_side', 'max_images'):
+        whole(0).check(name, getattr(view, name))
     for name, known in (('channels', CHANNELS), ('fit', FITS)):
         if getattr(view, name) not in known:
             given = printable(str(getattr(view, name)), 40)
             raise ValueError(f'{name}={given} is unknown; there are: {", ".join(known)}')
     parse_colour(view.background)
-    return view._replace(height=height, width=width)
+    return view
 
 
 def parse_colour(text: str) -> tuple[int, int, int]:
@@ -94,6 +98,7 @@ def eight_bit(image: 'Picture', background: tuple[int, int, int] = (WHITE, WHITE
     """
     from PIL import Image
 
+    _check_numbers(image)
     if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
         return _eight_bit_grey(image, background)
     transparent = 'transparency' in image.info
@@ -129,10 +134,7 @@ def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int]) -> 'Pict
     from PIL import Image
 
     tags = getattr(image, 'tag_v2', {})  # a TIFF's; what Pillow takes from other files has 16 bits
-    bits, sample_format = (tags.get(tag, (default,))[0] for tag, default in ((258, 16), (339, 1)))
-    if image.mode == 'F' or sample_format != 1:
-        kind = 'floating-point numbers' if image.mode == 'F' else 'signed integers'
-        raise Unsuitable(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
+    bits = tags.get(258, (16,))[0]
     stored = np.asarray(image)
     levels = np.empty(stored.shape, np.uint8)
     rows = max(1, _STRIP // max(1, image.width))
@@ -142,10 +144,20 @@ def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int]) -> 'Pict
         values = (strip.view(np.uint32) if bits == 32 else strip).astype(np.float64) / (2.0**bits - 1)
         if tags.get(262) == 0:  # white is zero
             values = 1 - values
-        if 'transparency' in image.info:
-            values = np.where(strip == image.info['transparency'], _grey(background) / WHITE, values)
         levels[top : top + rows] = np.clip(np.round(values * WHITE), 0, WHITE)
-    return Image.fromarray(levels)
+    grey = Image.fromarray(levels)
+    if 'transparency' not in image.info:
+        return grey
+    seen = Image.fromarray(np.where(stored == image.info['transparency'], np.uint8(0), np.uint8(WHITE)))
+    return Image.composite(grey.convert('RGB'), Image.new('RGB', grey.size, background), seen)
+
+
+def _check_numbers(image: 'Picture') -> None:
+    """Raises Unsuitable for a picture of which nothing says which number is white."""
+    signed = getattr(image, 'tag_v2', {}).get(339, (1,))[0] == 2
+    if image.mode == 'F' or signed:
+        kind = 'floating-point numbers' if image.mode == 'F' else 'signed integers'
+        raise Unsuitable(f'its pixels are {kind}, and nothing says which value is white: save it with 8 or 16 bits')
 
 
 def _grey(colour: tuple[int, int, int]) -> int:

@@ -222,6 +222,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
                     fraction = max(1, min(8, min(image.size) // (2 * max(view.height, view.width))))
                     image.draft(None, (image.width // fraction, image.height // fraction))
                     needed = 4 * image.width * image.height
+                _scale_transparency(image)
                 with _one_large if needed > _LARGE else contextlib.nullcontext():
                     _check_memory(image, needed)
                     with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
@@ -291,6 +292,16 @@ def _decoded_size(image: 'Picture') -> int:
             f'the limit is {MAX_DECODED / 1e9:.2g} GB: shrink it first'
         )
     return needed
+
+
+def _scale_transparency(image: 'Picture') -> None:
+    """Of a PNG with other than 8 bits a channel: the transparent level or colour as Pillow scales the pixels."""
+    tiles = getattr(image, 'tile', ()) if image.format == 'PNG' else ()
+    level, raw = image.info.get('transparency'), tiles[0][3] if tiles else None
+    if isinstance(level, int) and raw in ('L;2', 'L;4'):
+        image.info['transparency'] = level * (85 if raw == 'L;2' else 17)
+    elif isinstance(level, tuple) and raw == 'RGB;16B':
+        image.info['transparency'] = tuple(value >> 8 for value in level)
 
 
 def _check_memory(image: 'Picture', needed: int) -> None:

@@ -99,7 +99,7 @@ def list_skipped(workdir: Path, images: Images) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(''.join(f'{line}\n' for line in images.skipped), encoding='utf-8')
     logger.warning(
-        f'{len(images.skipped)} pictures cannot be used and are left out: {listed(images.skipped, most=3)}; '
+        f'pictures that cannot be used are left out, {len(images.skipped)}: {listed(images.skipped, most=3)}; '
         f'all are listed in {path}'
     )
 

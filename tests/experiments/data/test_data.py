@@ -1,5 +1,7 @@
 """The data launcher as a process: its numbers against the files, its figures, its refusals."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,10 +50,25 @@ def test_numbers_are_those_of_the_files(run):
         assert (folder / name).stat().st_size > 10_000
 
 
+def test_files_that_were_repaired_are_listed_no_more(tmp_path):
+    for name in ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'):
+        Image.new('L', (8, 8), ord(name)).save(tmp_path / f'{name}.png')
+    (tmp_path / 'bad.png').touch()
+    flags = ('data', f'--dataset={tmp_path}', '--image_size=8', f'--workdir={tmp_path}/.out')
+    ((code, out, err),) = answers(flags)
+    assert code == 0 and 'bad.png: it is empty' in err and re.search('equal to an earlier one +0', out)
+    assert (tmp_path / '.out' / 'skipped.txt').exists()
+    (tmp_path / 'bad.png').unlink()
+    ((code, _, err),) = answers(flags)
+    assert code == 0 and not err and not (tmp_path / '.out' / 'skipped.txt').exists()
+
+
 def test_what_cannot_be_looked_at_is_one_line(tmp_path):
     (tmp_path / 'empty').mkdir()
     for (code, _, err), says in zip(
-        answers(('data', f'--dataset={tmp_path}/empty'), ('data', '--augment=flips'), ('data', '--fit=crop')),
-        ('no images below', 'augment=flips: flips is no part', 'fit has no effect with dataset=flags'), strict=True,
+        answers(('data', f'--dataset={tmp_path}/empty'), ('data', '--augment=flips'), ('data', '--fit=crop'),
+                ('data', f'--dataset={tmp_path}', '--data_dir=x')),
+        ('no images below', 'augment=flips: flips is no part', 'fit has no effect with dataset=flags',
+         'data_dir has no effect'), strict=True,
     ):  # fmt: skip
         assert code == 2 and says in err and len(err.splitlines()) == 1
