@@ -64,6 +64,19 @@ def test_links_count_once(tmp_path):
         list_pictures(root)
 
 
+def test_runs_in_the_folder_are_no_part_of_the_set(tmp_path):
+    # Fails if the same command finds another set, as soon as it has written its pictures.
+    for i in range(20):
+        picture(tmp_path / f'{i:02d}.png', 9 * i)
+    options = {'dataset': str(tmp_path), 'image_size': 6}
+    for steps in (4, 8):
+        run = wgan_jax.train(tiny(steps=steps, **options), tmp_path / 'runs' / 'mine', **{**EVERY, 'sample_every': 2})
+        assert run.step == steps
+    loaded = folder.load(tmp_path, View(6, 6))
+    assert len(loaded.names) == 20 and loaded.notes == ('folders of runs, left out: 1',)
+    assert len(folder.load(tmp_path / 'runs' / 'mine', View(6, 6)).names) == 4  # which was asked for
+
+
 def test_a_path_needs_no_word_before_it(tmp_path, monkeypatch):
     picture(tmp_path / 'here' / 'sub' / 'a.png')
     monkeypatch.chdir(tmp_path)

@@ -99,6 +99,7 @@ def load(
         'enlarged': sum(is_enlarged(*size, view) for size in sizes),
         'equal to an earlier one': len(find_duplicates(pixels)),
         'not taken': len(found.pictures) - len(chosen),
+        'folders of runs, left out': found.runs,
     }
     notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
     notes += [f'{what}: {count}' for what, count in counts.items() if count]

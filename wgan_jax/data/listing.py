@@ -15,6 +15,9 @@ SUFFIXES = (
 )  # fmt: skip
 
 
+_OF_A_RUN = {'.lock', 'config.json'}
+
+
 class Listing(NamedTuple):
     """What lies below a folder.
 
@@ -22,11 +25,13 @@ class Listing(NamedTuple):
         root: the folder.
         pictures: names of files that should be pictures, relative to it, with slashes, sorted.
         others: how many other files there are, by suffix; '' stands for none.
+        runs: how many folders are left out that hold what a launcher wrote, which is no part of the set.
     """
 
     root: Path
     pictures: list[str]
     others: Counter[str]
+    runs: int
 
 
 def find_root(folder: str | os.PathLike) -> Path:
@@ -47,13 +52,15 @@ def find_root(folder: str | os.PathLike) -> Path:
 def list_pictures(folder: str | os.PathLike) -> Listing:
     """Every picture file below a folder: known by its suffix, or, where the name has none, by how it begins.
 
-    Hidden files and folders are left out. A link to a folder inside is followed; what is found on several ways counts
-    once, and a link never counts beside the file that it leads to. A link to nothing is named when it is read.
+    Hidden files and folders are left out, and the folders of runs, whose samples would be trained on. A link to a
+    folder inside is followed; what is found on several ways counts once, and a link never counts beside the file that
+    it leads to. A link to nothing is named when it is read.
 
     Raises:
         ValueError: no such folder, one below that may not be read, or a link to a folder outside of it.
     """
     root = find_root(folder)
+    runs = 0
     pictures: list[str] = []
     links: list[str] = []
     others: Counter[str] = Counter()
@@ -69,6 +76,9 @@ def list_pictures(folder: str | os.PathLike) -> Listing:
                 continue
             seen.add((state.st_dev, state.st_ino))
             entries = list(os.scandir(path))
+        if place and {entry.name for entry in entries} >= _OF_A_RUN:
+            runs += 1
+            continue
         for entry in entries:
             name = f'{place}/{entry.name}' if place else entry.name
             if entry.name.startswith('.'):
@@ -87,7 +97,7 @@ def list_pictures(folder: str | os.PathLike) -> Listing:
                     others[suffix] += 1
     if links:
         pictures += _other_files(root, pictures, sorted(links))
-    return Listing(root, sorted(pictures), others)
+    return Listing(root, sorted(pictures), others, runs)
 
 
 def _check_inside(link: str, real: str) -> None:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from wgan_jax.data.reading import quiet
 from wgan_jax.files import (
     WriteError,
     begins_with,
@@ -196,6 +197,7 @@ class CheckpointStore:
             seal = _checked_list(folder)
             items = {'state': ocp.args.StandardRestore()} | ({} if seal else {'seal': ocp.args.JsonRestore()})
             with (
+                quiet('absl'),
                 ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
                 _for_orbax(self._folder) as parent,
             ):
@@ -314,7 +316,8 @@ def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> N
     in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
     before = set(threading.enumerate())
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
+        # Orbax logs whole tracebacks of what it raises.
+        with quiet('absl'), ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
             writer.save(folder, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays)))
     except Exception as error:
         for thread in set(threading.enumerate()) - before:  # Orbax's, that write the other parts

@@ -124,25 +124,30 @@ def longest(what: str, before: dict[str, Any] | None, now: int) -> int:
     return max(period for period in periods if isinstance(period, int))
 
 
-def say_what_is_gone(workdir: Path, manifest: Manifest, before: dict[str, Any] | None, *, trained: bool) -> None:
+def say_what_is_gone(
+    workdir: Path, manifest: Manifest, missing: Sequence[str], before: dict[str, Any] | None, *, trained: bool
+) -> None:
     """Warns of files that a run wrote and that are there no more, their list among them.
 
     Args:
         workdir, manifest: of the run.
+        missing: listed files that were gone before anything was moved aside.
         before: its configuration, None where that is gone.
         trained: whether it has had a checkpoint, and therefore a list.
     """
-    if missing := manifest.missing():
+    if missing:
         logger.warning(f'{workdir}: files that the run wrote are gone: {listed(missing)}')
     newest, results, metrics = manifest.newest_checkpoint(), workdir / 'results.json', workdir / 'metrics.jsonl'
-    if trained and newest is not None and os.path.isfile(results) and newest < (steps_of(results) or 0):
+    steps = (steps_of(results) if os.path.isfile(results) else None) or 0
+    if trained and newest is not None and newest < steps:
         logger.warning(
             f'{workdir}: the list of what the run wrote is of step {newest}, older than its results: have files been '
             'put back? What has changed since cannot be told'
         )
         rows = read_metrics(metrics) if os.path.isfile(metrics) else []
-        if not rows or rows[-1]['step'] <= newest:
-            logger.warning(f'{metrics}: the lines after step {rows[-1]["step"] if rows else 0} are lost')
+        last = rows[-1]['step'] if rows else 0
+        if steps - last >= longest('log_every', before, 1):
+            logger.warning(f'{metrics}: the lines after step {last} are lost')
     if trained and before is not None and 'jax' in before and not manifest.exists():  # runs of before 0.3 had none
         logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
 

@@ -132,6 +132,7 @@ def train(
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
+        missing = manifest.missing()
         before, found = take_up(workdir, config, store, manifest)
         lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
         config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
@@ -139,7 +140,7 @@ def train(
         config |= begun_from
         step, results = int(state.step), workdir / 'results.json'
         changed = manifest.changed()
-        say_what_is_gone(workdir, manifest, before, trained=found is not None)
+        say_what_is_gone(workdir, manifest, missing, before, trained=found is not None)
         if step < settings.steps or changed or before is None or steps_of(results) != step:
             checked = set(manifest.names())
             # In this order: a process that ends in between leaves a run that is not done, and damage that is found.
@@ -193,7 +194,7 @@ def train(
                 files.keep_sample(int(state.step), state)
                 write_json(results, final)
                 manifest.update(int(state.step))
-        elif manifest.missing() or 'results.json' not in manifest.names():  # as of a process that ended just before
+        elif missing or 'results.json' not in manifest.names():  # as of a process that ended just before
             manifest.update(step)
         if received:
             raise Interrupted(received[0], done=steps_of(results) == int(state.step))

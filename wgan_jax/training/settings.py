@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.constraints import Constraint
-from wgan_jax.data import DATASETS, UNREAD, is_path
+from wgan_jax.data import DATASETS, is_path
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.fitting import View, check_view
 from wgan_jax.latents import LATENTS
@@ -300,6 +300,4 @@ def _without_effect(settings: Settings) -> dict[str, str]:
     kind = settings.dataset.partition(':')[0]
     if kind in DATASETS or is_path(settings.dataset):
         unused['data_dir'] = f'with dataset={settings.dataset}, which TFDS does not read'
-    for name in UNREAD.get(kind, ()):
-        unused[name] = f'with dataset={settings.dataset}'
     return unused

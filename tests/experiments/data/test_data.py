@@ -66,9 +66,9 @@ def test_files_that_were_repaired_are_listed_no_more(tmp_path):
 def test_what_cannot_be_looked_at_is_one_line(tmp_path):
     (tmp_path / 'empty').mkdir()
     for (code, _, err), says in zip(
-        answers(('data', f'--dataset={tmp_path}/empty'), ('data', '--augment=flips'), ('data', '--fit=crop'),
+        answers(('data', f'--dataset={tmp_path}/empty'), ('data', '--augment=flips'), ('data', '--fit=pad'),
                 ('data', f'--dataset={tmp_path}', '--data_dir=x')),
-        ('no images below', 'augment=flips: flips is no part', 'fit has no effect with dataset=flags',
+        ('no images below', 'augment=flips: flips is no part', 'fit=pad has no effect with dataset=flags',
          'data_dir has no effect'), strict=True,
     ):  # fmt: skip
         assert code == 2 and says in err and len(err.splitlines()) == 1
