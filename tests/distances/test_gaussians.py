@@ -246,12 +246,6 @@ def test_bad_parameters_are_refused():
         gaussian_tv(np.zeros(2), 1, np.zeros(3), 1)
     with pytest.raises(ValueError, match='p=3'):
         gaussian_wasserstein(0, 1, 1, 1, p=3)
-    for too_far in ((0, 1, 1e20, 1), (0, 1e-20, 1, 1e-20), (0, 1e-15, 0, 1e15)):
-        with pytest.raises(ValueError, match='there are no numbers of this type for it'):
-            gaussian_js(*too_far)
-    assert gaussian_tv(0, 1, 9e18, 1) == 1 and gaussian_wasserstein(0, 0, 1e20, 1) == np.float32(1e20)
-    with pytest.raises(ValueError, match=r'std0 has the value .*: standard deviations must be positive'):
-        gaussian_kl(0, 1e-38, 0, 1)  # which XLA takes for 0
 
 
 @pytest.mark.parametrize('p', [1, 2])

@@ -40,8 +40,7 @@ def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool
         The four as JAX arrays of one floating-point type, float32 or wider.
 
     Raises:
-        ValueError: for shapes that do not broadcast; in a plain call for values that are not finite or not positive,
-            or that lie so far apart that squares of the distance are no numbers.
+        ValueError: for shapes that do not broadcast; in a plain call for values that are not finite or not positive.
     """
     names = ('mean0', 'std0', 'mean1', 'std1')
     arrays = checks.as_floats(mean0, std0, mean1, std1)
@@ -50,30 +49,14 @@ def parameters(mean0: Any, std0: Any, mean1: Any, std1: Any, *, allow_zero: bool
             checks.check_finite(name, array)
         for name, std in (('std0', arrays[1]), ('std1', arrays[3])):
             smallest = np.asarray(std).min(initial=1)
-            if smallest < (0 if allow_zero else np.finfo(std.dtype).tiny):  # below, numbers count as 0
+            if smallest < 0 or (smallest == 0 and not allow_zero):
                 raise ValueError(f'{name} has the value {smallest}: standard deviations must be positive')
     try:
         np.broadcast_shapes(*(array.shape for array in arrays))
     except ValueError:
         shapes = ', '.join(f'{name} {array.shape}' for name, array in zip(names, arrays, strict=True))
         raise ValueError(f'the shapes of {shapes} do not broadcast') from None
-    if not allow_zero and not checks.is_traced(*arrays):
-        _check_apart(*arrays)
     return arrays
-
-
-def _check_apart(*arrays: Array) -> None:
-    """Raises ValueError where a square of what a formula holds would be no number."""
-    most = np.sqrt(float(np.finfo(arrays[0].dtype).max)) / 2
-    mean0, std0, mean1, std1 = (np.asarray(array, np.float64) for array in arrays)
-    with np.errstate(over='ignore'):
-        far = {
-            'the means lie {:g} standard deviations apart': np.abs(mean0 - mean1) / np.minimum(std0, std1),
-            'the widths differ {:g}fold': np.maximum(std0 / std1, std1 / std0),
-        }
-    for what, values in far.items():
-        if (largest := values.max(initial=0)) > most:
-            raise ValueError(f'{what.format(largest)}: beyond {most:.2g} there are no numbers of this type for it')
 
 
 def compiled(formula: Callable[..., Array]) -> Callable[..., Array]:
