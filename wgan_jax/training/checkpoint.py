@@ -193,6 +193,7 @@ class CheckpointStore:
         import orbax.checkpoint as ocp  # takes a second to import
 
         folder = self._folder / str(step)
+        _hush_closed_loops()
         try:
             seal = _checked_list(folder)
             items = {'state': ocp.args.StandardRestore()} | ({} if seal else {'seal': ocp.args.JsonRestore()})
@@ -212,7 +213,6 @@ class CheckpointStore:
         except PermissionError as error:
             raise UnreadableError(f'{folder} cannot be read ({reason(error)}): is it yours?') from None
         except Exception as error:  # Orbax raises many kinds for what is missing, cut off or garbled
-            _hush_closed_loops()
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.EIO):
                 raise
             raise ValueError(f'{folder} cannot be read ({reason(error)})') from error
@@ -315,6 +315,7 @@ def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> N
     # Threads that wait for folders to be made elsewhere would wait on after a failure for minutes.
     in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
     before = set(threading.enumerate())
+    _hush_closed_loops()
     try:
         # Orbax logs whole tracebacks of what it raises.
         with quiet('absl'), ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
