@@ -50,6 +50,7 @@ def test_numbers_are_those_of_the_files(run):
         assert (folder / name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_files_that_were_repaired_are_listed_no_more(tmp_path):
     for name in ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'):
         Image.new('L', (8, 8), ord(name)).save(tmp_path / f'{name}.png')
