@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wgan_jax import settings
 from wgan_jax.data import augmentation as aug
+from wgan_jax.training.parts import find_part
 
 DATA, DIFF = aug.AUGMENTATIONS['data'].real, aug.AUGMENTATIONS['diff'].fake
 
@@ -132,6 +134,14 @@ def test_one_augmentation_has_one_name(names, one):
 def test_what_names_no_augmentation_is_refused(name, says):
     with pytest.raises(ValueError, match=f'augment={name}: {says}'):
         aug.augmentation(name)
+
+
+def test_one_that_is_registered_is_found_by_its_name(monkeypatch):
+    # Fails if a line in the registry is not enough, as of every other kind of part.
+    mine = aug.Augmentation(None, lambda keys, images: images)
+    monkeypatch.setitem(aug.AUGMENTATIONS, 'mine', mine)
+    chosen = settings('wgan_gp', augment='mine')
+    assert chosen.augment == 'mine' and find_part('augment', chosen.augment) is aug.augmentation('mine') is mine
 
 
 def test_each_part_does_its_own_and_nothing_else():

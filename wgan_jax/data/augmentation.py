@@ -161,7 +161,7 @@ def canonical(name: str) -> str:
     Raises:
         ValueError: naming what is unknown or there twice.
     """
-    if name in _NAMED:
+    if name in AUGMENTATIONS:
         return name
     both = _BOTH if name.startswith(_BOTH) else ''
     asked = [part.strip() for part in name.removeprefix(both).split(',')]
@@ -169,7 +169,7 @@ def canonical(name: str) -> str:
         if part not in AUGMENTATION_PARTS:
             raise ValueError(
                 f'augment={name}: {part or "an empty name"} is no part; there are: {", ".join(AUGMENTATION_PARTS)}, '
-                f'with commas between them and {_BOTH} before them or not; or {", ".join(_NAMED)}'
+                f'with commas between them and {_BOTH} before them or not; or {", ".join(AUGMENTATIONS)}'
             )
         if asked.count(part) > 1:
             raise ValueError(f'augment={name}: {part} stands there twice')
@@ -209,7 +209,7 @@ def augmentation(name: str) -> Augmentation:
     Source: S. Zhao, Z. Liu, J. Lin, J.-Y. Zhu, S. Han, "Differentiable augmentation for data-efficient GAN training"
     (NeurIPS 2020), policy 'color, translation, cutout'.
     """
-    return _made(canonical(name))
+    return AUGMENTATIONS.get(name) or _made(canonical(name))
 
 
 @functools.cache
@@ -223,4 +223,4 @@ def _made(name: str) -> Augmentation:
     return Augmentation(jax.vmap(functools.partial(_vary_real, parts)), None)
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {name: augmentation(name) for name in _NAMED}
+AUGMENTATIONS: dict[str, Augmentation] = {name: _made(name) for name in _NAMED}
