@@ -87,7 +87,7 @@ def _odd_ones(images: Images) -> dict[str, int]:
     mean = images.pixels.mean(axis=(1, 2, 3))
     odd = {'darkest': int(mean.argmin()), 'brightest': int(mean.argmax())}
     odd['most even'] = int(np.argmin([image.std() for image in images.pixels]))  # of all at once, it takes 8 copies
-    if images.sizes is not None:
+    if images.sizes is not None and (images.sizes != images.sizes[0]).any():
         height, width = images.sizes.T
         odd |= {
             'smallest': int((height * width).argmin()), 'largest': int((height * width).argmax()),
