@@ -1,5 +1,6 @@
 """Two virtual devices for every test, set up before JAX looks for any."""
 
+import dataclasses
 import os
 import tempfile
 from importlib import metadata
@@ -35,6 +36,32 @@ def _forget_programs():
     """Every program takes some of the 65,530 memory mappings that Linux allows a process, and past them it crashes."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope='module')
+def compiled_once():
+    """Runs of the same settings and images share their programs: what is tried with them is what lies in a folder."""
+    from wgan_jax.training import run
+
+    gans, runners = {}, {}
+    build_gan, make_runner = run.build_gan, run.make_runner
+
+    def same_gan(settings, channels):
+        key = repr(dataclasses.replace(settings, seed=0, dataset='', init_from=None)), channels
+        if key not in gans:
+            gans[key] = build_gan(settings, channels)
+        return gans[key]
+
+    def same_runner(gan, hyperparameters, pixels, *, mode):
+        key = id(gan), pixels.tobytes(), mode
+        if key not in runners:
+            runners[key] = make_runner(gan, hyperparameters, pixels, mode=mode)
+        return runners[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, 'build_gan', same_gan)
+        patch.setattr(run, 'make_runner', same_runner)
+        yield
 
 
 @pytest.fixture

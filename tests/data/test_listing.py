@@ -15,6 +15,8 @@ from wgan_jax.data.fitting import View
 from wgan_jax.data.listing import SUFFIXES, list_pictures
 from wgan_jax.training.callbacks import Callback
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
+
 
 def picture(path, level=9, **options):
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ from wgan_jax import files
 from wgan_jax.json_files import read_json
 from wgan_jax.training.manifest import Manifest
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
+
 
 def test_what_grows_is_listed_and_what_changes_is_found(tmp_path):
     manifest, path = Manifest(tmp_path, ['*.log']), tmp_path / 'a.log'

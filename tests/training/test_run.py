@@ -23,6 +23,8 @@ from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.records import MetricsLog
 from wgan_jax.training.signals import Interrupted
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
+
 
 class Recorder(Callback):
     def __init__(self):

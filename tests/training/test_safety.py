@@ -18,6 +18,8 @@ from wgan_jax.training import run
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
+
 
 def test_without_its_config_a_run_goes_on_under_its_own_settings_only(tmp_path):
     stopped(tmp_path / 'run')

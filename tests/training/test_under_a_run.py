@@ -22,6 +22,8 @@ from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog
 from wgan_jax.training.signals import Interrupted
 
+pytestmark = pytest.mark.usefixtures('compiled_once')
+
 
 def test_not_finite_says_whether_a_checkpoint_is_kept(tmp_path):
     wild = {'critic_lr': 1e38, 'generator_lr': 1e38}

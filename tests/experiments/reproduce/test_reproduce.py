@@ -76,7 +76,7 @@ def _seeds(config):
     return own + [seed for inner in config.values() for seed in _seeds(inner)]
 
 
-NAMES = ('vanishing_gradients', 'loss_quality', 'momentum')  # which no other test runs
+NAMES = ('loss_quality', 'game')
 
 
 @pytest.fixture(scope='module')
@@ -97,11 +97,6 @@ def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
         assert config['launcher'] == name
         assert any(seed in (3, [3]) for seed in _seeds(config))  # which it was given
         assert list((tmp_path / name).glob('*.png')) and list((tmp_path / name).glob('*.npz'))
-    critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
-    assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
-    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as probes:
-        assert probes['iterations'].tolist() == [0, 1, 2] and probes['standard_gradient_norm'].shape == (1, 3, 2)
-        assert (probes['clip_gradient_norm'] > 0).all()
     quality = _results(tmp_path / 'loss_quality')
     assert set(quality) == {'wgan_fails', 'gan_fails'}
     for row in quality.values():  # rates are too high on purpose: a run may blow up, and then says when
@@ -110,12 +105,9 @@ def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
         assert curves['gan_fails_steps'].tolist() == [1, 2, 3, 4, 5] and (curves['gan_fails_distance'] > 0).all()
         # The JS divergence of a discriminator that is no better than chance is about 0, and never above log 2.
         assert (curves['gan_fails_estimate'] <= np.log(2)).all()
-    study = _results(tmp_path / 'momentum')
-    assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
-    assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
     claims = json.loads((tmp_path / 'claims.json').read_text())
-    assert all(row['measured'] is not None for row in claims if row['launcher'] == 'momentum')
-    assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 3
+    assert all(row['measured'] is not None for row in claims if row['launcher'] == 'game')
+    assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 2
 
     begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in NAMES}
     code, again, err = finish(start('reproduce', *flags))
@@ -126,8 +118,8 @@ def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
 def test_only_what_was_run_with_these_arguments_counts(reproduced):
     # Fails if results of another seed stand on the page, or figures that no launcher made.
     folder, _, _ = reproduced
-    (folder / 'game').mkdir()
     (folder / 'game' / 'of_somebody_else.png').write_bytes(b'none')
+    (folder / 'game.log').unlink()
     (folder / 'game.log').mkdir()
     flags = ['--size=tiny', '--only=game', f'--workdir={folder}']
     code, _, err = finish(start('reproduce', *flags))
@@ -175,6 +167,16 @@ def test_a_damaged_job_or_another_s_runs_again_and_ends_with_its_caller(results,
 def test_every_launcher_runs_and_every_claim_finds_its_number(tmp_path):
     code, _, err = finish(start('reproduce', '--size=tiny', f'--workdir={tmp_path}'))
     assert code == 0, err
+    for name in ('vanishing_gradients', 'momentum'):
+        assert json.loads((tmp_path / name / 'config.json').read_text())['launcher'] == name
+    critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
+    assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
+    with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as probes:
+        assert probes['iterations'].tolist() == [0, 1, 2] and probes['standard_gradient_norm'].shape == (1, 3, 2)
+        assert (probes['clip_gradient_norm'] > 0).all()
+    study = _results(tmp_path / 'momentum')
+    assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
+    assert all(row['w1']['mean'] > 0.1 for row in study['variants'])
     claims = json.loads((tmp_path / 'claims.json').read_text())
     missing = {row['launcher'] for row in claims if row['measured'] is None}
     assert missing <= {'loss_quality', 'lipschitz', 'mode_collapse', 'mode_collapse_ours'}  # which leave out most runs

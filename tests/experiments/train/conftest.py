@@ -3,38 +3,16 @@
 import json
 
 import numpy as np
-import pytest
 
 import wgan_jax
 from experiments.train.lipschitz_log import LipschitzLog
 from experiments.train.outputs import Events, Figures
-from wgan_jax.training import run
 from wgan_jax.training.checkpoint import CheckpointStore
 
 SETTINGS = wgan_jax.settings(
     'wgan_gp', arch='mlp', critic_norm='none', width=4, latent_dim=2, batch_size=4, n_critic=1, steps=4
 )
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), np.uint8)
-
-
-@pytest.fixture(scope='module')
-def compiled_once():
-    """The programs of one run serve them all: what is tried here are files."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ('build_gan', 'make_runner'):
-            patch.setattr(run, name, _once(getattr(run, name)))
-        yield
-
-
-def _once(make):
-    made = []
-
-    def first(*args, **kwargs):
-        if not made:
-            made.append(make(*args, **kwargs))
-        return made[0]
-
-    return first
 
 
 def train(workdir, everything=False, **options):

@@ -15,12 +15,16 @@ class _Faults:
     def __init__(self, folder: Path, kind: str, number: int):
         self._folder, self._kind, self._number = str(folder), kind, number
         self.paths: list[str] = []  # on which calls of this kind have acted
+        self._failed: str | None = None  # which could not be opened
 
     def happens(self, kind: str, path: object) -> None:
         if kind != self._kind or not str(path).startswith(self._folder) or str(path).endswith('.lock'):
             return
-        self.paths.append(re.sub(r'\d{6,}|tmp-\d+', 'N', str(path)[len(self._folder) :]))
-        if len(self.paths) == self._number:
+        again = str(path) == self._failed  # what is tried once more, in another mode, fails once more
+        if not again:
+            self.paths.append(re.sub(r'\d{6,}|tmp-\d+', 'N', str(path)[len(self._folder) :]))
+        if again or len(self.paths) == self._number:
+            self._failed = str(path) if kind == 'open' else None
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -75,7 +79,8 @@ def failing(folder: Path, kind: str, number: int) -> Iterator[_Faults]:
 
     def wrapped(kind, plain):
         def call(*args, **kwargs):
-            faults.happens(kind, args[0])
+            if kind != 'mkdir' or not os.path.isdir(args[0]):  # no disk is too full for a folder that is there
+                faults.happens(kind, args[0])
             return plain(*args, **kwargs)
 
         return call
