@@ -5,6 +5,7 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 
 import contextlib
 import itertools
+import re
 from pathlib import Path
 
 import jax
@@ -16,9 +17,11 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, discard, make_folder, matching, remove_leftovers
+from wgan_jax.files import atomic_path, make_folder, remove_leftovers
+from wgan_jax.json_files import read_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
+from wgan_jax.training.checkpoint import digest_of
 from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
@@ -34,8 +37,7 @@ WAYPOINTS = define_number(
 )
 FRAMES = define_number('frames', 16, 'Images between two waypoints.', COUNT)
 
-_SINGLES = tuple('[0-9]' * digits + '.png' for digits in range(5, 9))
-OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', *(f'images/{name}' for name in _SINGLES))
+OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz')
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
 
@@ -48,7 +50,11 @@ def main() -> int:
             _require_memory(generator)
             folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
         chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
-        launcher.begin(folder, OUTPUTS, launcher='sample', run=str(workdir), step=generator.step, flags=chosen)
+        launcher.begin(
+            folder, (*OUTPUTS, *_singles_before(folder)),
+            launcher='sample', run=str(workdir), step=generator.step, generator=digest_of(generator.variables),
+            flags=chosen,
+        )  # fmt: skip
         sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
         images = np.asarray(generator.sample(sample_key, NUM.value))
         pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
@@ -63,6 +69,17 @@ def main() -> int:
         launcher.write_results(folder, {'step': generator.step, 'images': len(images), 'frames': len(walk)})
     print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
     return 0
+
+
+def _singles_before(folder: Path) -> list[str]:
+    """The single images that the call before has written: others in their folder are the user's."""
+    try:
+        flags_before = read_json(folder / 'config.json', {'flags': {'num': int, 'singles': bool}})['flags']
+    except ValueError:
+        return []  # which ``begin`` has the words for
+    names = [path.name for path in folder.glob('images/*.png') if re.fullmatch(r'\d{5,10}', path.stem)]
+    own = flags_before['num'] if flags_before['singles'] else 0
+    return [f'images/{name}' for name in sorted(names) if int(name[:-4]) < own]
 
 
 def _require_memory(generator: Generator) -> None:
@@ -90,9 +107,6 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
 def _write_singles(folder: Path, images: np.ndarray) -> None:
     make_folder(folder)
     remove_leftovers(folder)
-    for pattern in _SINGLES:  # of an earlier call with more images
-        for stale in matching(folder, pattern):
-            discard(stale)
     for i, image in enumerate(tqdm(np.asarray(images), unit=' images', delay=5, leave=False)):
         pictures.save_png(folder / f'{i:05d}.png', image)
 

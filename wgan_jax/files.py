@@ -188,8 +188,12 @@ def move_aside(path: str | os.PathLike, owner: str | os.PathLike | None = None, 
     path = Path(path)
     try:
         aside = _free_place(path, path.parent if owner is None else Path(owner))
-        with _watch.over(aside):
-            shutil.copyfile(path, aside) if copy else shutil.move(path, aside)
+        if copy:
+            with atomic_path(aside) as temporary:
+                shutil.copyfile(path, temporary)
+        else:
+            with _watch.over(aside):
+                shutil.move(path, aside)
     except OSError as error:
         failed = WriteError(path, f'it cannot be moved into a folder damaged/ ({reason(error)})')
         failed.errno = error.errno

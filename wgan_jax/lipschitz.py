@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from wgan_jax.lengths import length
 from wgan_jax.penalties import gradient_norms
+from wgan_jax.ranges import COUNT
 from wgan_jax.types import Array, Network, Variables
 
 
@@ -72,7 +73,13 @@ def lower_bounds(critic_fn: Callable[[Array], Array], points: Array, *, shifts: 
 
     Returns:
         LowerBounds. Pairs of equal points count as slope 0.
+
+    Raises:
+        ValueError: for fewer than two points, or no pairs.
     """
+    COUNT.check('shifts', shifts)
+    if len(points) < 2:
+        raise ValueError(f'points: {len(points)} make no pair; give at least 2')
     scores = critic_fn(points)
     flat = points.reshape(len(points), -1)
 

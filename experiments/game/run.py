@@ -11,6 +11,7 @@ from tqdm import tqdm
 from wgan_jax.files import atomic_path
 from wgan_jax.games import Spectrum, leading_spectrum, vector_field
 from wgan_jax.training.as_game import load_game
+from wgan_jax.training.checkpoint import digest_of
 
 from ..common import launcher
 from . import figures
@@ -33,7 +34,7 @@ def study_run(run: str, step: int | None, count: int, batch_size: int | None, se
             game, players, step = load_game(run, step, batch_size=batch_size)
             folder = held.enter_context(launcher.results_folder('game', Path(run) / 'game'))
         chosen = {'run': run, 'step': step, 'count': count, 'batch_size': batch_size, 'seed': seed}
-        launcher.begin(folder, ('spectrum.*',), launcher='game', flags=chosen)
+        launcher.begin(folder, ('spectrum.*',), launcher='game', players=digest_of(players), flags=chosen)
         sizes = [sum(leaf.size for leaf in jax.tree.leaves(own)) for own in players]
         print(f'step {step}: {sizes[0]} numbers of the generator, {sizes[1]} of the critic')
         began = time.perf_counter()

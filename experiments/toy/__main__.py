@@ -14,9 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
+from wgan_jax.data.points import read_points
 from wgan_jax.data.synthetic import Density
 from wgan_jax.files import atomic_path
 from wgan_jax.ranges import whole
+from wgan_jax.training.checkpoint import digest_of
 from wgan_jax.training.gan import GAN
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import Runs, make_sweep
@@ -55,11 +57,17 @@ def main() -> int:
             settings=dataclasses.asdict(settings),
             depth=toy_flags.DEPTH.value,
             seeds=toy_flags.SEEDS.value,
+            points=_digest(settings.dataset),
             lists={name: value for name, value in toy_flags.given().items() if isinstance(value, tuple)},
             num_evals=NUM_EVALS.value,
         )
         _run(workdir, settings, gan, density, runs, launcher.seed())
     return 0
+
+
+def _digest(dataset: str) -> str | None:
+    """Which points a file holds; None for a density that has a name."""
+    return None if dataset in synthetic.DENSITIES else digest_of({'points': read_points(dataset)})
 
 
 def _groups(runs: Runs, num_seeds: int) -> list[tuple[str, np.ndarray]]:

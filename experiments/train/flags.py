@@ -5,6 +5,7 @@ import dataclasses
 from absl import flags
 
 from wgan_jax.ranges import whole
+from wgan_jax.training.budget import MINUTES as MINUTES_RANGE
 from wgan_jax.training.configure import settings
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
@@ -25,6 +26,13 @@ DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole
 CHECKPOINT_EVERY = define_number('checkpoint_every', 500, 'Steps between checkpoints.', whole(1))
 KEEP_CHECKPOINTS = define_number('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.', whole(1))
 SAMPLE_EVERY = define_number('sample_every', 100, 'Steps between grids of samples.', whole(1))
+MINUTES = define_number(
+    'minutes',
+    None,
+    'Train for this long: chooses --steps, and --decay_steps where rates decay, from the measured rate; recorded with '
+    'the run.',
+    MINUTES_RANGE,
+)
 LOG_EVERY = define_number('log_every', 10, 'Steps between lines of metrics.jsonl.', whole(1))
 LOG_LIPSCHITZ = flags.DEFINE_bool(
     'log_lipschitz', False, 'With every grid of samples, write bounds of how steep the critic is to lipschitz.jsonl.'
@@ -38,4 +46,8 @@ def settings_from_flags(seed: int) -> Settings:
     Raises:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
-    return settings(PRESET.value, **given(_SETTINGS), seed=seed)
+    changes = given(_SETTINGS)
+    for name in ('steps', 'decay_steps'):
+        if MINUTES.value is not None and name in changes:
+            raise ValueError(f'{name} has no effect with --minutes, which chooses it: leave one of them out')
+    return settings(PRESET.value, **changes, seed=seed)

@@ -18,6 +18,7 @@ from wgan_jax.training.draws import first_images
 from wgan_jax.training.records import common_names, read_metrics
 from wgan_jax.training.run_files import NUM_SAMPLES
 from wgan_jax.training.state import TrainState
+from wgan_jax.training.watch import Looks
 
 from ..common import launcher, pictures
 from ..common.reading import SECONDS_BETWEEN_LINES, Reading
@@ -36,6 +37,9 @@ class Progress(Callback):
         self.started = False
         self.loading = Reading()
         self._interactive = sys.stderr.isatty()
+
+    def measuring(self) -> None:
+        print('Measuring how many steps the time allows ...', file=sys.stderr, flush=True)
 
     def start(self, run: RunInfo) -> None:
         self.started = True
@@ -101,7 +105,7 @@ class Events(Callback):
 
     def metrics(self, records: Sequence[Record]) -> None:
         for record in records:
-            if record['step'] % self._log_every == 0:
+            if record['step'] % self._log_every == 0 or any(record[name] is not None for name in Looks._fields):
                 self.scalars(record)
 
     def scalars(self, record: Mapping[str, Any]) -> None:
@@ -151,6 +155,13 @@ class Figures(Callback):
         write_figures(self._workdir)
 
 
+_LABELS = {
+    'duplicates': 'share of\nnear-duplicates',
+    'diversity': 'diversity over\nthat of the data',
+    'patch_distance': 'patch distance',
+}
+
+
 def write_figures(workdir: Path) -> None:
     """``curves.png``, ``curves.npz`` and ``training.gif`` of a run with metrics and samples."""
     from matplotlib import pyplot as plt  # slow to import, and wanted at the end only
@@ -158,28 +169,39 @@ def write_figures(workdir: Path) -> None:
     from ..common.figures import save
 
     rows = read_metrics(workdir / 'metrics.jsonl')
-    names = [name for name in common_names(rows) if name not in ('step', 'seconds')]
+    names = [name for name in common_names(rows) if name not in ('step', 'seconds', *Looks._fields)]
     curves = {name: np.array([row[name] for row in rows]) for name in ('step', *names)}
+    looks = {name: np.array([row.get(name) for row in rows], float) for name in Looks._fields}  # NaN where none is
+    looks = {name: values for name, values in looks.items() if np.isfinite(values).any()}
     with atomic_path(workdir / 'curves.npz') as temporary:
-        np.savez(temporary, **curves)
+        np.savez(temporary, **curves, **looks)
     if rows:
         shown = [name for name in names if name not in ('penalty', 'images_per_second')]
-        figure, axes = plt.subplots(len(shown), 1, figsize=(8, 2 * len(shown)), sharex=True, layout='constrained')
+        panels = len(shown) + len(looks)
+        figure, axes = plt.subplots(panels, 1, figsize=(8, 2 * panels), sharex=True, layout='constrained')
         window = max(1, len(rows) // 50)
-        for axis, name in zip(axes, shown, strict=True):
+        for axis, (name, values) in zip(axes[len(shown) :], looks.items(), strict=True):
+            seen = np.isfinite(values)
+            axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3)
+            axis.set_ylim(bottom=0)
+            axis.set_ylabel(_LABELS[name])
+            axis.grid(alpha=0.3)
+        for axis, name in zip(axes, shown, strict=False):
             axis.plot(curves['step'], curves[name], color='C0', alpha=0.3, linewidth=0.8, label='each logged step')
             smooth = np.convolve(curves[name], np.ones(window) / window, 'valid')
             axis.plot(curves['step'][window - 1 :], smooth, color='C0', label=f'mean of the last {window} logged')
             axis.set_ylabel(name.replace('_', ' '))
             axis.grid(alpha=0.3)
         axes[0].legend(loc='best', fontsize='small')
-        axes[0].set_title(f'Training of {workdir.name}: losses and gradients over generator updates')
+        axes[0].set_title(f'Training of {workdir.name}: losses, gradients and samples over generator updates')
         axes[-1].set_xlabel('generator updates')
         save(
             figure,
             workdir / 'curves.png',
             'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
-            'as far as the critic is near its best; what matters is that the curves stay bounded and settle.',
+            'as far as the critic is near its best; what matters is that the curves stay bounded and settle. Of the '
+            'samples: near-duplicates should be few, the diversity near 1, that of the data, and the distance of their '
+            'patches from those of the data should fall.',
         )
     frames = []  # somebody may have taken some away, or put something else there
     for path in sorted((workdir / 'samples').glob('step_*.png')):

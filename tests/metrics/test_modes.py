@@ -79,3 +79,20 @@ def test_shapes_are_checked():
         mode_coverage(np.zeros((5, 3)), MODES, 0.1)
     with pytest.raises(ValueError, match='there must be samples'):
         mode_coverage(np.zeros((0, 2)), MODES, 0.1)
+
+
+@pytest.mark.parametrize('scale', [1e-22, 1.0, 1e20])
+def test_any_unit_will_do(scale):
+    # Fails where squares overflow or vanish: samples at their modes would be lost, or a far one called good.
+    modes = scale * np.array([[1.0, 0.0], [-1.0, 0.0]])
+    seen = mode_coverage(np.repeat(modes, 5, axis=0), modes, scale / 100)
+    assert (int(seen.captured), float(seen.high_quality), float(seen.reverse_kl)) == (2, 1, 0)
+    assert float(mode_coverage(modes[:1] + scale, modes, scale / 100).high_quality) == 0
+
+
+@pytest.mark.parametrize('wrong', [0.0, -0.1, np.nan, np.inf])
+def test_no_width_is_refused(wrong):
+    for name, arguments in (('std', (wrong,)), ('radius', (0.1,))):
+        options = {'radius': wrong} if name == 'radius' else {}
+        with pytest.raises(ValueError, match=f'{name}=.* must be positive and finite'):
+            mode_coverage(MODES, MODES, *arguments, **options)

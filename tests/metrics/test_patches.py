@@ -61,3 +61,15 @@ def test_a_picture_that_is_not_finite_has_no_finite_distance(bad):
     assert not np.isfinite(jax.jit(lambda x, y: patch_distance(x, y, KEY, num_projections=8))(real, fake))
     with pytest.raises(ValueError, match='every value must be finite'):
         patch_distance(real, fake, KEY, num_projections=8)
+
+
+@pytest.mark.parametrize('name', ['size', 'patches', 'num_projections'])
+def test_numbers_below_one_are_refused(name):
+    for value in (0, -1, 2.5):
+        with pytest.raises(ValueError, match=f'{name}={value} must be'):
+            patch_distance(noise(0), noise(1), KEY, **{name: value})
+
+
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match='need images of both sets, not 0 and 64'):
+        patch_distance(noise(0, 0), noise(1), KEY)

@@ -56,7 +56,7 @@ def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     from PIL import Image  # slow to import
 
     with atomic_path(path) as temporary:
-        Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(temporary, optimize=True)
+        Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(temporary)
 
 
 def damage(path: str | os.PathLike) -> str | None:

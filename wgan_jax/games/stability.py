@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from wgan_jax.games.game import Game, jacobian
 from wgan_jax.games.updates.rule import UpdateRule, require, require_count
+from wgan_jax.ranges import FRACTION
 from wgan_jax.types import Array, Players, PyTree
 
 
@@ -89,7 +90,12 @@ def fitted_rate(distances: Array, *, skip: float = 0.5) -> Array:
 
     Returns:
         A scalar; NaN where fewer than two entries are left.
+
+    Raises:
+        ValueError: for another share.
     """
+    FRACTION.check('skip', skip)
+    distances = jnp.asarray(distances)
     time = jnp.arange(distances.shape[-1], dtype=distances.dtype)
     counts = (distances > 0) & jnp.isfinite(distances) & (time >= skip * (distances.shape[-1] - 1))
     weights = counts / jnp.maximum(jnp.sum(counts), 1)

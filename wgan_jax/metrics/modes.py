@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax.types import Array, ArrayLike
 
@@ -50,7 +51,8 @@ def mode_coverage(samples: ArrayLike, modes: ArrayLike, std: ArrayLike, *, radiu
         A ModeCoverage; pure, so that ``vmap`` takes many batches at once. The published tables draw N = 2,500.
 
     Raises:
-        ValueError: if samples and modes are not two matrices of one dimension d, or one of them is empty.
+        ValueError: if samples and modes are not two matrices of one dimension d, one of them is empty, or ``std`` or
+            ``radius`` is not positive.
 
     Source: Srivastava et al. 2017 (VEEGAN); Lin et al. 2018 (PacGAN), section 4.
     """
@@ -59,12 +61,16 @@ def mode_coverage(samples: ArrayLike, modes: ArrayLike, std: ArrayLike, *, radiu
         raise ValueError(f'samples {samples.shape} and modes {modes.shape} must be (N, d) and (M, d) with one d')
     if 0 in samples.shape or 0 in modes.shape:
         raise ValueError(f'there must be samples and modes, not {samples.shape} and {modes.shape}')
+    for name, value in (('std', std), ('radius', radius)):
+        if not isinstance(value, jax.core.Tracer) and not (np.isfinite(value) & (np.asarray(value) > 0)).all():
+            raise ValueError(f'{name}={value} must be positive and finite')
     num_modes = modes.shape[0]
-    squares = jnp.sum((samples[:, None] - modes) ** 2, axis=-1)
+    # In standard deviations, in which no square of what lies near a mode can overflow or vanish.
+    squares = jnp.sum(((samples[:, None] - modes) / std) ** 2, axis=-1)
     finite = jnp.isfinite(squares).all(axis=1)
     nearest = jax.nn.one_hot(jnp.argmin(jnp.where(finite[:, None], squares, 0), axis=1), num_modes, dtype=jnp.int32)
     nearest = nearest * finite[:, None]
-    good = jnp.min(squares, axis=1) <= (radius * std) ** 2  # false for NaN
+    good = jnp.min(squares, axis=1) <= radius**2  # false for NaN
     counts = jnp.sum(nearest * good[:, None], axis=0)
     histogram = jnp.sum(nearest, axis=0)
     lost = jnp.sum(~finite) * jax.nn.one_hot(jnp.argmax(histogram), num_modes, dtype=jnp.int32)

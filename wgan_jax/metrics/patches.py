@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from wgan_jax.distances import sliced_wasserstein
+from wgan_jax.ranges import COUNT
 from wgan_jax.types import Array, Key
 
 
@@ -29,13 +30,17 @@ def patch_distance(
         positive distance, which falls with their size.
 
     Raises:
-        ValueError: for images of different shapes, or smaller than a patch.
+        ValueError: for images of different shapes, none, or smaller than a patch, and for numbers below 1.
 
     Source: after Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 5, which uses a Laplacian pyramid and
         normalises both sets by their own statistics.
     """
     if real.ndim != 4 or real.shape[1:] != fake.shape[1:]:
         raise ValueError(f'need two sets of images (N, H, W, C) of one shape, not {real.shape} and {fake.shape}')
+    for name, value in (('size', size), ('patches', patches), ('num_projections', num_projections)):
+        COUNT.check(name, value)
+    if not len(real) or not len(fake):
+        raise ValueError(f'need images of both sets, not {len(real)} and {len(fake)}')
     if min(real.shape[1:3]) < size:
         raise ValueError(f'images of {real.shape[1]}x{real.shape[2]} pixels hold no patch of {size}x{size}')
     levels = 1
@@ -48,7 +53,7 @@ def patch_distance(
         mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2)) + 1e-8  # a channel may be constant
         x, y = (((v - mean) / deviation).reshape(len(v), -1) for v in (x, y))
         total += sliced_wasserstein(x, y, line_key, num_projections=num_projections, p=1)
-        real, fake = _half(real), _half(fake)
+        real, fake = halve(real), halve(fake)
     return total / levels
 
 
@@ -64,7 +69,8 @@ def _patches(images: Array, key: Key, size: int, patches: int) -> Array:
     return cropped.reshape(n * patches, size, size, channels)
 
 
-def _half(images: Array) -> Array:
+def halve(images: Array) -> Array:
+    """Images (N, H, W, C) of half the size, the mean of 2x2 pixels each; a last odd row or column is left out."""
     n, height, width, channels = images.shape
     even = images[:, : height // 2 * 2, : width // 2 * 2]
     return even.reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))

@@ -15,7 +15,7 @@ from wgan_jax.games.game import Game
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import unflatten
-from wgan_jax.training.dataset import with_images
+from wgan_jax.training.dataset import ARRAY, with_images
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
@@ -97,6 +97,10 @@ def load_game(
         settings = dataclasses.replace(settings, batch_size=batch_size)
     found = checkpoint_of(workdir, config, step)
     if images is None:
+        if settings.dataset == ARRAY:
+            raise ValueError(
+                f'{workdir} was trained on an array of images: pass them to load_game, or train on folder:PATH'
+            )
         _, images = with_images(settings)
     if images.fingerprint != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')

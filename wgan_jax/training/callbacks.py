@@ -49,6 +49,9 @@ class Callback:
     def loading(self, done: int, of: int) -> None:
         """So many pictures of so many have been looked at, before anything else is known; told now and then."""
 
+    def measuring(self) -> None:
+        """How many steps the time allows is about to be measured, for some seconds and a compilation."""
+
     def start(self, run: RunInfo) -> None:
         """Everything has been checked; training begins after this."""
 

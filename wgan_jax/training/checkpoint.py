@@ -364,6 +364,11 @@ def _digest(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def digest_of(tree: PyTree) -> str:
+    """SHA-256, in hex, of all arrays of a tree and their names."""
+    return digest_of_arrays(flatten(tree))
+
+
 def digest_of_arrays(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256, in hex, over names, types, shapes and bytes; version 0.2 sealed its checkpoints with it."""
     total = hashlib.sha256()

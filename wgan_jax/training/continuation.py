@@ -51,7 +51,8 @@ def take_up(
     store.prune()
     if found is None and before is None:
         for path in manifest.files():
-            set_aside(path, 'it is of no run that is known here', workdir)
+            if path.parent.resolve().is_relative_to(workdir.resolve()):  # a linked folder may be shared with other runs
+                set_aside(path, 'it is of no run that is known here', workdir)
     if found is not None and found.step < (manifest.newest_checkpoint() or 0):
         if not damaged:
             logger.warning(f'{workdir}: the checkpoints after step {found.step} are gone: the run goes on from there')

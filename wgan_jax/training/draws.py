@@ -28,6 +28,7 @@ class Role(enum.IntEnum):
     NOISE_REAL = 10
     NOISE_FAKE = 11
     NOISE_GENERATED = 12
+    WATCH = 13
 
 
 def role_key(seed: Array | int, role: Role) -> Key:

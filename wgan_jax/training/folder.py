@@ -66,6 +66,8 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         except OSError as error:
             raise ValueError(f'workdir {workdir} cannot be locked ({reason(error)}): choose another folder') from None
         state, failed = os.fstat(file.fileno()), True
+        if lock_of(workdir) != (state.st_dev, state.st_ino):  # another call was refused meanwhile, and took it away
+            raise ValueError(f'workdir {workdir} is being looked at by another process: try again')
         try:
             yield workdir
             failed = False

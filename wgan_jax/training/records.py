@@ -59,7 +59,7 @@ class MetricsLog:
         kept = [(line, row) for line, row in kept if row['step'] <= step]
         self.last = kept[-1][1]['step'] if kept else 0
         text = b''.join(line + b'\n' for line, _ in kept)
-        if text != content:
+        if text != content or os.stat(path).st_nlink > 1:  # a snapshot of links must not grow with this run
             with atomic_path(path) as temporary:
                 temporary.write_bytes(text)
 

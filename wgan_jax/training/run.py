@@ -20,6 +20,7 @@ from wgan_jax.files import WriteError, discard, make_folder
 from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
+from wgan_jax.training import budget
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
@@ -31,13 +32,14 @@ from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
-from wgan_jax.training.parallel import AXIS, make_runner
+from wgan_jax.training.parallel import AXIS, Runner, make_runner
 from wgan_jax.training.parts import KINDS
 from wgan_jax.training.run_files import NUM_SAMPLES, RunFiles, final_metrics, pictures_after
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
+from wgan_jax.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ def train(
     keep_checkpoints: int = 3,
     sample_every: int = 100,
     log_every: int = 10,
+    minutes: float | None = None,
     parallel: str = 'auto',
     num_devices: int | None = None,
     profile: bool = False,
@@ -73,6 +76,8 @@ def train(
         checkpoint_every, sample_every, log_every: generator updates between checkpoints, grids of samples, and lines
             of metrics.
         keep_checkpoints: how many of the newest are kept.
+        minutes: in place of the steps of the settings, and of those over which rates that decay fall, as many as this
+            time allows, from this call to its return; measured once and recorded: from then on they are the run's.
         parallel: 'jit' for one device, 'pmap' for all, 'auto' for as many as share the batches evenly.
         num_devices: how many must be found to share them; None for whatever there is.
         profile: write a profile of a few steps to ``WORKDIR/profile``.
@@ -88,10 +93,13 @@ def train(
         WriteError: when a file cannot be written; those before are whole, and the same call continues once it can.
         Interrupted: see above; also when the signal came too late to stop anything.
     """
+    called = time.monotonic()
     counts = {'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
               'sample_every': sample_every, 'log_every': log_every}  # fmt: skip
     for name, value in counts.items():
         whole(1).check(name, value)
+    if minutes is not None:
+        budget.MINUTES.check('minutes', minutes)
     if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
     if not isinstance(callbacks, Sequence):
@@ -104,22 +112,16 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     _check_deterministic(settings)
-    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
-    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
-    shapes = jax.eval_shape(fresh)
-    what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    shown = grid_bytes(NUM_SAMPLES, *settings.height_width)
-    devices = 1 if parallel == 'jit' else jax.local_device_count()
-    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
-    runner = make_runner(gan, hyperparameters, images.pixels, mode=parallel)
-    if num_devices is not None:
-        whole(1).check('num_devices', num_devices)
-    if num_devices is not None and runner.num_devices < num_devices:
-        own = settings.generator_batch_size
-        sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
-        raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
-    if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
-        _try_parts(gan, hyperparameters, shapes, images.pixels, runner.num_devices)
+    gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
+    if minutes is not None:
+        known = budget.recorded(workdir, settings, minutes)
+        if known is None:
+            with locked(workdir):  # before anybody waits
+                for listener in listeners:
+                    listener.measuring()
+                known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
+        settings = known
+        gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
@@ -127,13 +129,14 @@ def train(
             'launcher': 'train',
             'settings': record(settings),
             'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
-            'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
+            'run': {'parallel': parallel, 'minutes': minutes, **{name: int(value) for name, value in counts.items()}},
             **environment(),
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
         before, found = take_up(workdir, config, store, manifest)
+        config['run']['minutes'] = minutes or (before or {'run': {}})['run'].get('minutes')
         lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
         config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
         state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
@@ -151,8 +154,10 @@ def train(
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')
             list_skipped(workdir, images)
+            schedule = Schedule(settings.steps, sample_every, checkpoint_every)
             files = RunFiles(
-                workdir, settings, gan.networks.generator, store, identity(config), manifest, listeners,
+                workdir, settings, gan.networks.generator, store, identity(config), manifest,
+                Watch(gan, images.pixels, settings.seed), schedule, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,
             )  # fmt: skip
             held.callback(files.close)
@@ -167,7 +172,7 @@ def train(
                     gan,
                     runner,
                     state,
-                    Schedule(settings.steps, sample_every, checkpoint_every),
+                    schedule,
                     files,
                     should_stop=lambda: bool(received) or should_stop(),
                     tracer=profiler,
@@ -199,6 +204,29 @@ def train(
         if received:
             raise Interrupted(received[0], done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
+
+
+def _built(
+    settings: Settings, pixels: np.ndarray, parallel: str, num_devices: int | None
+) -> tuple[GAN, Callable[[], TrainState], TrainState, Runner]:
+    """What trains with these settings: the GAN, what makes its first state, the shapes of that, and the runner."""
+    gan, hyperparameters = build_gan(settings, pixels.shape[-1])
+    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
+    shapes = jax.eval_shape(fresh)
+    what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
+    shown = grid_bytes(NUM_SAMPLES, *settings.height_width)
+    devices = 1 if parallel == 'jit' else jax.local_device_count()
+    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
+    runner = make_runner(gan, hyperparameters, pixels, mode=parallel)
+    if num_devices is not None:
+        whole(1).check('num_devices', num_devices)
+    if num_devices is not None and runner.num_devices < num_devices:
+        own = settings.generator_batch_size
+        sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
+        raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
+    if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
+        _try_parts(gan, hyperparameters, shapes, pixels, runner.num_devices)
+    return gan, fresh, shapes, runner
 
 
 class _Profiler:

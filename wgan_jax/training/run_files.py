@@ -15,14 +15,17 @@ from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import lock_of
 from wgan_jax.training.load import Generator, sample_images
-from wgan_jax.training.loop import MetricsChunk
+from wgan_jax.training.loop import MetricsChunk, Schedule
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, common_names, read_metrics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
+from wgan_jax.training.watch import NUM_WATCHED, Looks, Watch
 from wgan_jax.types import Array, Network
 
 NUM_SAMPLES = 64
+
+_UNSEEN = dict.fromkeys(Looks._fields)
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,8 @@ class RunFiles:
         store: where checkpoints go.
         run: what they are sealed with.
         manifest: of the folder.
+        watch: looks at the fixed samples whenever they are drawn.
+        schedule: when that is due.
         callbacks: are told of everything.
         step: that the run continues from; samples and metrics past it are dropped, to come again.
         log_every: period of the lines of metrics, in steps.
@@ -52,6 +57,8 @@ class RunFiles:
         store: CheckpointStore,
         run: dict[str, Any],
         manifest: Manifest,
+        watch: Watch,
+        schedule: Schedule,
         callbacks: Sequence[Callback],
         *,
         step: int,
@@ -63,7 +70,8 @@ class RunFiles:
         self._lock = lock_of(workdir)
         self._run, self._log_every, self._callbacks = run, log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
-        self._manifest = manifest
+        self._manifest, self._watch, self._schedule = manifest, watch, schedule
+        self._unwatched: Record | None = None  # the metrics of a step whose samples are still to be drawn
         self._samples = make_folder(workdir / 'samples')
         remove_leftovers(self._samples)
         for path in pictures_after(workdir, step):
@@ -80,17 +88,25 @@ class RunFiles:
         self._last_saved = step if step in store.steps() else None
 
     def metrics(self, chunk: MetricsChunk) -> None:
-        """Metrics of some steps: every ``log_every``-th to the file."""
-        records: list[Record] = list(chunk.records())
+        """Metrics of some steps: every ``log_every``-th to the file, and those of steps with samples after these."""
+        records: list[Record] = [{**record, **_UNSEEN} for record in chunk.records()]
         if not self._wasserstein:
             records = [{**record, 'wasserstein': None} for record in records]
+        if self._schedule.due(self._schedule.sample_every, records[-1]['step']):
+            self._unwatched = records.pop()
         self._log.append(record for record in records if record['step'] % self._log_every == 0)
-        self._tell('metrics', records)
+        if records:
+            self._tell('metrics', records)
 
     def sample(self, step: int, state: TrainState) -> None:
-        """A grid of the fixed samples, from the generator's moving average."""
+        """A grid of the fixed samples, from the generator's moving average, and what they look like."""
         self._check_folder()
-        self._tell('sample', step, state, self._draw(step, state))
+        images = self._draw(step, state)
+        if self._unwatched is not None:
+            record, self._unwatched = {**self._unwatched, **self._watch(images)._asdict()}, None
+            self._log.append([record])
+            self._tell('metrics', [record])
+        self._tell('sample', step, state, images[:NUM_SAMPLES])
 
     def check(self) -> None:
         """Whether what the run has written is still there and as it was: pictures that are not are moved aside.
@@ -119,8 +135,8 @@ class RunFiles:
 
     def _draw(self, step: int, state: TrainState) -> Array:
         generator = Generator(self._generator, state.ema, self._settings, step)
-        images = sample_images(generator, self._settings.seed, NUM_SAMPLES)
-        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images)))
+        images = sample_images(generator, self._settings.seed, max(NUM_SAMPLES, NUM_WATCHED))
+        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES])))
         self._manifest.note(self._picture(step))
         return images
 
@@ -158,10 +174,16 @@ def pictures_after(workdir: Path, step: int) -> list[Path]:
 
 
 def final_metrics(workdir: Path) -> dict[str, float]:
-    """The logged metrics of a run, averaged over the last tenth of the lines; without the time since the start."""
+    """The logged metrics of a run, averaged over the last tenth of the lines; without the time since the start.
+
+    What samples look like is that of the last ones.
+    """
     rows = read_metrics(workdir / 'metrics.jsonl')
     last = rows[-max(1, len(rows) // 10) :]
     if not last:
         return {}
-    names = [name for name in common_names(last) if name not in ('step', 'seconds')]
-    return {name: sum(row[name] for row in last) / len(last) for name in names}
+    names = [name for name in common_names(last) if name not in ('step', 'seconds', *Looks._fields)]
+    seen = {name: [row[name] for row in rows if row.get(name) is not None][-1:] for name in Looks._fields}
+    return {name: sum(row[name] for row in last) / len(last) for name in names} | {
+        name: values[0] for name, values in seen.items() if values
+    }

@@ -51,7 +51,10 @@ def test_a_run_leaves_everything_behind(straight):
     assert [m['step'] for m in metrics(straight)] == list(range(1, 61))
     assert set(metrics(straight)[0]) == {
         'step', 'critic_loss', 'penalty', 'generator_loss', 'wasserstein', 'critic_grad_norm', 'generator_grad_norm',
+        'duplicates', 'diversity', 'patch_distance',
     }  # fmt: skip
+    seen = [m['step'] for m in metrics(straight) if m['patch_distance'] is not None]
+    assert seen == [25, 50, 60] and metrics(straight)[24]['diversity'] > 0 and metrics(straight)[0]['diversity'] is None
     names = {path.name for path in (straight / 'samples').iterdir()}
     assert names == {'step_00000025.png', 'step_00000050.png', 'step_00000060.png'}
     for name in ('results.json', 'real.png', 'curves.png', 'curves.npz', 'training.gif'):
@@ -200,10 +203,11 @@ def test_sample_removes_its_own_pictures_only(straight, tmp_path):
     (images / '00007.png').mkdir(parents=True)
     (images / 'holiday.png').write_text('mine')
     (images / '00009.png').write_text('of an earlier call')
-    (images.parent / 'config.json').write_text('{"launcher": "sample"}')
+    (images / '54321.png').write_text('mine')
+    (images.parent / 'config.json').write_text('{"launcher": "sample", "flags": {"num": 10, "singles": true}}')
     code, _, err = finish(start('sample', f'--workdir={tmp_path / "run"}', '--num=2', '--waypoints=2', '--frames=1'))
     assert code == 0 and '00007.png: a folder stands where a file belongs' in err
-    assert {path.name for path in images.iterdir()} == {'00000.png', '00001.png', 'holiday.png', 'damaged'}
+    assert {path.name for path in images.iterdir()} == {'00000.png', '00001.png', '54321.png', 'holiday.png', 'damaged'}
 
 
 def test_load_samples_a_pure_function_of_the_key(straight):

@@ -1,0 +1,134 @@
+"""How many steps a time allows: with a clock of our own, and as part of a run."""
+
+import dataclasses
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import wgan_jax
+from tests.training.runs import EVERY, IMAGES, arrays, metrics, tiny
+from wgan_jax.training import budget
+from wgan_jax.training.build import build_gan
+from wgan_jax.training.state import init_state
+
+
+class _Clock:
+    """A machine on which compilation takes so long, and each step so long."""
+
+    def __init__(self, compilation, step):
+        self.now, self._left, self._step, self.first = 0.0, compilation, step, None
+        self.capacity, self.place, self.fetch = 512, self._begin, lambda rows: rows
+
+    def monotonic(self):
+        return self.now
+
+    def _begin(self, state):
+        self.first = int(state.step)
+        return state
+
+    def run(self, state, count):
+        self.now += self._left + count * self._step
+        self._left = 0
+        return state, None
+
+
+def chosen(monkeypatch, seconds, compilation, step, **changes):
+    """(settings, the clock) after measuring."""
+    settings = tiny(**changes)
+    gan, hyperparameters = build_gan(settings, 3)
+    clock = _Clock(compilation, step)
+    monkeypatch.setattr(budget, 'time', SimpleNamespace(monotonic=clock.monotonic))
+    return budget.within(settings, gan, clock, init_state(gan, hyperparameters, 0), seconds), clock
+
+
+def test_steps_fill_the_time(monkeypatch):
+    # Fails if a second compilation is not set aside, or the time for measuring is counted twice or not at all.
+    settings, clock = chosen(monkeypatch, 600, 10, 0.1, decay_steps=5)
+    assert clock.now < 10.1 + 0.03 * 600 * 1.5
+    used = clock.now + 10 + settings.steps * 0.1
+    assert 0.90 * 600 < used < 0.96 * 600
+    assert settings.decay_steps == settings.steps and settings.steps % 5 == 0
+    assert chosen(monkeypatch, 600, 10, 0.1, decay_steps=0)[0].decay_steps == 0
+
+
+def test_no_time_for_a_step_is_said(monkeypatch):
+    with pytest.raises(ValueError, match=r'minutes: compilation leaves no time for a step; 0\.5 would do'):
+        chosen(monkeypatch, 15, 10, 0.1)
+
+
+@pytest.mark.parametrize('n_critic', [1, 5, 120])
+@pytest.mark.parametrize('warmup', [False, True])
+def test_as_many_critic_updates_as_fit(n_critic, warmup):
+    gan = dataclasses.replace(build_gan(tiny(), 3)[0], n_critic=n_critic, critic_warmup=warmup)
+    totals = np.cumsum([gan.critic_updates(np.int64(step)) for step in range(9_000)])
+    for updates in (1, n_critic, 2_600, 7_777):
+        exact = max(1, int((totals <= updates).sum()))
+        found = budget._steps_of_as_many_critic_updates(gan, updates)
+        assert 0.95 * exact <= found <= exact
+
+
+def test_the_original_s_long_updates_are_not_measured(monkeypatch):
+    _, clock = chosen(monkeypatch, 600, 10, 0.1, critic_warmup=True)
+    assert clock.first == 26
+
+
+@pytest.fixture
+def twelve(monkeypatch):
+    """Every time allows twelve steps; how often it was asked."""
+    asked = []
+
+    def within(settings, gan, runner, state, seconds):
+        asked.append(seconds)
+        return dataclasses.replace(settings, steps=12, decay_steps=12)
+
+    monkeypatch.setattr(budget, 'within', within)
+    return asked
+
+
+def run(workdir, minutes, **options):
+    return wgan_jax.train(tiny(steps=999, decay_steps=7), workdir, dataset=IMAGES, minutes=minutes, **EVERY, **options)
+
+
+def test_they_are_the_run_s_from_then_on(tmp_path, twelve):
+    straight = wgan_jax.train(tiny(steps=12, decay_steps=12), tmp_path / 'straight', dataset=IMAGES, **EVERY)
+    workdir = tmp_path / 'timed'
+    run(workdir, 3, should_stop=(workdir / 'checkpoints' / '4').exists)
+    config = json.loads((workdir / 'config.json').read_text())
+    assert config['settings']['steps'] == config['settings']['decay_steps'] == 12 and config['run']['minutes'] == 3
+    shutil.copytree(workdir, tmp_path / 'without')
+    (tmp_path / 'without' / 'config.json').unlink()
+    for folder in (workdir, tmp_path / 'without'):
+        assert run(folder, 3).step == straight.step == 12
+        assert metrics(folder) == metrics(tmp_path / 'straight')
+        for name, array in arrays(tmp_path / 'straight')[1].items():
+            assert arrays(folder)[1][name].tobytes() == array.tobytes()
+    assert len(twelve) == 1 and 170 < twelve[0] < 180
+
+
+def test_another_time_is_refused_and_no_time_where_none_was_asked(tmp_path, twelve):
+    run(tmp_path / 'timed', 3)
+    with pytest.raises(ValueError, match=r'minutes=4: .* was begun with minutes=3 and has 12 steps'):
+        run(tmp_path / 'timed', 4)
+    wgan_jax.train(tiny(steps=16, decay_steps=12), tmp_path / 'timed', dataset=IMAGES, **EVERY)
+    assert run(tmp_path / 'timed', 3).step == 16  # it has been given more since
+    wgan_jax.train(tiny(), tmp_path / 'plain', dataset=IMAGES, **EVERY)
+    with pytest.raises(ValueError, match=r'was not begun with minutes and has 12 steps: .* or leave minutes out'):
+        run(tmp_path / 'plain', 3)
+    for wrong in (0, -1, np.nan, 'ten'):
+        with pytest.raises(ValueError, match='minutes='):
+            run(tmp_path / 'new', wrong)
+    assert not (tmp_path / 'new').exists()
+
+
+def test_what_cannot_be_measured_leaves_nothing(tmp_path, monkeypatch):
+    def within(*arguments):
+        assert (tmp_path / 'run' / '.lock').exists()
+        raise ValueError('minutes: too few')
+
+    monkeypatch.setattr(budget, 'within', within)
+    with pytest.raises(ValueError, match='too few'):
+        run(tmp_path / 'run', 1)
+    assert not (tmp_path / 'run').exists()

@@ -1,0 +1,79 @@
+"""What a run says of its samples: by hand, on samples that are known, and in its metrics."""
+
+import json
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wgan_jax
+from tests.training.runs import IMAGES, metrics, tiny
+from wgan_jax.data.augmentation import Augmentation
+from wgan_jax.data.images import to_float
+from wgan_jax.training.callbacks import Callback
+from wgan_jax.training.watch import Looks, Watch
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (40, 16, 12, 3), np.uint8)
+REAL = to_float(PIXELS)
+
+
+def watch(pixels=PIXELS, real=None, fake=None):
+    return Watch(SimpleNamespace(augmentation=Augmentation(real, fake), batch_size=8), pixels, 0)
+
+
+def test_the_data_look_like_themselves_and_one_sample_like_itself():
+    looks = watch()(REAL)
+    assert (looks.duplicates, looks.diversity) == (0, pytest.approx(1, abs=1e-6)) and looks.patch_distance < 0.15
+    collapsed = watch()(jnp.zeros_like(REAL) + REAL[0])
+    assert (collapsed.duplicates, collapsed.diversity) == (1, 0) and collapsed.patch_distance > 0.2
+
+
+def test_a_near_duplicate_is_nearer_than_half_of_what_is_usual():
+    # Ten of the samples have a twin that differs by so much of the usual distance between neighbours.
+    usual = float(np.median([np.sqrt(np.square(REAL - x).mean((1, 2, 3))[np.arange(40) != i].min())
+                             for i, x in enumerate(REAL)]))  # fmt: skip
+    for share, found in ((0.45, 0.5), (0.55, 0.0)):
+        samples = REAL.at[10:20].set(REAL[:10] + share * usual)
+        assert watch()(samples).duplicates == found
+
+
+def test_what_only_real_images_undergo_is_what_the_generator_learns():
+    def fade(keys, images):
+        return images / 2
+
+    assert watch(real=fade)(REAL).diversity == pytest.approx(2, rel=1e-5)
+    assert watch(real=fade, fake=fade)(REAL).diversity == pytest.approx(1, rel=1e-5)
+
+
+def test_what_cannot_be_told_is_none():
+    assert watch(PIXELS[:1])(REAL) == Looks(None, None, None)
+    same = watch(np.repeat(PIXELS[:1], 5, axis=0))(REAL)
+    assert same.duplicates == 0 and same.diversity is None
+    small = watch(PIXELS[:, :6, :6])(REAL[:, :6, :6])
+    assert small.patch_distance is None and small.diversity is not None
+
+
+class _Order(Callback):
+    def __init__(self):
+        self.rows, self.seen = [], []
+
+    def metrics(self, records):
+        self.rows += records
+
+    def sample(self, step, state, images):
+        self.seen.append((step, self.rows[-1]['step'], len(images)))
+
+
+def test_steps_with_samples_have_looks_and_a_line(tmp_path):
+    order = _Order()
+    every = {'checkpoint_every': 6, 'sample_every': 5, 'log_every': 4}
+    wgan_jax.train(tiny(steps=13), tmp_path, dataset=IMAGES, callbacks=[order], **every)
+    rows = metrics(tmp_path)
+    assert [row['step'] for row in rows] == [4, 5, 8, 10, 12, 13]
+    assert [row['step'] for row in rows if row['diversity'] is not None] == [5, 10, 13]
+    assert all(row.keys() == rows[0].keys() for row in rows)
+    assert [row['step'] for row in order.rows] == list(range(1, 14))
+    assert order.seen == [(5, 5, 64), (10, 10, 64), (13, 13, 64)]  # the metrics of a step come before its samples
+    final = json.loads((tmp_path / 'results.json').read_text())['final']
+    assert final['diversity'] == rows[-1]['diversity'] and 'patch_distance' not in final

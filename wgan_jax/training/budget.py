@@ -1,0 +1,112 @@
+"""How many steps a time allows: measured with the run's own program before it begins, and recorded with the run."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from wgan_jax.ranges import real
+from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.folder import OtherLauncher, completed, read_run
+from wgan_jax.training.gan import GAN, WARMUP_STEPS
+from wgan_jax.training.parallel import Runner
+from wgan_jax.training.settings import Settings
+from wgan_jax.training.state import TrainState
+
+MINUTES = real(0.1, 100_000)
+LONGEST = 10.0  # seconds of measuring, beside compilation
+SHARE = 0.03  # of the time, at most
+LEFT = 0.95  # of the time that is left goes into steps; grids of samples and checkpoints take the rest
+FIGURES = 6.0  # seconds for those at the end, of a short time a tenth
+
+
+def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> Settings | None:
+    """Settings with the steps that a time was found to allow when the run of a folder began; None where none has.
+
+    Args:
+        workdir: of the run.
+        settings: whose steps and decay are replaced.
+        minutes: that were asked for now.
+
+    Raises:
+        ValueError: where the folder holds a run whose steps were not chosen by as many minutes.
+    """
+    try:
+        before = read_run(workdir) if os.path.lexists(Path(workdir) / 'config.json') else _of_checkpoint(workdir)
+    except OtherLauncher:
+        raise
+    except ValueError:
+        return settings  # which whoever takes up the folder has the better words for
+    if before is None:
+        return None
+    steps, asked = before['settings']['steps'], before.get('run', {}).get('minutes', minutes)
+    if asked != minutes:
+        began = f'was begun with minutes={asked:g}' if asked else 'was not begun with minutes'
+        raise ValueError(
+            f'minutes={minutes:g}: {workdir} holds a run that {began} and has {steps} steps: choose another folder, or '
+            + (f'give minutes={asked:g} to continue it' if asked else 'leave minutes out')
+        )
+    return _with_steps(settings, steps, before['settings']['decay_steps'])
+
+
+def _of_checkpoint(workdir):
+    folder = Path(workdir) / 'checkpoints'
+    found = CheckpointStore(folder).newest()[0] if os.path.isdir(folder) else None
+    if found is None or found.run is None:
+        return None
+    return completed(found.run, f'the record in checkpoint {found.step} of {workdir}')
+
+
+def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seconds: float) -> Settings:
+    """Settings with as many steps as a time allows, over which rates that decay are spread.
+
+    The program is compiled and run on a state that is thrown away. What changes with the decay is another program: the
+    time for its compilation is set aside.
+
+    Args:
+        settings: of the run.
+        gan, runner: of these settings.
+        state: to measure with; where the critic is trained longer at first, the usual length is measured.
+        seconds: that are left for everything.
+
+    Raises:
+        ValueError: when not even compilation takes less.
+    """
+    began = time.monotonic()
+    state = runner.place(state._replace(step=jnp.int32(WARMUP_STEPS + 1)))
+
+    def take(count: int) -> float:
+        nonlocal state
+        start = time.monotonic()
+        state, rows = runner.run(state, count)
+        runner.fetch(rows)
+        return time.monotonic() - start
+
+    compilation, count, longest = take(1), 1, min(LONGEST, SHARE * seconds)
+    while (taken := take(count)) < longest / 2 and count < runner.capacity:
+        count = min(runner.capacity, 2 * count)
+    left = LEFT * (seconds - (time.monotonic() - began) - compilation - min(FIGURES, seconds / 10))
+    if left < taken / count:
+        raise ValueError(
+            f'minutes: compilation leaves no time for a step; {(2 * compilation + taken) / 40:.1f} would do for some'
+        )
+    steps = _steps_of_as_many_critic_updates(gan, left / taken * count * gan.n_critic)
+    return _with_steps(settings, steps, steps)
+
+
+def _steps_of_as_many_critic_updates(gan: GAN, updates: float) -> int:
+    """The most steps with so many critic updates, rounded down to two digits and a half; at least one."""
+    low, high = 1, max(2, int(updates / gan.n_critic) + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        needed = np.broadcast_to(gan.critic_updates(np.arange(middle)), middle).sum()
+        low, high = (middle, high) if needed <= updates else (low, middle)
+    unit = 5 * 10 ** (len(str(low)) - 3) if low >= 100 else 1
+    return low // unit * unit
+
+
+def _with_steps(settings: Settings, steps: int, decay_steps: int) -> Settings:
+    return dataclasses.replace(settings, steps=steps, decay_steps=decay_steps if settings.decay_steps else 0)
