@@ -1,8 +1,10 @@
 """Files that are whole or not there, what stalls, and what is in the way."""
 
+import errno
 import os
 import pickle
 import time
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,20 @@ def test_a_folder_in_the_place_of_a_file_is_moved_aside_once_more_and_never_over
 def test_a_write_error_can_be_sent_to_another_process():
     error = pickle.loads(pickle.dumps(WriteError('a/b', OSError(28, os.strerror(28)))))
     assert str(error) == 'cannot write a/b: No space left on device' and error.filename == 'a/b'
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    # Fails if a full disk leaves the beginning of a copy, which would pass for what was damaged.
+    path = tmp_path / 'metrics.jsonl'
+    path.write_text('some lines')
+
+    def half(source, target):
+        Path(target).write_text('some')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(files.shutil, 'copyfile', half)
+    with pytest.raises(WriteError, match='No space left'):
+        files.move_aside(path, copy=True)
+    assert not list((tmp_path / 'damaged').iterdir())
+    monkeypatch.undo()
+    assert files.move_aside(path, copy=True).read_text() == path.read_text() == 'some lines'

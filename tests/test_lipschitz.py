@@ -89,6 +89,13 @@ def test_slopes_are_exact_for_close_pairs_and_ignore_equal_ones():
     assert found.slope == 3 and found.gradient == 3
 
 
+def test_what_makes_no_pair_is_refused():
+    with pytest.raises(ValueError, match='shifts=0 must be at least 1'):
+        lower_bounds(lambda x: x.sum(-1), jnp.ones((3, 2)), shifts=0)
+    with pytest.raises(ValueError, match='points: 1 make no pair'):
+        lower_bounds(lambda x: x.sum(-1), jnp.ones((1, 2)))
+
+
 def test_no_bound_exists_with_batch_norm_and_layer_norm_s_is_valid():
     network = dcgan.critic((16, 16, 1), width=4, conv_impl='native')
     with pytest.raises(ValueError, match='no Lipschitz bound exists: batch normalisation'):

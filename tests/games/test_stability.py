@@ -187,6 +187,9 @@ def test_fitted_rates_equal_predicted_ones():
     broken = jnp.array([9.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.0, jnp.inf])
     np.testing.assert_allclose(fitted_rate(broken, skip=0.2), 0.5, rtol=1e-14)
     assert jnp.isnan(fitted_rate(jnp.zeros(9)))
+    for wrong in (-1, 1, jnp.nan):
+        with pytest.raises(ValueError, match=r'skip=.* must lie in'):
+            fitted_rate(broken, skip=wrong)
 
 
 def test_bisection_refuses_what_it_cannot_use():

@@ -1,6 +1,7 @@
 """metrics.jsonl after crashes: every step once, nothing past the checkpoint, torn lines dropped."""
 
 import json
+import os
 
 import pytest
 
@@ -27,6 +28,17 @@ def test_a_complete_file_is_not_rewritten(tmp_path):
     inode = path.stat().st_ino
     MetricsLog(path, step=2).close()
     assert path.stat().st_ino == inode and [row['step'] for row in read_metrics(path)] == [1, 2]
+
+
+def test_a_snapshot_of_links_does_not_grow(tmp_path):
+    path = tmp_path / 'metrics.jsonl'
+    path.write_text(_lines(1, 2))
+    os.link(path, tmp_path / 'snapshot')
+    log = MetricsLog(path, step=2)
+    log.append([{'step': 3, 'loss': 0.5}])
+    log.close()
+    assert [row['step'] for row in read_metrics(path)] == [1, 2, 3]
+    assert (tmp_path / 'snapshot').read_text() == _lines(1, 2)
 
 
 def test_a_last_line_without_its_newline_gets_one(tmp_path):

@@ -417,3 +417,16 @@ def test_a_wide_pattern_of_a_callback_leaves_the_list_and_the_checkpoints_out(tm
     Wide.files = '*.txt'
     with pytest.raises(ValueError, match=r"files='\*\.txt' of Wide must be a list of patterns"):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Wide()], **EVERY)
+
+
+def test_events_in_a_folder_that_runs_share_are_left_alone(tmp_path):
+    (tmp_path / 'shared').mkdir()
+    (tmp_path / 'shared' / 'events.out.tfevents.1.other').write_text('of another run')
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'tensorboard').symlink_to(tmp_path / 'shared')
+
+    class Events(Callback):
+        files = ('tensorboard/events.out.tfevents.*',)
+
+    wgan_jax.train(tiny(steps=1), tmp_path / 'run', dataset=IMAGES, callbacks=[Events()], **EVERY)
+    assert (tmp_path / 'shared' / 'events.out.tfevents.1.other').read_text() == 'of another run'

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.ranges import real
+from wgan_jax.ranges import INT32, real
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import OtherLauncher, completed, read_run
 from wgan_jax.training.gan import GAN, WARMUP_STEPS
@@ -19,7 +19,7 @@ from wgan_jax.training.state import TrainState
 MINUTES = real(0.1, 100_000)
 LONGEST = 10.0  # seconds of measuring, beside compilation
 SHARE = 0.03  # of the time, at most
-LEFT = 0.95  # of the time that is left goes into steps; grids of samples and checkpoints take the rest
+LEFT = 0.86  # of the time that is left goes into steps: beside samples and checkpoints they are slower than measured
 FIGURES = 6.0  # seconds for those at the end, of a short time a tenth
 
 
@@ -60,6 +60,13 @@ def _of_checkpoint(workdir):
     return completed(found.run, f'the record in checkpoint {found.step} of {workdir}')
 
 
+def to_measure(settings: Settings) -> Settings:
+    """Settings of the same program but for the decay, which no cache of compiled programs can know yet."""
+    if not settings.decay_steps:
+        return settings
+    return dataclasses.replace(settings, decay_steps=INT32 - time.time_ns() % 10**8)
+
+
 def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seconds: float) -> Settings:
     """Settings with as many steps as a time allows, over which rates that decay are spread.
 
@@ -68,7 +75,7 @@ def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seco
 
     Args:
         settings: of the run.
-        gan, runner: of these settings.
+        gan, runner: of ``to_measure(settings)``.
         state: to measure with; where the critic is trained longer at first, the usual length is measured.
         seconds: that are left for everything.
 

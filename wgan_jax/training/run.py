@@ -112,16 +112,16 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     _check_deterministic(settings)
-    gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
     if minutes is not None:
         known = budget.recorded(workdir, settings, minutes)
         if known is None:
+            gan, fresh, _, runner = _built(budget.to_measure(settings), images.pixels, parallel, num_devices)
             with locked(workdir):  # before anybody waits
                 for listener in listeners:
                     listener.measuring()
                 known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
         settings = known
-        gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
+    gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())

@@ -1,8 +1,10 @@
 """The toy launcher as a process: what it writes."""
 
+import json
+
 import numpy as np
 
-from tests.experiments.processes import done
+from tests.experiments.processes import done, finish, start
 from wgan_jax.distances import wasserstein_1d
 
 
@@ -27,3 +29,17 @@ def test_every_combination_is_trained_on_samples_of_a_file(tmp_path):
         assert abs(distance - mean) < deviation + 0.15
     for name in ('samples.png', 'curves.png', 'critic.png', 'training.gif'):
         assert (run / name).stat().st_size > 1000
+
+
+def test_results_of_other_points_do_not_stay(tmp_path):
+    # Fails if the name of a file stands for what is in it: a call that is stopped would leave results of the old one.
+    run, points = tmp_path / 'run', tmp_path / 'points.npz'
+    flags = ('--width=4', '--depth=1', '--batch_size=8', '--steps=1', '--num_evals=1', '--n_critic=1')
+    np.savez(points, points=np.zeros((2, 1)))
+    before, _ = done('toy', run, *flags, f'--data={points}')
+    (run / 'curves.png').write_text('of before')
+    np.savez(points, points=np.ones((2, 1)))
+    code, _, err = finish(start('toy', *flags, f'--data={points}', f'--workdir={run}'))
+    assert code == 0 and 'results of another configuration are removed' in err and 'curves.png' in err
+    now = json.loads((run / 'config.json').read_text())
+    assert now['points'] != before['points'] and now['settings'] == before['settings']

@@ -140,6 +140,7 @@ BAD_FLAGS = [
     (['--devices=2', '--batch_size=3', '--parallel=pmap'], 'cannot be shared evenly by 2 devices'),
     (['--devices=2', '--generator_batch_size=7'], 'cannot share batch_size=32 and generator_batch_size=7 evenly'),
     (['--deterministic'], 'deterministic has no effect'),
+    (['--minutes=1', '--steps=3'], 'steps has no effect with --minutes'),
     (
         ['--arch=mlp', '--image_size=1x65536'],
         'training with image_size=1x65536',
