@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+HANGS_UP = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, reason='SIGHUP is ignored, as under nohup, and stays so'
+)
 
 
 @pytest.fixture
@@ -248,7 +251,9 @@ def test_an_environment_is_whole_at_its_last_place(rig):
 
 
 @pytest.mark.parametrize('wait', ['wait', 'wait for venv'])
-@pytest.mark.parametrize('number, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    'number, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143), pytest.param(signal.SIGHUP, 129, marks=HANGS_UP)]
+)
 def test_a_stopped_installation_leaves_nothing(rig, wait, number, status):
     process = rig.start_waiting('setup', wait=wait)
     process.send_signal(number)
