@@ -117,6 +117,11 @@ def test_another_time_is_refused_and_no_time_where_none_was_asked(tmp_path, twel
     wgan_jax.train(tiny(), tmp_path / 'plain', dataset=IMAGES, **EVERY)
     with pytest.raises(ValueError, match=r'was not begun with minutes and has 12 steps: .* or leave minutes out'):
         run(tmp_path / 'plain', 3)
+    config = json.loads((tmp_path / 'plain' / 'config.json').read_text())
+    for run_of_before in ({'log_every': 1}, {'log_every': 1, 'minutes': 'ten'}, 3):  # of an older version, or damaged
+        (tmp_path / 'plain' / 'config.json').write_text(json.dumps({**config, 'run': run_of_before}))
+        with pytest.raises(ValueError, match=r'was not begun with minutes'):
+            run(tmp_path / 'plain', 3)
     for wrong in (0, -1, np.nan, 'ten'):
         with pytest.raises(ValueError, match='minutes='):
             run(tmp_path / 'new', wrong)

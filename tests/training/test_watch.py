@@ -12,7 +12,7 @@ from tests.training.runs import IMAGES, metrics, tiny
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.images import to_float
 from wgan_jax.training.callbacks import Callback
-from wgan_jax.training.watch import Looks, Watch
+from wgan_jax.training.watch import Looks, Watch, num_watched, watch_bytes
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (40, 16, 12, 3), np.uint8)
 REAL = to_float(PIXELS)
@@ -44,6 +44,12 @@ def test_what_only_real_images_undergo_is_what_the_generator_learns():
 
     assert watch(real=fade)(REAL).diversity == pytest.approx(2, rel=1e-5)
     assert watch(real=fade, fake=fade)(REAL).diversity == pytest.approx(1, rel=1e-5)
+
+
+def test_of_large_images_fewer_are_looked_at():
+    assert [num_watched(side, side) for side in (4, 256, 300, 512, 4096)] == [256, 256, 186, 64, 64]
+    # Two sets of samples in float32, of three channels, at the least.
+    assert watch_bytes(64, 32) > 2 * 256 * 64 * 32 * 3 * 4
 
 
 def test_what_cannot_be_told_is_none():

@@ -42,7 +42,9 @@ def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> 
         return settings  # which whoever takes up the folder has the better words for
     if before is None:
         return None
-    steps, asked = before['settings']['steps'], before.get('run', {}).get('minutes', minutes)
+    steps, run = before['settings']['steps'], before.get('run', {'minutes': minutes})  # a checkpoint says only how many
+    asked = run.get('minutes') if isinstance(run, dict) else None
+    asked = asked if isinstance(asked, int | float) else None
     if asked != minutes:
         began = f'was begun with minutes={asked:g}' if asked else 'was not begun with minutes'
         raise ValueError(

@@ -39,7 +39,7 @@ from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
-from wgan_jax.training.watch import Watch
+from wgan_jax.training.watch import Watch, watch_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ def _built(
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    shown = grid_bytes(NUM_SAMPLES, *settings.height_width)
+    shown = max(grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width))
     devices = 1 if parallel == 'jit' else jax.local_device_count()
     require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
     runner = make_runner(gan, hyperparameters, pixels, mode=parallel)

@@ -20,7 +20,7 @@ from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import MetricsLog, common_names, read_metrics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
-from wgan_jax.training.watch import NUM_WATCHED, Looks, Watch
+from wgan_jax.training.watch import Looks, Watch, num_watched
 from wgan_jax.types import Array, Network
 
 NUM_SAMPLES = 64
@@ -135,7 +135,9 @@ class RunFiles:
 
     def _draw(self, step: int, state: TrainState) -> Array:
         generator = Generator(self._generator, state.ema, self._settings, step)
-        images = sample_images(generator, self._settings.seed, max(NUM_SAMPLES, NUM_WATCHED))
+        images = sample_images(
+            generator, self._settings.seed, num_watched(*self._settings.height_width)
+        )
         pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES])))
         self._manifest.note(self._picture(step))
         return images

@@ -13,7 +13,8 @@ from wgan_jax.training.draws import Role, first_images, role_key
 from wgan_jax.training.gan import GAN
 from wgan_jax.types import Array, Key
 
-NUM_WATCHED = 256  # samples, and real images
+NUM_WATCHED = 256  # samples, and real images; of large ones fewer
+PIXELS = 2**24  # of them all, about: 64 of 512x512
 PATCH = 7  # pixels a side
 NEAR = 0.5  # of the median distance between nearest real images, at most: a near-duplicate
 
@@ -34,6 +35,16 @@ class Looks(NamedTuple):
     patch_distance: float | None
 
 
+def num_watched(height: int, width: int) -> int:
+    """How many samples of a size are looked at: at least the 64 of the grid."""
+    return max(64, min(NUM_WATCHED, PIXELS // (height * width)))
+
+
+def watch_bytes(height: int, width: int) -> int:
+    """Memory that looking takes: samples, real images, and smaller copies of both, float32."""
+    return 3 * 4 * 3 * num_watched(height, width) * height * width
+
+
 class Watch:
     """Measures samples beside the real images of a run.
 
@@ -46,7 +57,7 @@ class Watch:
     def __init__(self, gan: GAN, pixels: np.ndarray, seed: int):
         self._augment = gan.augmentation.real if gan.augmentation.fake is None else None
         self._pixels, self._seed, self._batch_size = pixels, seed, gan.batch_size
-        self._count = min(NUM_WATCHED, len(pixels))
+        self._count = min(num_watched(*pixels.shape[1:3]), len(pixels))
 
     def __call__(self, samples: Array) -> Looks:
         """What the fixed samples (N, H, W, C) in [-1, 1] look like, N at least as many as are watched.
