@@ -5,6 +5,7 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 
 import contextlib
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, make_folder, remove_leftovers
+from wgan_jax.files import atomic_path, make_folder, remove_leftovers, set_aside
 from wgan_jax.json_files import read_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
@@ -49,9 +50,10 @@ def main() -> int:
             generator = load(workdir, STEP.value, EMA.value)
             _require_memory(generator)
             folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
+        before = _singles_before(folder)
         chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
         launcher.begin(
-            folder, (*OUTPUTS, *_singles_before(folder)),
+            folder, (*OUTPUTS, *before),
             launcher='sample', run=str(workdir), step=generator.step, generator=digest_of(generator.variables),
             flags=chosen,
         )  # fmt: skip
@@ -59,7 +61,7 @@ def main() -> int:
         images = np.asarray(generator.sample(sample_key, NUM.value))
         pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
         if SINGLES.value:
-            _write_singles(folder / 'images', to_uint8(images))
+            _write_singles(folder, to_uint8(images), before)
         ends, walk = _walk(generator, walk_key)
         pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
         strip = _strip(generator, ends)
@@ -76,10 +78,10 @@ def _singles_before(folder: Path) -> list[str]:
     try:
         flags_before = read_json(folder / 'config.json', {'flags': {'num': int, 'singles': bool}})['flags']
     except ValueError:
-        return []  # which ``begin`` has the words for
-    names = [path.name for path in folder.glob('images/*.png') if re.fullmatch(r'\d{5,10}', path.stem)]
+        flags_before = {'num': 10**10, 'singles': True}  # all: without a config.json ``begin`` refuses to replace them
+    names = {path.name for path in folder.glob('images/*.png') if re.fullmatch(r'[0-9]{5,10}', path.stem)}
     own = flags_before['num'] if flags_before['singles'] else 0
-    return [f'images/{name}' for name in sorted(names) if int(name[:-4]) < own]
+    return [f'images/{name}' for name in sorted(names) if int(name[:-4]) < own and name == f'{int(name[:-4]):05d}.png']
 
 
 def _require_memory(generator: Generator) -> None:
@@ -104,11 +106,14 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
     return np.asarray(generator.generate(jnp.concatenate(rows)))
 
 
-def _write_singles(folder: Path, images: np.ndarray) -> None:
-    make_folder(folder)
-    remove_leftovers(folder)
+def _write_singles(folder: Path, images: np.ndarray, before: list[str]) -> None:
+    remove_leftovers(make_folder(folder / 'images'))
+    known = set(before)
     for i, image in enumerate(tqdm(np.asarray(images), unit=' images', delay=5, leave=False)):
-        pictures.save_png(folder / f'{i:05d}.png', image)
+        name = f'images/{i:05d}.png'
+        if name not in known and os.path.isfile(folder / name):
+            set_aside(folder / name, 'it is not of the call before', folder)
+        pictures.save_png(folder / name, image)
 
 
 if __name__ == '__main__':

@@ -28,6 +28,11 @@ def test_grain_counts_for_nothing_and_shape_for_everything():
     np.testing.assert_allclose(found, [0, 0, np.sqrt(0.5 * 0.5**2)], atol=1e-6)
 
 
+def test_bytes_do_not_wrap():
+    levels = np.array([0, 200, 255], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(nearest_distances(levels), [200, 55, 55])
+
+
 @pytest.mark.parametrize('shape', [(1, 4, 4, 3), (0, 4, 4, 3), (5, 4, 4)])
 def test_two_images_at_least(shape):
     with pytest.raises(ValueError, match='need at least two images'):

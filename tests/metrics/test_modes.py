@@ -90,6 +90,14 @@ def test_any_unit_will_do(scale):
     assert float(mode_coverage(modes[:1] + scale, modes, scale / 100).high_quality) == 0
 
 
+def test_far_samples_go_to_their_nearest_mode():
+    # In standard deviations their squares overflow; to the mode of most samples they would go as not finite.
+    modes = np.array([[1e15, 0.0], [-1e15, 0.0]])
+    samples = np.array([[1e18, 0.0], [1e18, 0.0], [-1e20, 0.0], [-1e15, 0.0]])
+    seen = mode_coverage(samples, modes, 0.001)
+    assert (int(seen.captured), float(seen.high_quality), float(seen.reverse_kl)) == (1, 0.25, 0)
+
+
 @pytest.mark.parametrize('wrong', [0.0, -0.1, np.nan, np.inf])
 def test_no_width_is_refused(wrong):
     for name, arguments in (('std', (wrong,)), ('radius', (0.1,))):

@@ -94,7 +94,8 @@ def fitted_rate(distances: Array, *, skip: float = 0.5) -> Array:
     Raises:
         ValueError: for another share.
     """
-    FRACTION.check('skip', skip)
+    if not isinstance(skip, jax.core.Tracer):
+        FRACTION.check('skip', float(skip))
     distances = jnp.asarray(distances)
     time = jnp.arange(distances.shape[-1], dtype=distances.dtype)
     counts = (distances > 0) & jnp.isfinite(distances) & (time >= skip * (distances.shape[-1] - 1))

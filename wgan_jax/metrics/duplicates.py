@@ -27,9 +27,11 @@ def nearest_distances(images: Array) -> Array:
     """
     if images.ndim != 4 or len(images) < 2:
         raise ValueError(f'need at least two images (N, H, W, C), not {images.shape}')
+    images = jnp.asarray(images)
+    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))  # differences of whole numbers may wrap
     while min(images.shape[1:3]) > SIDE:
         images = halve(images)
-    vectors = jnp.asarray(images).reshape(len(images), -1)
+    vectors = images.reshape(len(images), -1)
 
     def nearest(i):
         squares = jnp.square(vectors - vectors[i]).mean(axis=1)

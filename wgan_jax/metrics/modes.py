@@ -65,12 +65,16 @@ def mode_coverage(samples: ArrayLike, modes: ArrayLike, std: ArrayLike, *, radiu
         if not isinstance(value, jax.core.Tracer) and not (np.isfinite(value) & (np.asarray(value) > 0)).all():
             raise ValueError(f'{name}={value} must be positive and finite')
     num_modes = modes.shape[0]
-    # In standard deviations, in which no square of what lies near a mode can overflow or vanish.
-    squares = jnp.sum(((samples[:, None] - modes) / std) ** 2, axis=-1)
-    finite = jnp.isfinite(squares).all(axis=1)
+    # Over the farthest mode to find the nearest, and in standard deviations to judge it: no square that counts can then
+    # overflow or vanish.
+    differences = samples[:, None] - modes
+    farthest = jnp.abs(differences).max(axis=(1, 2))
+    finite = jnp.isfinite(farthest)
+    scale = jnp.where(finite & (farthest > 0), farthest, 1)[:, None, None]
+    squares = jnp.sum((differences / scale) ** 2, axis=-1)
     nearest = jax.nn.one_hot(jnp.argmin(jnp.where(finite[:, None], squares, 0), axis=1), num_modes, dtype=jnp.int32)
     nearest = nearest * finite[:, None]
-    good = jnp.min(squares, axis=1) <= radius**2  # false for NaN
+    good = jnp.min(jnp.sum((differences / std) ** 2, axis=-1), axis=1) <= radius**2  # false for NaN
     counts = jnp.sum(nearest * good[:, None], axis=0)
     histogram = jnp.sum(nearest, axis=0)
     lost = jnp.sum(~finite) * jax.nn.one_hot(jnp.argmax(histogram), num_modes, dtype=jnp.int32)

@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
 from wgan_jax.ranges import INT32, real
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import OtherLauncher, completed, read_run
-from wgan_jax.training.gan import GAN, WARMUP_STEPS
+from wgan_jax.training.gan import GAN, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
@@ -46,10 +45,10 @@ def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> 
     asked = run.get('minutes') if isinstance(run, dict) else None
     asked = asked if isinstance(asked, int | float) else None
     if asked != minutes:
-        began = f'was begun with minutes={asked:g}' if asked else 'was not begun with minutes'
+        began = f'was begun with minutes={asked:.12g}' if asked else 'was not begun with minutes'
         raise ValueError(
-            f'minutes={minutes:g}: {workdir} holds a run that {began} and has {steps} steps: choose another folder, or '
-            + (f'give minutes={asked:g} to continue it' if asked else 'leave minutes out')
+            f'minutes={minutes:.12g}: {workdir} holds a run that {began} and has {steps} steps: choose another folder, '
+            + (f'or give minutes={asked:.12g} to continue it' if asked else 'or leave minutes out')
         )
     return _with_steps(settings, steps, before['settings']['decay_steps'])
 
@@ -108,14 +107,16 @@ def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seco
 
 def _steps_of_as_many_critic_updates(gan: GAN, updates: float) -> int:
     """The most steps with so many critic updates, rounded down to two digits and a half; at least one."""
-    low, high = 1, max(2, int(updates / gan.n_critic) + 1)
+    more = max(WARMUP_CRITIC_UPDATES, gan.n_critic) - gan.n_critic if gan.critic_warmup else 0
+    low, high = 1, min(max(2, int(updates / gan.n_critic) + 1), INT32)
     while high - low > 1:
         middle = (low + high) // 2
-        needed = np.broadcast_to(gan.critic_updates(np.arange(middle)), middle).sum()
-        low, high = (middle, high) if needed <= updates else (low, middle)
+        warm = min(middle, WARMUP_STEPS) + (middle - 1) // WARMUP_INTERVAL  # see GAN.critic_updates
+        low, high = (middle, high) if middle * gan.n_critic + more * warm <= updates else (low, middle)
     unit = 5 * 10 ** (len(str(low)) - 3) if low >= 100 else 1
     return low // unit * unit
 
 
 def _with_steps(settings: Settings, steps: int, decay_steps: int) -> Settings:
-    return dataclasses.replace(settings, steps=steps, decay_steps=decay_steps if settings.decay_steps else 0)
+    both = settings.decay_steps and decay_steps  # else one of them has none, and they differ
+    return dataclasses.replace(settings, steps=steps, decay_steps=decay_steps if both else settings.decay_steps)

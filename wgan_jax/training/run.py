@@ -100,6 +100,7 @@ def train(
         whole(1).check(name, value)
     if minutes is not None:
         budget.MINUTES.check('minutes', minutes)
+        minutes = float(minutes)
     if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
     if not isinstance(callbacks, Sequence):
@@ -120,6 +121,7 @@ def train(
                 for listener in listeners:
                     listener.measuring()
                 known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
+            del runner  # and with it the dataset on the device, which the next one holds
         settings = known
     gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
@@ -129,7 +131,7 @@ def train(
             'launcher': 'train',
             'settings': record(settings),
             'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
-            'run': {'parallel': parallel, 'minutes': minutes, **{name: int(value) for name, value in counts.items()}},
+            'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
             **environment(),
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)

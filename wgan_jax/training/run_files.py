@@ -135,9 +135,7 @@ class RunFiles:
 
     def _draw(self, step: int, state: TrainState) -> Array:
         generator = Generator(self._generator, state.ema, self._settings, step)
-        images = sample_images(
-            generator, self._settings.seed, num_watched(*self._settings.height_width)
-        )
+        images = sample_images(generator, self._settings.seed, num_watched(*self._settings.height_width))
         pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES])))
         self._manifest.note(self._picture(step))
         return images

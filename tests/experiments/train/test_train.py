@@ -209,6 +209,14 @@ def test_sample_removes_its_own_pictures_only(straight, tmp_path):
     code, _, err = finish(start('sample', f'--workdir={tmp_path / "run"}', '--num=2', '--waypoints=2', '--frames=1'))
     assert code == 0 and '00007.png: a folder stands where a file belongs' in err
     assert {path.name for path in images.iterdir()} == {'00000.png', '00001.png', '54321.png', 'holiday.png', 'damaged'}
+    (images / '00002.png').write_text('mine')
+    again = ('sample', f'--workdir={tmp_path / "run"}', '--num=3', '--waypoints=2', '--frames=1')
+    code, _, err = finish(start(*again))
+    assert code == 0 and '00002.png: it is not of the call before' in err
+    assert (images.parent / 'damaged' / '00002.png').read_text() == 'mine'
+    (images.parent / 'config.json').unlink()
+    code, _, err = finish(start(*again))
+    assert code == 2 and 'has no config.json, and files that would be replaced' in err
 
 
 def test_load_samples_a_pure_function_of_the_key(straight):
