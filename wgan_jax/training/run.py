@@ -113,20 +113,20 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     _check_deterministic(settings)
-    if minutes is not None:
-        known = budget.recorded(workdir, settings, minutes)
-        if known is None:
-            gan, fresh, _, runner = _built(budget.to_measure(settings), images.pixels, parallel, num_devices)
-            with locked(workdir):  # before anybody waits
-                for listener in listeners:
-                    listener.measuring()
-                known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
-            del runner  # and with it the dataset on the device, which the next one holds
-        settings = known
-    gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
+    first = settings if minutes is None else budget.to_measure(settings)
+    gan, fresh, shapes, runner = _built(first, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
+        if minutes is not None:
+            known = budget.recorded(workdir, settings, minutes)
+            if known is None:
+                for listener in listeners:
+                    listener.measuring()
+                known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
+            settings = known
+            del runner  # and with it the dataset on the device, which the next one holds
+            gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
         config = {
             'launcher': 'train',
             'settings': record(settings),
