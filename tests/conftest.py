@@ -42,11 +42,14 @@ def _forget_programs():
 def compiled_once():
     """Runs of the same settings and images share their programs: what is tried with them is what lies in a folder."""
     from wgan_jax.training import run
+    from wgan_jax.training.parts import KINDS
 
     gans, runners = {}, {}
     build_gan, make_runner = run.build_gan, run.make_runner
 
     def same_gan(settings, channels):
+        if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
+            return build_gan(settings, channels)  # two parts may be called the same
         key = repr(dataclasses.replace(settings, seed=0, dataset='', init_from=None)), channels
         if key not in gans:
             gans[key] = build_gan(settings, channels)
@@ -54,9 +57,9 @@ def compiled_once():
 
     def same_runner(gan, hyperparameters, pixels, *, mode):
         key = id(gan), pixels.tobytes(), mode
-        if key not in runners:
-            runners[key] = make_runner(gan, hyperparameters, pixels, mode=mode)
-        return runners[key]
+        if key not in runners:  # which holds the GAN, so that no other one gets its id
+            runners[key] = gan, make_runner(gan, hyperparameters, pixels, mode=mode)
+        return runners[key][1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, 'build_gan', same_gan)

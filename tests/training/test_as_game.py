@@ -9,11 +9,14 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
+import wgan_jax
+from tests.training import runs
 from tests.training.common import small_gan, small_pixels, small_settings
 from wgan_jax.games import jacobian_product, leading_spectrum, vector_field
 from wgan_jax.games.game import dense, transposed_product
 from wgan_jax.training.as_game import as_game, load_game
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.dataset import with_images
 from wgan_jax.training.state import init_state
 from wgan_jax.training.step import critic_update
 from wgan_jax.types import Players
@@ -93,6 +96,18 @@ def test_clipping_is_the_critic_s_projection():
     kept = ravel_pytree(game.projections.critic(jax.tree.map(lambda x: 100 * x, state.params.critic)))[0]
     np.testing.assert_allclose(jnp.abs(kept).max(), hyperparameters.clip, rtol=1e-6)
     assert game.projections.generator(3) == 3
+
+
+def test_a_run_on_an_array_needs_the_array_again(tmp_path):
+    images = runs.IMAGES
+    wgan_jax.train(runs.tiny(steps=2), tmp_path, dataset=images)
+    with pytest.raises(ValueError, match='was trained on an array of images: pass them to load_game'):
+        load_game(tmp_path)
+    mine = with_images(runs.tiny(), images)[1]
+    game, players, step = load_game(tmp_path, images=mine, batch_size=6)
+    assert step == 2 and np.isfinite(float(game.losses.critic(players)))
+    with pytest.raises(ValueError, match='its content differs'):
+        load_game(tmp_path, images=with_images(runs.tiny(), images[::-1])[1])
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,30 +19,31 @@ from wgan_jax.training.state import init_state
 class _Clock:
     """A machine on which compilation takes so long, and each step so long."""
 
-    def __init__(self, compilation, step):
-        self.now, self._left, self._step, self.first = 0.0, compilation, step, None
+    def __init__(self, gan, compilation, step):
+        self.now, self._gan, self._left, self._step, self.first = 0.0, gan, compilation, step, None
         self.capacity, self.place, self.fetch = 512, self._begin, lambda rows: rows
 
     def monotonic(self):
         return self.now
 
     def _begin(self, state):
-        self.first = int(state.step)
+        self.first = self.steps = int(state.step)
         return state
 
     def run(self, state, count):
-        self.now += self._left + count * self._step
-        self._left = 0
+        updates = np.broadcast_to(self._gan.critic_updates(np.arange(self.steps, self.steps + count)), count)
+        self.now += self._left + updates.sum() * self._step
+        self._left, self.steps = 0, self.steps + count
         return state, None
 
 
-def chosen(monkeypatch, seconds, compilation, step, **changes):
+def chosen(monkeypatch, seconds, compilation, step, past=0, **changes):
     """(settings, the clock) after measuring."""
     settings = tiny(**changes)
     gan, hyperparameters = build_gan(settings, 3)
-    clock = _Clock(compilation, step)
+    clock = _Clock(gan, compilation, step)
     monkeypatch.setattr(budget, 'time', SimpleNamespace(monotonic=clock.monotonic))
-    return budget.within(settings, gan, clock, init_state(gan, hyperparameters, 0), seconds), clock
+    return budget.within(settings, gan, clock, init_state(gan, hyperparameters, 0), seconds / 60, -past), clock
 
 
 def test_steps_fill_the_time(monkeypatch):
@@ -55,8 +57,13 @@ def test_steps_fill_the_time(monkeypatch):
 
 
 def test_no_time_for_a_step_is_said(monkeypatch):
-    with pytest.raises(ValueError, match=r'minutes: compilation leaves no time for a step; 0\.5 would do'):
+    with pytest.raises(ValueError, match=r'minutes: compilation leaves no time for a step; 0\.6 would do'):
         chosen(monkeypatch, 15, 10, 0.1)
+    for past in (0, 40):
+        with pytest.raises(ValueError, match='would do') as error:
+            chosen(monkeypatch, past + 15, 10, 0.1, past)
+        advised = float(str(error.value).split()[-5])
+        assert chosen(monkeypatch, 60 * advised, 10, 0.1, past)[0].steps > 20
 
 
 @pytest.mark.parametrize('n_critic', [1, 5, 120])
@@ -75,13 +82,23 @@ def test_the_original_s_long_updates_are_not_measured(monkeypatch):
     assert clock.first == 26
 
 
+def test_those_that_were_measured_are_counted(monkeypatch):
+    # A step of 100 critic updates takes 100 times as long: whether one falls into what is measured changes nothing.
+    fast, clock = chosen(monkeypatch, 600, 10, 0.01, critic_warmup=True)
+    assert clock.steps > 500
+    settings = tiny(critic_warmup=True)
+    gan = build_gan(settings, 3)[0]
+    used = sum(gan.critic_updates(np.int64(step)) for step in range(fast.steps)) * 0.01
+    assert 0.8 * 600 < used + clock.now + 10 < 600
+
+
 @pytest.fixture
 def twelve(monkeypatch):
     """Every time allows twelve steps; how often it was asked."""
     asked = []
 
-    def within(settings, gan, runner, state, seconds):
-        asked.append(seconds)
+    def within(settings, gan, runner, state, minutes, since):
+        asked.append((minutes, time.monotonic() - since))
         return dataclasses.replace(settings, steps=12, decay_steps=12)
 
     monkeypatch.setattr(budget, 'within', within)
@@ -105,7 +122,7 @@ def test_they_are_the_run_s_from_then_on(tmp_path, twelve):
         assert metrics(folder) == metrics(tmp_path / 'straight')
         for name, array in arrays(tmp_path / 'straight')[1].items():
             assert arrays(folder)[1][name].tobytes() == array.tobytes()
-    assert len(twelve) == 1 and 170 < twelve[0] < 180
+    assert len(twelve) == 1 and twelve[0][0] == 3 and 0 < twelve[0][1] < 10
 
 
 def test_another_time_is_refused_and_no_time_where_none_was_asked(tmp_path, twelve):
@@ -118,6 +135,9 @@ def test_another_time_is_refused_and_no_time_where_none_was_asked(tmp_path, twel
     with pytest.raises(ValueError, match=r'was not begun with minutes and has 12 steps: .* or leave minutes out'):
         run(tmp_path / 'plain', 3)
     config = json.loads((tmp_path / 'plain' / 'config.json').read_text())
+    (tmp_path / 'plain' / 'config.json').unlink()
+    with pytest.raises(ValueError, match=r'was not begun with minutes'):
+        run(tmp_path / 'plain', 3)  # as its checkpoint says
     for run_of_before in ({'log_every': 1}, {'log_every': 1, 'minutes': 'ten'}, 3):  # of an older version, or damaged
         (tmp_path / 'plain' / 'config.json').write_text(json.dumps({**config, 'run': run_of_before}))
         with pytest.raises(ValueError, match=r'was not begun with minutes'):

@@ -8,6 +8,7 @@ import wgan_jax
 from tests.training.runs import EVERY, IMAGES, tiny
 from wgan_jax import files
 from wgan_jax.json_files import read_json
+from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.manifest import Manifest
 
 pytestmark = pytest.mark.usefixtures('compiled_once')
@@ -68,3 +69,48 @@ def test_files_that_are_gone_are_said_once(tmp_path, caplog):
 def test_a_list_of_something_else_is_named(tmp_path, content):
     (tmp_path / '.manifest.json').write_text(content)
     assert Manifest(tmp_path).changed() == [tmp_path / '.manifest.json']
+
+
+class Summary(Callback):
+    """Writes a file at the end; and fails after that, where that is asked for."""
+
+    files = ('summary.txt',)
+
+    def __init__(self, fail=False):
+        self._fail = fail
+
+    def start(self, run):
+        self._path = run.workdir / 'summary.txt'
+
+    def finish(self, results):
+        self._path.write_text(f'{results["steps"]} steps')
+        if self._fail:
+            raise KeyboardInterrupt
+
+
+def test_the_user_s_file_under_the_name_of_a_callback_s_is_moved_aside(tmp_path, caplog):
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, should_stop=lambda: True, callbacks=[Summary()], **EVERY)
+    (tmp_path / 'summary.txt').write_text('mine')
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Summary()], **EVERY)
+    assert (tmp_path / 'damaged' / 'summary.txt').read_text() == 'mine' and 'is not of this run' in caplog.text
+    assert (tmp_path / 'summary.txt').read_text() == '12 steps'
+
+
+def test_a_callback_s_own_file_is_known_after_calls_without_it_and_after_one_that_was_ended(tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Summary(fail=True)], **EVERY)
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Summary()], **EVERY)
+    for steps, callbacks in ((14, []), (15, []), (16, [Summary()])):
+        wgan_jax.train(tiny(steps=steps), tmp_path, dataset=IMAGES, callbacks=callbacks, **EVERY)
+    assert (tmp_path / 'summary.txt').read_text() == '16 steps' and not caplog.records
+    assert not (tmp_path / 'damaged').exists()
+
+
+def test_what_lies_behind_a_link_to_another_folder_is_not_listed(tmp_path):
+    (tmp_path / 'shared').mkdir()
+    (tmp_path / 'shared' / 'other.log').write_text('of another run')
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'logs').symlink_to(tmp_path / 'shared')
+    manifest = Manifest(tmp_path / 'run', ['logs/*.log'])
+    manifest.update(0)
+    assert not manifest.files() and not manifest.names()

@@ -85,6 +85,14 @@ def test_one_damaged_line_costs_one_line_and_is_kept_aside(damage, tmp_path, cap
     assert (tmp_path / 'damaged' / 'metrics.jsonl').read_bytes() == content
 
 
+def test_a_newer_version_may_write_more_even_in_one_line_only(tmp_path, caplog):
+    path = tmp_path / 'metrics.jsonl'
+    rows = [{'step': step, 'loss': 1.0} for step in (1, 2)] + [{'step': 3, 'loss': 1.0, 'diversity': None}]
+    path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    MetricsLog(path, 3).close()
+    assert read_metrics(path) == rows and not caplog.records
+
+
 def test_line_ends_of_another_system_are_no_damage(tmp_path, caplog):
     path = tmp_path / 'metrics.jsonl'
     path.write_bytes(_lines(1, 2, 3).replace('\n', '\r\n').encode())

@@ -1,6 +1,7 @@
 """A whole run by one call: begun, stopped, continued, found done; and the arguments that are refused."""
 
 import dataclasses
+import fcntl
 import json
 import shutil
 import signal
@@ -145,6 +146,17 @@ def test_a_failing_callback_ends_the_run_with_everything_closed(tmp_path):
     assert failing.calls[-1] == other.calls[-1] == ('close',)
     assert arrays(tmp_path)[0] == 4
     assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12  # the lock is free
+
+
+def test_a_lock_that_goes_before_it_is_held_is_not_held(tmp_path, monkeypatch):
+    # Another call was refused in between, and took the lock along that it had made.
+    take = fcntl.flock
+    monkeypatch.setattr(fcntl, 'flock', lambda file, how: ((tmp_path / '.lock').unlink(), take(file, how)))
+    with pytest.raises(ValueError, match='is being looked at by another process: try again'), locked(tmp_path):
+        pass
+    monkeypatch.undo()
+    with locked(tmp_path):
+        assert (tmp_path / '.lock').exists()
 
 
 def test_numbers_that_go_bad_end_the_run_and_leave_the_last_good_checkpoint(tmp_path):

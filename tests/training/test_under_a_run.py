@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import wgan_jax
-from tests.training.runs import EVERY, IMAGES, arrays, stopped, tiny
+from tests.training.runs import EVERY, IMAGES, arrays, metrics, stopped, tiny
 from wgan_jax import files
 from wgan_jax.files import WriteError
-from wgan_jax.training import run
+from wgan_jax.training import loop, run
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.loop import NotFinite
@@ -37,6 +37,19 @@ def test_not_finite_says_whether_a_checkpoint_is_kept(tmp_path):
     CheckpointStore(tmp_path / 'later' / 'checkpoints', keep=3).save(4, bad, run)
     with pytest.raises(NotFinite, match='checkpoint 4 is kept'):
         wgan_jax.train(tiny(), tmp_path / 'later', dataset=IMAGES, **EVERY)
+
+
+def test_what_was_measured_before_a_parameter_went_bad_is_kept(tmp_path, monkeypatch):
+    def checked(state):
+        if int(state.step) == 8:  # a step with samples
+            raise NotFinite('it is not finite')
+        return state
+
+    monkeypatch.setattr(loop, '_checked', checked)
+    with pytest.raises(NotFinite):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    last = metrics(tmp_path)[-1]
+    assert last['step'] == 8 and last['diversity'] is None and np.isfinite(last['critic_loss'])
 
 
 def test_a_folder_that_is_moved_away_ends_the_run_before_it_writes_into_another(tmp_path):

@@ -55,9 +55,14 @@ def test_of_large_images_fewer_are_looked_at():
 def test_what_cannot_be_told_is_none():
     assert watch(PIXELS[:1])(REAL) == Looks(None, None, None)
     same = watch(np.repeat(PIXELS[:1], 5, axis=0))(REAL)
-    assert same.duplicates == 0 and same.diversity is None
+    assert same.duplicates is None and same.diversity is None
     small = watch(PIXELS[:, :6, :6])(REAL[:, :6, :6])
     assert small.patch_distance is None and small.diversity is not None
+
+
+def test_twins_among_the_data_do_not_make_everything_alike():
+    twins = watch(np.concatenate([PIXELS[:24], PIXELS[:16]]))(REAL)
+    assert twins.duplicates == 0 and twins.diversity == pytest.approx(1, abs=0.05)
 
 
 class _Order(Callback):

@@ -88,7 +88,7 @@ def load_game(
 
     Raises:
         ValueError: when the folder holds no training run or no such checkpoint, its dataset cannot be found or is
-            another one now, or the batch size is below 1.
+            another one now, the batch size is below 1, or parts cannot be used.
     """
     config = read_run(workdir)
     settings = dataclasses.replace(settings_of(config), **(parts or {}))

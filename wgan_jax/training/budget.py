@@ -4,12 +4,14 @@ import dataclasses
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax.ranges import INT32, real
 from wgan_jax.training.checkpoint import CheckpointStore
-from wgan_jax.training.folder import OtherLauncher, completed, read_run
+from wgan_jax.training.folder import completed, read_run
 from wgan_jax.training.gan import GAN, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.settings import Settings
@@ -35,13 +37,11 @@ def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> 
     """
     try:
         before = read_run(workdir) if os.path.lexists(Path(workdir) / 'config.json') else _of_checkpoint(workdir)
-    except OtherLauncher:
-        raise
     except ValueError:
         return settings  # which whoever takes up the folder has the better words for
     if before is None:
         return None
-    steps, run = before['settings']['steps'], before.get('run', {'minutes': minutes})  # a checkpoint says only how many
+    steps, run = before['settings']['steps'], before.get('run', before)  # as a checkpoint has it
     asked = run.get('minutes') if isinstance(run, dict) else None
     asked = asked if isinstance(asked, int | float) else None
     if asked != minutes:
@@ -53,7 +53,7 @@ def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> 
     return _with_steps(settings, steps, before['settings']['decay_steps'])
 
 
-def _of_checkpoint(workdir):
+def _of_checkpoint(workdir: str | os.PathLike) -> dict[str, Any] | None:
     folder = Path(workdir) / 'checkpoints'
     found = CheckpointStore(folder).newest()[0] if os.path.isdir(folder) else None
     if found is None or found.run is None:
@@ -68,7 +68,7 @@ def to_measure(settings: Settings) -> Settings:
     return dataclasses.replace(settings, decay_steps=INT32 - time.time_ns() % 10**8)
 
 
-def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seconds: float) -> Settings:
+def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, minutes: float, since: float) -> Settings:
     """Settings with as many steps as a time allows, over which rates that decay are spread.
 
     The program is compiled and run on a state that is thrown away. What changes with the decay is another program: the
@@ -78,30 +78,36 @@ def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, seco
         settings: of the run.
         gan, runner: of ``to_measure(settings)``.
         state: to measure with; where the critic is trained longer at first, the usual length is measured.
-        seconds: that are left for everything.
+        minutes: for everything.
+        since: when they began, by ``time.monotonic``.
 
     Raises:
         ValueError: when not even compilation takes less.
     """
-    began = time.monotonic()
-    state = runner.place(state._replace(step=jnp.int32(WARMUP_STEPS + 1)))
+    seconds, step = 60 * minutes, WARMUP_STEPS + 1
+    state = runner.place(state._replace(step=jnp.int32(step)))
 
-    def take(count: int) -> float:
-        nonlocal state
+    def take(count: int) -> tuple[float, int]:
+        """Seconds, and critic updates, of so many steps."""
+        nonlocal state, step
         start = time.monotonic()
         state, rows = runner.run(state, count)
         runner.fetch(rows)
-        return time.monotonic() - start
+        updates = np.broadcast_to(gan.critic_updates(np.arange(step, step + count)), count)
+        step += count
+        return time.monotonic() - start, int(updates.sum())
 
-    compilation, count, longest = take(1), 1, min(LONGEST, SHARE * seconds)
-    while (taken := take(count)) < longest / 2 and count < runner.capacity:
+    (compilation, _), count, longest = take(1), 1, min(LONGEST, SHARE * seconds)
+    while (measured := take(count))[0] < longest / 2 and count < runner.capacity:
         count = min(runner.capacity, 2 * count)
-    left = LEFT * (seconds - (time.monotonic() - began) - compilation - min(FIGURES, seconds / 10))
+    taken, updates = measured
+    beside = time.monotonic() - since + compilation + min(FIGURES, seconds / 10)
+    left = LEFT * (seconds - beside)
     if left < taken / count:
         raise ValueError(
-            f'minutes: compilation leaves no time for a step; {(2 * compilation + taken) / 40:.1f} would do for some'
+            f'minutes: compilation leaves no time for a step; {(1.5 * beside + taken) / 60:.1f} would do for some'
         )
-    steps = _steps_of_as_many_critic_updates(gan, left / taken * count * gan.n_critic)
+    steps = _steps_of_as_many_critic_updates(gan, left / taken * updates)
     return _with_steps(settings, steps, steps)
 
 

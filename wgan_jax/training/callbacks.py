@@ -56,7 +56,7 @@ class Callback:
         """Everything has been checked; training begins after this."""
 
     def metrics(self, records: Sequence[Record]) -> None:
-        """The metrics of the steps of one call, one dictionary a step, as in ``metrics.jsonl``."""
+        """The metrics of the next steps, one dictionary each, as in ``metrics.jsonl``; every step comes once."""
 
     def sample(self, step: int, state: TrainState, images: Array) -> None:
         """The fixed samples (64, H, W, C) in [-1, 1] have been drawn from the generator's moving average."""

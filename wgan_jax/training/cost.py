@@ -37,7 +37,7 @@ def require_memory(
         gan, hyperparameters: what is trained.
         what: the settings that decide it, for the error.
         runs: trained at once.
-        beside: bytes that are held besides.
+        beside: bytes that are held besides, now on the host and now on the device.
         state: the shapes of a run's state, where they are known already.
         devices: that share a batch.
 
@@ -50,7 +50,7 @@ def require_memory(
         memory.require(runs * _STATES * one + batch / _STORED_ON_CPU + beside, what)
     else:
         memory.require(beside, what)
-        needed = (runs + _STATES - 1) * one + batch / _STORED / devices
+        needed = (runs + _STATES - 1) * one + batch / _STORED / devices + beside
         memory.require_on_accelerator(needed / _DOUBT, what)
 
 

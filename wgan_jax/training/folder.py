@@ -92,6 +92,8 @@ def lock_of(workdir: Path) -> tuple[int, int] | None:
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration says which run it is: what a checkpoint is sealed with."""
     recorded = {name: config[name] for name in ('jax',) if name in config}  # not before 0.3
+    if minutes := config['run'].get('minutes'):
+        recorded['minutes'] = minutes  # by which the steps were chosen
     return {name: config.get(name, False) for name in ('settings', 'dataset', 'x64')} | recorded
 
 

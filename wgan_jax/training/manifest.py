@@ -2,12 +2,13 @@
 
 A checkpoint has a list of its own. Everything else (metrics, samples, and what callbacks declare) is listed here at
 every checkpoint and at the end. Files only grow between two lists, or come anew under their names: the part that was
-listed is checked when the folder is opened again.
+listed is checked when the folder is opened again. What callbacks of other calls wrote stays listed, unchecked.
 """
 
 import fnmatch
 import hashlib
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ _NEWEST = 'checkpoint'  # stands for no file, but for the step of the newest che
 _ONCE = ('config.json', 'samples/step_*.png')
 _BEGUN_WITH = ('config.json', 'skipped.txt')  # written anew by every call that goes on, before all else
 _OWN = (*_ONCE, *_BEGUN_WITH[1:], 'metrics.jsonl', 'results.json')
+_ANYTHING = 0, hashlib.sha256().hexdigest()  # of a file that the run has written, or is about to, whatever is in it
 
 
 class _Seen(NamedTuple):
@@ -42,12 +44,19 @@ class Manifest:
 
     def __init__(self, workdir: Path, others: Sequence[str] = ()):
         self._workdir, self._path, self._patterns = workdir, workdir / _NAME, (*_OWN, *others)
+        self._others = [name for name in others if self._may_be(name) and not re.search(r'[*?[]', name)]
         self._seen: dict[Path, _Seen] = {}
 
     def files(self) -> list[Path]:
         """What lies in the folder under names that the run writes to, listed or not; without its configuration."""
         found = {path for pattern in self._patterns for path in matching(self._workdir, pattern)}
         return sorted(path for path in found if self._name(path) != 'config.json' and self._may_be(self._name(path)))
+
+    def strangers(self) -> list[Path]:
+        """What stands under a name that callbacks write to, and is not listed; nothing where there is no list."""
+        listed = self.names()
+        names = [name for name in self._others if self.exists() and name not in listed]
+        return [self._workdir / name for name in names if os.path.lexists(self._workdir / name)]
 
     def update(self, newest: int) -> None:
         """Lists the folder as it is; of a file that has grown, only what is new is read.
@@ -58,13 +67,14 @@ class Manifest:
         paths = (*self.files(), self._workdir / 'config.json')
         self._seen = {path: self._current(path) for path in paths if os.path.isfile(path)}
         listed = {self._name(path): (seen.size, seen.digest.hexdigest()) for path, seen in sorted(self._seen.items())}
-        self._write(listed, newest)
+        self._write(self._of_other_calls() | listed, newest)
 
     def release(self, newest: int, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
         """Lists no more what is about to change in other ways than by growing; all else stays listed.
 
-        That are what a call begins with, the results, what callbacks write, and what is named. So whenever a process
-        ends, the list is true of what is there, whether the change has come or not.
+        That are what a call begins with, the results, and what is named. Of what callbacks write, the names are listed
+        and not the content. So whenever a process ends, the list is true of what is there, whether the change has come
+        or not.
 
         Args:
             newest: step of the newest checkpoint; 0 for none.
@@ -72,12 +82,14 @@ class Manifest:
             metrics_up_to: the step whose later metrics are about to be cut off; None: none.
         """
         gone = {*_BEGUN_WITH, 'results.json', *map(self._name, paths)}
-        kept = {name: entry for name, entry in (self._read() or {}).items() if self._is_own(name) and name not in gone}
+        entries = {name: entry for name, entry in (self._read() or {}).items() if name not in gone}
+        kept = {name: entry if self._is_own(name) else _ANYTHING for name, entry in entries.items()}
+        kept |= dict.fromkeys(self._others, _ANYTHING)
         if metrics_up_to is not None and 'metrics.jsonl' in kept:
             path = self._workdir / 'metrics.jsonl'
             size = length_up_to(path, metrics_up_to) if os.path.isfile(path) else 0
-            kept['metrics.jsonl'] = size, file_digest(path, size) if size else hashlib.sha256().hexdigest()
-        self._write(kept, max(newest, self.newest_checkpoint() or 0))
+            kept['metrics.jsonl'] = size, file_digest(path, size) if size else _ANYTHING[1]
+        self._write(self._of_other_calls() | kept, max(newest, self.newest_checkpoint() or 0))
 
     def _write(self, listed: dict[str, tuple[int, str]], newest: int) -> None:
         write_json(self._path, {**listed, _NEWEST: (newest, '')})
@@ -138,8 +150,9 @@ class Manifest:
         return list(self._read() or {})
 
     def missing(self) -> list[str]:
-        """Names of listed files that are gone."""
-        return [name for name in self.names() if not os.path.lexists(self._workdir / name)]
+        """Names of listed files that are gone; but for those that may never have been there."""
+        entries = (self._read() or {}).items()
+        return [name for name, entry in entries if entry != _ANYTHING and not os.path.lexists(self._workdir / name)]
 
     def changed(self) -> list[Path]:
         """Listed files, and their folders, in whose place there is something else; the list, if it cannot be read.
@@ -165,6 +178,11 @@ class Manifest:
         entries = self._load()
         return entries and {name: entry for name, entry in entries.items() if self._may_be(name)}
 
+    def _of_other_calls(self) -> dict[str, tuple[int, str]]:
+        """What is listed under names that this call does not write to."""
+        entries = (self._load() or {}).items()
+        return {name: entry for name, entry in entries if name != _NEWEST and not self._may_be(name)}
+
     def _load(self) -> dict[str, tuple[int, str]] | None:
         """Whatever the list holds."""
         if not os.path.lexists(self._path):
@@ -180,7 +198,11 @@ class Manifest:
         # What patterns as wide as '*' match, too.
         other = name in (_NAME, _NEWEST, '.lock') or name.startswith(('checkpoints/', 'damaged/', 'damaged-'))
         right = name.isprintable() and '..' not in name and not other
-        return right and any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
+        if self._is_own(name):
+            return right
+        # A linked folder may be shared with other runs.
+        here = right and (self._workdir / name).parent.resolve().is_relative_to(self._workdir.resolve())
+        return here and any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns)
 
     def _look(self, path: Path) -> _Seen:
         state = path.stat()

@@ -122,8 +122,8 @@ def common_names(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
     """The lines that are records, each with what it holds, and the number of damaged ones.
 
-    A record has the keys of the one before or of the one after, and steps ascend. A last line without its end may be
-    torn; that is no damage.
+    A record has the keys of the one after, or at least those of the one before, as a newer version may write more; and
+    steps ascend. A last line without its end may be torn; that is no damage.
     """
     *lines, last = (line.removesuffix(b'\r') for line in content.split(b'\n'))
     if _record(last) is not None:
@@ -133,7 +133,7 @@ def _parse(content: bytes) -> tuple[list[tuple[bytes, dict[str, Any]]], int]:
     records = [
         record
         for i, record in enumerate(records)
-        if len(records) == 1 or keys[i] in (*keys[max(0, i - 1) : i], *keys[i + 1 : i + 2])
+        if len(records) == 1 or (i and keys[i] >= keys[i - 1]) or keys[i] in keys[i + 1 : i + 2]
     ]
     records = [records[i] for i in _ascending([row['step'] for _, row in records])]
     return records, len(lines) - len(records)

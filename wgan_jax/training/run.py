@@ -16,7 +16,7 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
-from wgan_jax.files import WriteError, discard, make_folder
+from wgan_jax.files import WriteError, discard, make_folder, set_aside
 from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
@@ -123,7 +123,7 @@ def train(
             if known is None:
                 for listener in listeners:
                     listener.measuring()
-                known = budget.within(settings, gan, runner, fresh(), 60 * minutes - (time.monotonic() - called))
+                known = budget.within(settings, gan, runner, fresh(), minutes, called)
             settings = known
             del runner  # and with it the dataset on the device, which the next one holds
             gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
@@ -138,7 +138,7 @@ def train(
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
         before, found = take_up(workdir, config, store, manifest)
-        config['run']['minutes'] = minutes or (before or {'run': {}})['run'].get('minutes')
+        config['run']['minutes'] = minutes or _minutes_of(before, found)
         lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
         config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
         state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
@@ -152,6 +152,8 @@ def train(
             if results not in changed:
                 discard(results)
             mend(workdir, sorted(changed, key=lambda path: path != results))
+            for path in manifest.strangers():
+                set_aside(path, 'it is not of this run, which writes a file of this name', workdir)
             manifest.release(step if found else 0, [*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')
@@ -180,6 +182,7 @@ def train(
                     tracer=profiler,
                 )
             except NotFinite as error:
+                files.write_unseen()
                 kept = store.steps()
                 left = f'checkpoint {kept[-1]} is kept' if kept else 'there is no checkpoint yet'
                 raise NotFinite(f'{error}; {left}') from None
@@ -301,6 +304,13 @@ def _state(
     if recorded.get('begun_from', source) != source:
         logger.warning(f'{init_from} has changed since {workdir} was begun: it is begun anew')
     return jax.tree.map(np.asarray, fresh()._replace(**networks)), {'begun_from': source}
+
+
+def _minutes_of(before: dict[str, Any] | None, found: Checkpoint | None) -> float | None:
+    """The time by which the steps of a run were chosen, by its configuration or else its checkpoint; None for none."""
+    if before is not None:
+        return before['run'].get('minutes')
+    return None if found is None or found.run is None else found.run.get('minutes')
 
 
 def _networks_of(workdir: str, shapes: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -103,10 +103,18 @@ class RunFiles:
         self._check_folder()
         images = self._draw(step, state)
         if self._unwatched is not None:
-            record, self._unwatched = {**self._unwatched, **self._watch(images)._asdict()}, None
-            self._log.append([record])
-            self._tell('metrics', [record])
+            self._write_unwatched(self._watch(images)._asdict())
         self._tell('sample', step, state, images[:NUM_SAMPLES])
+
+    def write_unseen(self) -> None:
+        """Writes the metrics of a step whose samples will not be drawn, since its parameters are not finite."""
+        if self._unwatched is not None:
+            self._write_unwatched({})
+
+    def _write_unwatched(self, looks: dict[str, Any]) -> None:
+        record, self._unwatched = {**(self._unwatched or {}), **looks}, None
+        self._log.append([record])
+        self._tell('metrics', [record])
 
     def check(self) -> None:
         """Whether what the run has written is still there and as it was: pictures that are not are moved aside.

@@ -15,7 +15,8 @@ from wgan_jax.types import Array, Key
 
 NUM_WATCHED = 256  # samples, and real images; of large ones fewer
 PIXELS = 2**24  # of them all, about: 64 of 512x512
-PATCH = 7  # pixels a side
+PATCH, PATCHES = 7, 8  # pixels a side; of each image at each level
+NUM_PROJECTIONS = 64
 NEAR = 0.5  # of the median distance between nearest real images, at most: a near-duplicate
 
 
@@ -24,7 +25,7 @@ class Looks(NamedTuple):
 
     Attributes:
         duplicates: share of the samples that are near-duplicates: no farther from another sample than half the median
-            distance from a real image to the nearest other one.
+            distance from a real image to the nearest other one, twins left out.
         diversity: median distance from a sample to the nearest other one, over that of as many real images; 1 for
             samples as different from each other as the data are.
         patch_distance: between samples and real images, see ``metrics.patches``.
@@ -74,13 +75,18 @@ class Watch:
     @functools.cached_property
     def _real(self) -> tuple[Array, Array]:
         real = first_images(self._pixels, self._augment, self._seed, self._count, batch_size=self._batch_size)
-        return real, jax.jit(nearest_distances)(real)
+        return real, _nearest_distances(real)
+
+
+_nearest_distances = jax.jit(nearest_distances)
 
 
 @jax.jit
 def _look(samples: Array, real: Array, real_distances: Array, key: Key) -> tuple[Array, Array, Array]:
-    distances, typical = nearest_distances(samples), jnp.median(real_distances)
+    distances = nearest_distances(samples)
+    typical = jnp.nanmedian(jnp.where(real_distances > 0, real_distances, jnp.nan))  # half of a set may have a twin
     patches = jnp.asarray(jnp.nan)
     if min(real.shape[1:3]) >= PATCH:
-        patches = patch_distance(real, samples, key, size=PATCH, patches=8, num_projections=64)
-    return (distances <= NEAR * typical).mean(), jnp.median(distances) / typical, patches
+        patches = patch_distance(real, samples, key, size=PATCH, patches=PATCHES, num_projections=NUM_PROJECTIONS)
+    near = jnp.where(distances <= NEAR * typical, 1.0, 0.0).mean()
+    return jnp.where(typical > 0, near, jnp.nan), jnp.median(distances) / typical, patches

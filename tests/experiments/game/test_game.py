@@ -8,6 +8,8 @@ import pytest
 from experiments.game.calls import parse_calls
 from tests.experiments.processes import done, finish, start
 from wgan_jax.games import GAMES, UPDATES
+from wgan_jax.training.as_game import load_game
+from wgan_jax.training.checkpoint import digest_of
 
 
 def launch(name, *flags):
@@ -67,6 +69,8 @@ def test_a_run_s_game_is_written_beside_it(tmp_path):
     assert max(np.hypot(*value) for value in results['jacobian']) > 0
     for name in ('config.json', 'spectrum.png', 'spectrum.npz'):
         assert (run / 'game' / name).stat().st_size > 0
+    players = json.loads((run / 'game' / 'config.json').read_text())['players']
+    assert players == digest_of(load_game(run)[1])
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 

@@ -3,14 +3,16 @@
 import json
 import shutil
 import signal
+import struct
 import time
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from tests.experiments.processes import answers, finish, start
 from wgan_jax import load
-from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.checkpoint import CheckpointStore, digest_of
 
 TINY = [
     '--image_size=16x32', '--width=4', '--n_critic=2', '--latent_dim=6', '--batch_size=4',
@@ -36,6 +38,18 @@ def arrays(workdir):
     return found.step, found.arrays
 
 
+def events(workdir):
+    """(tag, step, value) of all scalars under ``tensorboard/``."""
+    for path in (workdir / 'tensorboard').iterdir():
+        content = path.read_bytes()
+        while content:  # length of 8 bytes and its checksum of 4, the event and its checksum
+            (length,) = struct.unpack('<Q', content[:8])
+            event, content = Event.FromString(content[12 : 12 + length]), content[16 + length :]
+            for value in event.summary.value:
+                if value.HasField('simple_value'):
+                    yield value.tag, event.step, value.simple_value
+
+
 @pytest.fixture(scope='module')
 def straight(tmp_path_factory):
     workdir = tmp_path_factory.mktemp('runs') / 'straight'
@@ -55,6 +69,12 @@ def test_a_run_leaves_everything_behind(straight):
     }  # fmt: skip
     seen = [m['step'] for m in metrics(straight) if m['patch_distance'] is not None]
     assert seen == [25, 50, 60] and metrics(straight)[24]['diversity'] > 0 and metrics(straight)[0]['diversity'] is None
+    shown = list(events(straight))
+    for name in ('duplicates', 'diversity', 'patch_distance', 'critic_loss'):
+        logged = [(m['step'], pytest.approx(m[name], rel=1e-6)) for m in metrics(straight) if m[name] is not None]
+        assert [(step, value) for tag, step, value in shown if tag == name] == logged
+    curves = np.load(straight / 'curves.npz')
+    assert curves['step'][np.isfinite(curves['diversity'])].tolist() == seen
     names = {path.name for path in (straight / 'samples').iterdir()}
     assert names == {'step_00000025.png', 'step_00000050.png', 'step_00000060.png'}
     for name in ('results.json', 'real.png', 'curves.png', 'curves.npz', 'training.gif'):
@@ -193,6 +213,8 @@ def test_sample_writes_pictures_beside_the_run(straight):
     assert str(folder) in out and len(list((folder / 'images').glob('*.png'))) == 5
     for name in ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', 'config.json', 'results.json'):
         assert (folder / name).stat().st_size > 0
+    recorded = json.loads((folder / 'config.json').read_text())['generator']
+    assert recorded == digest_of(load(straight).variables)
     code, _, err = finish(start('sample', f'--workdir={straight.parent}'))
     assert code == 2 and 'not the folder of a training run' in err
 
