@@ -46,9 +46,11 @@ class Progress(Callback):
         launcher.warn_of_repeated_flags()
         settings, step = run.settings, int(run.state.step)
         total = sum(x.size for x in jax.tree.leaves(run.state.params))
+        held_out = f', {len(run.images.held_out)} more held out' if run.images.held_out is not None else ''
         print(
             f'{len(run.images.pixels)} images of {settings.image_size}x{run.images.pixels.shape[-1]} '
-            f'({settings.dataset}), {total:,} parameters, {run.num_devices} x {jax.devices()[0].device_kind}: '
+            f'({settings.dataset}{held_out}), {total:,} parameters, '
+            f'{run.num_devices} x {jax.devices()[0].device_kind}: '
             + (f'step {step} to {settings.steps}' if step else f'{settings.steps} steps'),
             flush=True,
         )
@@ -159,6 +161,7 @@ _LABELS = {
     'duplicates': 'share of\nnear-duplicates',
     'diversity': 'diversity over\nthat of the data',
     'patch_distance': 'patch distance',
+    'gap': 'score of real less\nthat of samples',
 }
 
 
@@ -173,8 +176,9 @@ def write_figures(workdir: Path) -> None:
     curves = {name: np.array([row[name] for row in rows]) for name in ('step', *names)}
     looks = {name: np.array([row.get(name) for row in rows], float) for name in Looks._fields}  # NaN where none is
     looks = {name: values for name, values in looks.items() if np.isfinite(values).any()}
+    held_out = looks.pop('held_out_gap', None)
     with atomic_path(workdir / 'curves.npz') as temporary:
-        np.savez(temporary, **curves, **looks)
+        np.savez(temporary, **curves, **looks, **({} if held_out is None else {'held_out_gap': held_out}))
     if rows:
         shown = [name for name in names if name not in ('penalty', 'images_per_second')]
         panels = len(shown) + len(looks)
@@ -183,7 +187,10 @@ def write_figures(workdir: Path) -> None:
         for axis, (name, values) in zip(axes[len(shown) :], looks.items(), strict=True):
             seen = np.isfinite(values)
             axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3)
-            axis.set_ylim(bottom=0)
+            if name == 'gap' and held_out is not None:
+                axis.plot(curves['step'][seen], held_out[seen], 'o--', color='C2', markersize=3, label='held out')
+                axis.legend(loc='best', fontsize='small')
+            axis.set_ylim(bottom=min(0, np.nanmin(values)))
             axis.set_ylabel(_LABELS[name])
             axis.grid(alpha=0.3)
         for axis, name in zip(axes, shown, strict=False):
@@ -201,7 +208,8 @@ def write_figures(workdir: Path) -> None:
             'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
             'as far as the critic is near its best; what matters is that the curves stay bounded and settle. Of the '
             'samples: near-duplicates should be few, the diversity near 1, that of the data, and the distance of their '
-            'patches from those of the data should fall.',
+            'patches from those of the data should fall. A critic that scores images held out much lower than those it '
+            'was trained on has learnt these by heart.',
         )
     frames = []  # somebody may have taken some away, or put something else there
     for path in sorted((workdir / 'samples').glob('step_*.png')):

@@ -176,3 +176,22 @@ def test_duplicates_are_found_with_what_they_are_of():
     pixels[5], pixels[7], pixels[8] = pixels[2], pixels[2], pixels[3]
     pixels[8, 3, 3, 2] ^= 1
     assert images.find_duplicates(pixels) == [(5, 2), (7, 2)]
+
+
+def test_what_is_held_out_is_decided_by_each_image_alone():
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 3, 2, 1), np.uint8)
+    pixels[300:] = pixels[:100]  # twins
+    whole = images.collect(pixels, [str(i) for i in range(400)])
+    parts = {share: images.hold_out(whole, share) for share in (0.1, 0.3)}
+    held = {share: {image.tobytes() for image in part.held_out} for share, part in parts.items()}
+    assert 20 < len(parts[0.1].held_out) < 62 and 85 < len(parts[0.3].held_out) < 155
+    assert held[0.1] < held[0.3] and held[0.1] == {
+        image.tobytes() for image in images.hold_out(images.collect(pixels[::-1]), 0.1).held_out
+    }
+    for part in parts.values():
+        assert not held[0.3] & {image.tobytes() for image in parts[0.3].pixels}  # no twin on the other side
+        assert len(part.pixels) + len(part.held_out) == 400 and part.fingerprint == whole.fingerprint
+        assert np.array_equal(pixels[[int(name) for name in part.names]], part.pixels)
+    assert images.hold_out(whole, 0) is whole
+    with pytest.raises(ValueError, match=r'held_out=0\.999999 leaves none of 1 images'):
+        images.hold_out(images.collect(pixels[:1]), 0.999999)

@@ -17,7 +17,7 @@ from wgan_jax.training.settings import override
 UNSET = {
     'dataset': 'flags', 'data_dir': None, 'arch': 'dcgan', 'resnet_variant': 'auto', 'critic_width': 0,
     'upsampling': 'transposed', 'label_smoothing': 0.0, 'constraint': 'none', 'clip': 0.01, 'penalty_weight': 10.0,
-    'instance_noise': 0.0, 'beta1': 0.5, 'beta2': 0.999, 'decay_steps': 0, 'critic_warmup': False,
+    'held_out': 0.0, 'instance_noise': 0.0, 'beta1': 0.5, 'beta2': 0.999, 'decay_steps': 0, 'critic_warmup': False,
     'generator_batch_size': 0, 'precision': 'float32', 'augment': 'none', 'ema_decay': 0.0, 'init_from': None,
     'deterministic': False, 'seed': 0, 'channels': 'auto', 'fit': 'crop', 'background': '#ffffff', 'min_side': 0,
     'max_images': 0,

@@ -1,6 +1,7 @@
 """What a run says of its samples: by hand, on samples that are known, and in its metrics."""
 
 import json
+import zlib
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -8,18 +9,26 @@ import numpy as np
 import pytest
 
 import wgan_jax
-from tests.training.runs import IMAGES, metrics, tiny
+from tests.training.runs import EVERY, IMAGES, metrics, tiny
 from wgan_jax.data.augmentation import Augmentation
-from wgan_jax.data.images import to_float
+from wgan_jax.data.images import collect, hold_out, to_float
 from wgan_jax.training.callbacks import Callback
-from wgan_jax.training.watch import Looks, Watch, num_watched, watch_bytes
+from wgan_jax.training.watch import Watch, num_watched, watch_bytes
+from wgan_jax.types import Network, Players
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (40, 16, 12, 3), np.uint8)
 REAL = to_float(PIXELS)
 
 
-def watch(pixels=PIXELS, real=None, fake=None):
-    return Watch(SimpleNamespace(augmentation=Augmentation(real, fake), batch_size=8), pixels, 0)
+# A critic whose score is its weight times the mean of an image.
+CRITIC = Network(lambda key: None, lambda critic, x, train: (critic * x.mean((1, 2, 3)), None))
+
+
+def watch(pixels=PIXELS, real=None, fake=None, held_out=None):
+    networks = Players(None, CRITIC)
+    gan = SimpleNamespace(augmentation=Augmentation(real, fake), batch_size=8, networks=networks)
+    looking = Watch(gan, collect(pixels)._replace(held_out=held_out), 0)
+    return lambda samples: looking(samples, jnp.float32(3))
 
 
 def test_the_data_look_like_themselves_and_one_sample_like_itself():
@@ -46,6 +55,14 @@ def test_what_only_real_images_undergo_is_what_the_generator_learns():
     assert watch(real=fade, fake=fade)(REAL).diversity == pytest.approx(1, rel=1e-5)
 
 
+def test_gaps_are_between_mean_scores():
+    held = PIXELS[:7] // 2
+    looks = watch(PIXELS[7:], held_out=held)(REAL * 0 + 0.1)
+    assert looks.gap == pytest.approx(3 * (float(REAL[7:].mean()) - 0.1), rel=1e-4)
+    assert looks.held_out_gap == pytest.approx(3 * (float(to_float(held).mean()) - 0.1), rel=1e-4)
+    assert watch()(REAL).held_out_gap is None and watch(held_out=PIXELS[:0])(REAL).held_out_gap is None
+
+
 def test_of_large_images_fewer_are_looked_at():
     assert [num_watched(side, side) for side in (4, 256, 300, 512, 4096)] == [256, 256, 186, 64, 64]
     # Two sets of samples in float32, of three channels, at the least.
@@ -53,7 +70,7 @@ def test_of_large_images_fewer_are_looked_at():
 
 
 def test_what_cannot_be_told_is_none():
-    assert watch(PIXELS[:1])(REAL) == Looks(None, None, None)
+    assert watch(PIXELS[:1])(REAL)[:3] == (None, None, None)
     same = watch(np.repeat(PIXELS[:1], 5, axis=0))(REAL)
     assert same.duplicates is None and same.diversity is None
     small = watch(PIXELS[:, :6, :6])(REAL[:, :6, :6])
@@ -88,3 +105,21 @@ def test_steps_with_samples_have_looks_and_a_line(tmp_path):
     assert order.seen == [(5, 5, 64), (10, 10, 64), (13, 13, 64)]  # the metrics of a step come before its samples
     final = json.loads((tmp_path / 'results.json').read_text())['final']
     assert final['diversity'] == rows[-1]['diversity'] and 'patch_distance' not in final
+    assert {row['held_out_gap'] for row in rows} == {None} and {'gap', 'diversity'} <= set(final)
+
+
+def test_images_held_out_are_looked_at_and_the_run_goes_on_as_it_was(tmp_path):
+    # 20 images, of which these are held out by their content, whatever the order.
+    images = [image for image in IMAGES if zlib.crc32(image.tobytes()) < 0.25 * 2**32]
+    settings = tiny(held_out=0.25, steps=8)
+    for name, dataset in (('a', IMAGES), ('b', IMAGES)):
+        stop = (tmp_path / 'b' / 'checkpoints' / '4').exists
+        wgan_jax.train(settings, tmp_path / name, dataset=dataset, should_stop=stop, **EVERY)
+    wgan_jax.train(settings, tmp_path / 'b', dataset=IMAGES, **EVERY)
+    assert metrics(tmp_path / 'a') == metrics(tmp_path / 'b')
+    held = hold_out(collect(IMAGES), 0.25).held_out
+    assert 2 < len(held) < 9 and np.array_equal(held, images)
+    config = json.loads((tmp_path / 'a' / 'config.json').read_text())
+    assert config['dataset'] == {'shape': [20, 6, 4, 3], 'fingerprint': collect(IMAGES).fingerprint}
+    last = metrics(tmp_path / 'a')[-1]
+    assert last['gap'] != last['held_out_gap'] and last['held_out_gap'] is not None

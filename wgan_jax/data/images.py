@@ -38,6 +38,7 @@ class Images(NamedTuple):
         sizes: heights and widths of the originals, (N, 2), where they are known.
         skipped: a line for each file that could not be used.
         notes: what else there is to say of it, a few words each.
+        held_out: further images that are kept from training, like ``pixels``; the fingerprint is of both together.
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Images(NamedTuple):
     sizes: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    held_out: np.ndarray | None = None
 
 
 def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:
@@ -135,6 +137,34 @@ def allocate(
         raise ValueError(f'{images} would take {gigabytes} GB, the limit is {max_gigabytes:g} GB: {instead}')
     memory.require(needed, images, instead)
     return np.empty((num, height, width, channels), np.uint8)
+
+
+def hold_out(images: Images, share: float) -> Images:
+    """The dataset with a share of its images kept from training.
+
+    Which these are is decided by each image's own content: CRC-32(pixels) < share * 2^32. So it is the same whatever
+    the order, and whatever else is in the set; images that are equal stay together, and all with a smaller share are
+    among those with a larger one.
+
+    Args:
+        images: all of them.
+        share: of the images, about, in [0, 1).
+
+    Raises:
+        ValueError: when no image is left.
+    """
+    if not share:
+        return images
+    held = np.array([zlib.crc32(np.ascontiguousarray(image).data) < share * 2**32 for image in images.pixels])
+    if held.all():
+        raise ValueError(f'held_out={share:g} leaves none of {len(held)} images to train on: take a smaller share')
+    kept = np.flatnonzero(~held)
+    return images._replace(
+        pixels=images.pixels[kept],
+        names=tuple(images.names[i] for i in kept) if images.names else (),
+        sizes=None if images.sizes is None else images.sizes[kept],
+        held_out=images.pixels[held],
+    )
 
 
 def find_duplicates(pixels: np.ndarray) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.data.images import Images
+from wgan_jax.data.images import Images, hold_out
 from wgan_jax.games.game import Game
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
@@ -102,6 +102,8 @@ def load_game(
                 f'{workdir} was trained on an array of images: pass them to load_game, or train on folder:PATH'
             )
         _, images = with_images(settings)
+    elif images.held_out is None:
+        images = hold_out(images, settings.held_out)
     if images.fingerprint != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax import data
-from wgan_jax.data.images import Images, collect
+from wgan_jax.data.images import Images, collect, hold_out
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.files import atomic_path, discard
 from wgan_jax.text import listed
@@ -34,7 +34,7 @@ def with_images(
         on_progress: told how many pictures of how many have been looked at.
 
     Returns:
-        (settings, images).
+        (settings, images), those held out apart.
 
     Raises:
         ValueError: for what cannot be loaded, or settings that do not fit the images.
@@ -52,7 +52,7 @@ def with_images(
             raise ValueError('dataset=array: this run was given its images, pass them again')
         size, view = settings.height_width, view_of(settings)
         images = data.load(settings.dataset, *size, data_dir=settings.data_dir, on_progress=on_progress, **view)
-        return settings, images
+        return settings, hold_out(images, settings.held_out)
     for name, value in view_of(settings).items():
         if value != getattr(Settings(), name):
             raise ValueError(f'{name}={value} has no effect on images that are passed: make them so, and leave it out')
@@ -61,7 +61,8 @@ def with_images(
     else:
         images = collect(_as_images(_as_array(dataset)))
     height, width = images.pixels.shape[1:3]
-    return override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'}), images
+    settings = override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'})
+    return settings, hold_out(images, settings.held_out)
 
 
 def checked(settings: str | Settings) -> str | Settings:

@@ -28,7 +28,7 @@ CHUNK = 64  # images of one call; few enough that one image costs little, many e
 
 # Settings that leave the generator's network as it is. One that is missing here costs a compilation, nothing worse.
 _OF_TRAINING = (
-    'dataset', 'data_dir', 'critic_width', 'objective', 'label_smoothing', 'constraint', 'clip',
+    'dataset', 'data_dir', 'held_out', 'critic_width', 'objective', 'label_smoothing', 'constraint', 'clip',
     'penalty_weight', 'instance_noise', 'optimizer', 'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps',
     'n_critic', 'critic_warmup', 'steps', 'batch_size', 'generator_batch_size', 'augment', 'ema_decay', 'init_from',
     'deterministic', 'seed',

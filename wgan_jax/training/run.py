@@ -113,6 +113,7 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     _check_deterministic(settings)
+    num_images = len(images.pixels) + (0 if images.held_out is None else len(images.held_out))
     first = settings if minutes is None else budget.to_measure(settings)
     gan, fresh, shapes, runner = _built(first, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
@@ -130,7 +131,7 @@ def train(
         config = {
             'launcher': 'train',
             'settings': record(settings),
-            'dataset': {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
+            'dataset': {'shape': [num_images, *images.pixels.shape[1:]], 'fingerprint': images.fingerprint},
             'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
             **environment(),
         }
@@ -161,7 +162,7 @@ def train(
             schedule = Schedule(settings.steps, sample_every, checkpoint_every)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest,
-                Watch(gan, images.pixels, settings.seed), schedule, listeners,
+                Watch(gan, images, settings.seed), schedule, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,
             )  # fmt: skip
             held.callback(files.close)

@@ -103,7 +103,7 @@ class RunFiles:
         self._check_folder()
         images = self._draw(step, state)
         if self._unwatched is not None:
-            self._write_unwatched(self._watch(images)._asdict())
+            self._write_unwatched(self._watch(images, state.critic)._asdict())
         self._tell('sample', step, state, images[:NUM_SAMPLES])
 
     def write_unseen(self) -> None:

@@ -52,6 +52,9 @@ class Settings:
         0, 'pictures with a shorter side are left out, pixels', whole(0, below='be >= 0 (0: none is)')
     )
     max_images: int = _setting(0, 'how many pictures are taken', whole(0, below='be >= 0 (0: all)'))
+    held_out: float = _setting(
+        0.0, 'share of the images, chosen by their content, on which the critic is tried and not trained', FRACTION
+    )
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
     width: int = _setting(64, 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)', SIZE)

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax.data.images import Images
 from wgan_jax.metrics.duplicates import nearest_distances
 from wgan_jax.metrics.patches import patch_distance
+from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, first_images, role_key
 from wgan_jax.training.gan import GAN
-from wgan_jax.types import Array, Key
+from wgan_jax.types import Array, Key, Network, Variables
 
 NUM_WATCHED = 256  # samples, and real images; of large ones fewer
 PIXELS = 2**24  # of them all, about: 64 of 512x512
@@ -29,11 +31,17 @@ class Looks(NamedTuple):
         diversity: median distance from a sample to the nearest other one, over that of as many real images; 1 for
             samples as different from each other as the data are.
         patch_distance: between samples and real images, see ``metrics.patches``.
+        gap: mean score that the critic gives to real images, less that of the samples; for Wasserstein scores an
+            estimate of the distance between the two.
+        held_out_gap: the same of real images that it was not trained on: as far as this stays behind, the critic has
+            learnt its images by heart.
     """
 
     duplicates: float | None
     diversity: float | None
     patch_distance: float | None
+    gap: float | None
+    held_out_gap: float | None
 
 
 def num_watched(height: int, width: int) -> int:
@@ -42,8 +50,8 @@ def num_watched(height: int, width: int) -> int:
 
 
 def watch_bytes(height: int, width: int) -> int:
-    """Memory that looking takes: samples, real images, and smaller copies of both, float32."""
-    return 3 * 4 * 3 * num_watched(height, width) * height * width
+    """Memory that looking takes: samples, real images, those held out, and smaller copies of them, float32."""
+    return 4 * 4 * 3 * num_watched(height, width) * height * width
 
 
 class Watch:
@@ -51,31 +59,53 @@ class Watch:
 
     Args:
         gan: whose augmentation says what the generator learns: where only real images are augmented, those.
-        pixels: the dataset, uint8 (number of images, H, W, C), on the host.
+        images: the dataset, on the host.
         seed: of the run.
     """
 
-    def __init__(self, gan: GAN, pixels: np.ndarray, seed: int):
+    def __init__(self, gan: GAN, images: Images, seed: int):
         self._augment = gan.augmentation.real if gan.augmentation.fake is None else None
-        self._pixels, self._seed, self._batch_size = pixels, seed, gan.batch_size
-        self._count = min(num_watched(*pixels.shape[1:3]), len(pixels))
+        self._images, self._seed, self._batch_size = images, seed, gan.batch_size
+        self._score = compiled(_mean_score, gan.networks.critic)
 
-    def __call__(self, samples: Array) -> Looks:
+    def __call__(self, samples: Array, critic: Variables) -> Looks:
         """What the fixed samples (N, H, W, C) in [-1, 1] look like, N at least as many as are watched.
 
-        Everything is None that one image, or images that are all the same, cannot tell; and the patch distance of
-        images that are smaller than a patch.
+        Everything is None that one image, or images that are all the same, cannot tell; the patch distance of images
+        that are smaller than a patch; and what takes images held out where there are none.
         """
-        if self._count < 2:
-            return Looks(None, None, None)
-        real, distances = self._real
-        looks = _look(samples[: self._count], real, distances, role_key(self._seed, Role.WATCH))
-        return Looks(*(value if np.isfinite(value) else None for value in np.asarray(jnp.stack(looks)).tolist()))
+        samples = samples[: len(self._real)]
+        looks: tuple[Array, ...] = (jnp.full(3, jnp.nan),)
+        if len(self._real) > 1:
+            looks = _look(samples, self._real, self._distances, role_key(self._seed, Role.WATCH))
+        of_samples = self._score(critic, samples)
+        gaps = [
+            jnp.nan if images is None else self._score(critic, images) - of_samples
+            for images in (self._real, self._held_out)
+        ]
+        values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
+        return Looks(*(value if np.isfinite(value) else None for value in values))
 
     @functools.cached_property
-    def _real(self) -> tuple[Array, Array]:
-        real = first_images(self._pixels, self._augment, self._seed, self._count, batch_size=self._batch_size)
-        return real, _nearest_distances(real)
+    def _real(self) -> Array:
+        return self._first(self._images.pixels)
+
+    @functools.cached_property
+    def _distances(self) -> Array:
+        return _nearest_distances(self._real)
+
+    @functools.cached_property
+    def _held_out(self) -> Array | None:
+        pixels = self._images.held_out
+        return None if pixels is None or not len(pixels) else self._first(pixels)
+
+    def _first(self, pixels: np.ndarray) -> Array:
+        count = min(num_watched(*pixels.shape[1:3]), len(pixels))
+        return first_images(pixels, self._augment, self._seed, count, batch_size=self._batch_size)
+
+
+def _mean_score(network: Network, critic: Variables, images: Array) -> Array:
+    return network.apply(critic, images, train=False)[0].mean()
 
 
 _nearest_distances = jax.jit(nearest_distances)
