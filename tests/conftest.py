@@ -41,11 +41,11 @@ def _forget_programs():
 @pytest.fixture(scope='module')
 def compiled_once():
     """Runs of the same settings and images share their programs: what is tried with them is what lies in a folder."""
-    from wgan_jax.training import run
+    from wgan_jax.training import prepare
     from wgan_jax.training.parts import KINDS
 
     gans, runners = {}, {}
-    build_gan, make_runner = run.build_gan, run.make_runner
+    build_gan, make_runner = prepare.build_gan, prepare.make_runner
 
     def same_gan(settings, channels):
         if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
@@ -62,8 +62,8 @@ def compiled_once():
         return runners[key][1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, 'build_gan', same_gan)
-        patch.setattr(run, 'make_runner', same_runner)
+        patch.setattr(prepare, 'build_gan', same_gan)
+        patch.setattr(prepare, 'make_runner', same_runner)
         yield
 
 

@@ -29,7 +29,7 @@ STEPS = 600
 WIDTHS = (0.0, 0.5)  # of the data, which lie about 0: a point, and a Gaussian
 # Both begin at W1 = 1. What is left at the end: nothing of the point; of the Gaussian what two batches of it differ by.
 FLOORS = (0.03, 0.1)
-NUMBERS = Hyperparameters(jnp.float32(0.02), jnp.float32(0.01), jnp.float32(0.5), jnp.float32(0.05))
+NUMBERS = Hyperparameters(*map(jnp.float32, (0.02, 0.01, 0.5, 0.05, STEPS)))
 QUANTILES = norm.ppf((np.arange(400) + 0.5) / 400)
 
 
@@ -71,7 +71,6 @@ def _gan(name: str) -> GAN:
         latent=lambda key: jax.random.normal(key, (1,)),
         batch_size=64,
         n_critic=2,
-        decay_steps=STEPS,
         ema_decay=0.98,
         draw=draw_from(lambda width, key: width * jax.random.normal(key, (1,))),
     )

@@ -47,6 +47,13 @@ def test_a_worse_set_is_farther_and_sizes_may_differ():
     assert 0 < near < far
 
 
+def test_a_constant_channel_counts_in_its_own_units():
+    real = jnp.full((20, 16, 16, 1), 0.25)
+    distance = patch_distance(real, real + 0.4, KEY, num_projections=4000)
+    np.testing.assert_allclose(distance, 0.4 * 7 * _mean_coordinate(49), rtol=0.03)
+    assert patch_distance(real, real, KEY) < 1e-5
+
+
 def test_refusals():
     with pytest.raises(ValueError, match='of one shape'):
         patch_distance(noise(1), noise(1, shape=(32, 32, 3)), KEY)

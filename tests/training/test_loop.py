@@ -32,7 +32,7 @@ def _runner(bad_at=None, capacity=16):
             rows[bad_at - state['step'] - 1, 2] = np.nan
         return {'step': state['step'] + count, 'weight': np.float32(1)}, rows
 
-    runner = Runner(lambda state: {'step': int(state.step), 'weight': state.weight}, run, _thaw, capacity, 1)
+    runner = Runner(lambda state: {'step': int(state.step), 'weight': state.weight}, run, _thaw, capacity, 1, None)
     return runner, calls
 
 

@@ -192,8 +192,10 @@ def test_r1_penalises_by_ten_times_the_mean_square_of_the_gradient():
 
 
 def test_sngan_decays_from_the_first_update_and_draws_more_for_the_generator():
-    gan, _ = _built('sngan')
-    np.testing.assert_allclose([gan.remaining(step) for step in (0, 12_500, 50_000)], [1, 0.75, 0], rtol=1e-6)
+    gan, hyperparameters = _built('sngan')
+    np.testing.assert_allclose(
+        [hyperparameters.remaining(step) for step in (0, 12_500, 50_000)], [1, 0.75, 0], rtol=1e-6
+    )
     assert gan.batch_sizes == (128, 64)
 
 

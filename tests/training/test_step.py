@@ -178,7 +178,7 @@ def test_seeds_and_hyperparameters_may_be_mapped_over():
     states = jax.vmap(lambda seed: init_state(gan, hyperparameters._replace(clip=0.01), seed))(
         jnp.array([1, 2], jnp.uint32)
     )
-    axes = type(hyperparameters)(generator_lr=None, critic_lr=None, clip=0, penalty_weight=None)
+    axes = type(hyperparameters)(generator_lr=None, critic_lr=None, clip=0, penalty_weight=None, decay_steps=None)
     run = jax.jit(jax.vmap(lambda n, s: train_steps(gan, n, s, PIXELS, 2, capacity=2), in_axes=(axes, 0)))
     states, rows = run(hyperparameters, states)
     assert rows.shape == (2, 2, len(Metrics._fields)) and bool(jnp.isfinite(rows).all())

@@ -26,8 +26,8 @@ def patch_distance(
         num_projections: directions at each level.
 
     Returns:
-        The distance, in standard deviations of the real patches; a scalar. Two samples of one distribution have a small
-        positive distance, which falls with their size.
+        The distance, in standard deviations of the real patches, or in units of a channel that is constant; a scalar.
+        Two samples of one distribution have a small positive distance, which falls with their size.
 
     Raises:
         ValueError: for images of different shapes, none, or smaller than a patch, and for numbers below 1.
@@ -50,7 +50,8 @@ def patch_distance(
     for level in range(levels):
         place_key, fake_key, line_key = jax.random.split(jax.random.fold_in(key, level), 3)
         x, y = _patches(real, place_key, size, patches), _patches(fake, fake_key, size, patches)
-        mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2)) + 1e-8  # a channel may be constant
+        mean, deviation = x.mean((0, 1, 2)), x.std((0, 1, 2))
+        deviation = jnp.where(deviation > 1e-6, deviation, 1)  # a channel may be constant: then its values count
         x, y = (((v - mean) / deviation).reshape(len(v), -1) for v in (x, y))
         total += sliced_wasserstein(x, y, line_key, num_projections=num_projections, p=1)
         real, fake = halve(real), halve(fake)

@@ -1,26 +1,33 @@
 """How many steps a time allows: measured with the run's own program before it begins, and recorded with the run."""
 
+import contextlib
 import dataclasses
 import os
+import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax.data import pictures
+from wgan_jax.files import make_folder, temporary_name
 from wgan_jax.ranges import INT32, real
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import completed, read_run
 from wgan_jax.training.gan import GAN, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.parallel import Runner
+from wgan_jax.training.run_files import NUM_SAMPLES, draw_watched
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
+from wgan_jax.training.watch import Watch
 
 MINUTES = real(0.1, 100_000)
 LONGEST = 10.0  # seconds of measuring, beside compilation
-SHARE = 0.03  # of the time, at most
-LEFT = 0.86  # of the time that is left goes into steps: beside samples and checkpoints they are slower than measured
+SHARE = 0.05  # of the time, at most
+LEFT = 0.95  # of the time that is left is used: beside samples and checkpoints, steps are slower than measured
 FIGURES = 6.0  # seconds for those at the end, of a short time a tenth
 
 
@@ -45,10 +52,10 @@ def recorded(workdir: str | os.PathLike, settings: Settings, minutes: float) -> 
     asked = run.get('minutes') if isinstance(run, dict) else None
     asked = asked if isinstance(asked, int | float) else None
     if asked != minutes:
-        began = f'was begun with minutes={asked:.12g}' if asked else 'was not begun with minutes'
+        chosen = f'minutes={asked:.12g}' if asked else 'no minutes'
         raise ValueError(
-            f'minutes={minutes:.12g}: {workdir} holds a run that {began} and has {steps} steps: choose another folder, '
-            + (f'or give minutes={asked:.12g} to continue it' if asked else 'or leave minutes out')
+            f'minutes={minutes:.12g}: {workdir} holds a run of {steps} steps, which {chosen} chose: choose another '
+            'folder, ' + (f'or give minutes={asked:.12g} to continue it' if asked else 'or leave minutes out')
         )
     return _with_steps(settings, steps, before['settings']['decay_steps'])
 
@@ -61,25 +68,67 @@ def _of_checkpoint(workdir: str | os.PathLike) -> dict[str, Any] | None:
     return completed(found.run, f'the record in checkpoint {found.step} of {workdir}')
 
 
-def to_measure(settings: Settings) -> Settings:
-    """Settings of the same program but for the decay, which no cache of compiled programs can know yet."""
-    if not settings.decay_steps:
-        return settings
-    return dataclasses.replace(settings, decay_steps=INT32 - time.time_ns() % 10**8)
+class Chore(NamedTuple):
+    """What is done now and then beside training.
+
+    Attributes:
+        every: so many steps, and at the end.
+        do: does it, with the state as NumPy arrays.
+    """
+
+    every: int
+    do: Callable[[TrainState], object]
 
 
-def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, minutes: float, since: float) -> Settings:
+@contextlib.contextmanager
+def chores(
+    workdir: Path, settings: Settings, gan: GAN, watch: Watch, sample_every: int, checkpoint_every: int
+) -> Iterator[list[Chore]]:
+    """Samples and checkpoints as a run makes them, in a folder of their own that is removed afterwards.
+
+    Args:
+        workdir: of the run, on whose disk they are written.
+        settings, gan, watch: of the run.
+        sample_every, checkpoint_every: their periods, in steps.
+    """
+    folder = make_folder(workdir / temporary_name('measuring'))
+    store = CheckpointStore(folder / 'checkpoints', 1)
+
+    def sample(state: TrainState) -> None:
+        images = draw_watched(gan.networks.generator, state, settings)
+        watch(images, state.critic)
+        pictures.save_png(folder / 'samples.png', pictures.grid(np.asarray(images[:NUM_SAMPLES])))
+
+    def checkpoint(state: TrainState) -> None:
+        store.save(max(store.steps(), default=0) + 1, state)
+
+    try:
+        yield [Chore(sample_every, sample), Chore(checkpoint_every, checkpoint)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def within(
+    settings: Settings,
+    gan: GAN,
+    runner: Runner,
+    state: TrainState,
+    minutes: float,
+    since: float,
+    chores: Sequence[Chore] = (),
+) -> Settings:
     """Settings with as many steps as a time allows, over which rates that decay are spread.
 
-    The program is compiled and run on a state that is thrown away. What changes with the decay is another program: the
-    time for its compilation is set aside.
+    The program is compiled and run on a state that is thrown away; where instance noise decays, the run's own is
+    another program, and the time for its compilation is set aside.
 
     Args:
         settings: of the run.
-        gan, runner: of ``to_measure(settings)``.
+        gan, runner: what it trains with, but for the number of steps.
         state: to measure with; where the critic is trained longer at first, the usual length is measured.
         minutes: for everything.
         since: when they began, by ``time.monotonic``.
+        chores: what is done beside training.
 
     Raises:
         ValueError: when not even compilation takes less.
@@ -100,25 +149,41 @@ def within(settings: Settings, gan: GAN, runner: Runner, state: TrainState, minu
     (compilation, _), count, longest = take(1), 1, min(LONGEST, SHARE * seconds)
     while (measured := take(count))[0] < longest / 2 and count < runner.capacity:
         count = min(runner.capacity, 2 * count)
-    taken, updates = measured
-    beside = time.monotonic() - since + compilation + min(FIGURES, seconds / 10)
+    one = measured[0] / measured[1]  # seconds of a critic update, with its share of the generator's
+    seconds_of = [_seconds_of(chore, runner.fetch(state)) for chore in chores]
+    beside = time.monotonic() - since + (compilation if gan.noise_steps else 0) + sum(seconds_of)
+    beside += min(FIGURES, seconds / 10)
     left = LEFT * (seconds - beside)
-    if left < taken / count:
+    if left < one * gan.n_critic:
         raise ValueError(
-            f'minutes: compilation leaves no time for a step; {(1.5 * beside + taken) / 60:.1f} would do for some'
+            f'minutes: compilation leaves no time for a step; {(1.5 * beside + 20 * one) / 60:.1f} would do for some'
         )
-    steps = _steps_of_as_many_critic_updates(gan, left / taken * updates)
+    each = sum(taken / chore.every for taken, chore in zip(seconds_of, chores, strict=True))
+    steps = _steps_of_as_many_critic_updates(gan, left / one, each / one)
     return _with_steps(settings, steps, steps)
 
 
-def _steps_of_as_many_critic_updates(gan: GAN, updates: float) -> int:
-    """The most steps with so many critic updates, rounded down to two digits and a half; at least one."""
+def _seconds_of(chore: Chore, state: TrainState) -> float:
+    chore.do(state)  # the first time, it is compiled
+    start = time.monotonic()
+    chore.do(state)
+    return time.monotonic() - start
+
+
+def _steps_of_as_many_critic_updates(gan: GAN, updates: float, beside: float = 0.0) -> int:
+    """The most steps in the time of so many critic updates, rounded down to two digits and a half; at least one.
+
+    Args:
+        gan: how many a step has.
+        updates: for which there is time.
+        beside: in whose time goes what else a step takes.
+    """
     more = max(WARMUP_CRITIC_UPDATES, gan.n_critic) - gan.n_critic if gan.critic_warmup else 0
     low, high = 1, min(max(2, int(updates / gan.n_critic) + 1), INT32)
     while high - low > 1:
         middle = (low + high) // 2
         warm = min(middle, WARMUP_STEPS) + (middle - 1) // WARMUP_INTERVAL  # see GAN.critic_updates
-        low, high = (middle, high) if middle * gan.n_critic + more * warm <= updates else (low, middle)
+        low, high = (middle, high) if middle * (gan.n_critic + beside) + more * warm <= updates else (low, middle)
     unit = 5 * 10 ** (len(str(low)) - 3) if low >= 100 else 1
     return low // unit * unit
 

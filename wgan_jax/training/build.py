@@ -14,7 +14,7 @@ from wgan_jax.types import Network, Players
 
 # Fields that GAN and Settings share.
 _AS_THEY_ARE = (
-    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'decay_steps', 'instance_noise', 'ema_decay',
+    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'instance_noise', 'ema_decay',
 )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def make_gan(
         augmentation=find_part('augment', settings.augment),
         latent=LATENTS[settings.latent](settings.latent_dim),
         draw=draw,
+        noise_steps=settings.decay_steps if settings.instance_noise else 0,
         **{name: getattr(settings, name) for name in _AS_THEY_ARE},
     )
     return gan, hyperparameters_of(settings)

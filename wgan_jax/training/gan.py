@@ -29,12 +29,22 @@ class Hyperparameters(NamedTuple):
         generator_lr, critic_lr: learning rates.
         clip: half the side of the critic's weight box.
         penalty_weight: factor of the penalty in the critic's loss.
+        decay_steps: generator updates over which both learning rates fall linearly to 0; 0 for constant ones.
     """
 
     generator_lr: Array | float
     critic_lr: Array | float
     clip: Array | float
     penalty_weight: Array | float
+    decay_steps: Array | float = 0.0
+
+    def remaining(self, step: Array | int) -> Array:
+        """What is left of the learning rates at generator update ``step``: from 1 down to 0."""
+        return jnp.where(self.decay_steps > 0, _left(step, jnp.maximum(self.decay_steps, 1.0)), 1.0)
+
+
+def _left(step, steps):
+    return jnp.maximum(0.0, 1.0 - step / steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +62,9 @@ class GAN:
         n_critic: critic updates per generator update.
         critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
         generator_batch_size: examples in the batch of a generator update, over all devices; 0 for ``batch_size``.
-        decay_steps: generator updates over which both learning rates and the instance noise fall linearly to 0; 0
-            for constant ones.
         instance_noise: standard deviation, at the beginning, of normal noise added to all that the critic sees, real
             and fake alike (Soenderby et al. 2017); 0 for none.
+        noise_steps: generator updates over which it falls linearly to 0; 0 for constant noise.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
         draw: the real examples of a critic update, see ``draws.Draw``.
     """
@@ -70,8 +79,8 @@ class GAN:
     n_critic: int
     critic_warmup: bool = False
     generator_batch_size: int = 0
-    decay_steps: int = 0
     instance_noise: float = 0.0
+    noise_steps: int = 0
     ema_decay: float = 0.999
     draw: Draw = draw_images
 
@@ -80,9 +89,9 @@ class GAN:
         """Examples in a batch of each player's updates, over all devices."""
         return Players(self.generator_batch_size or self.batch_size, self.batch_size)
 
-    def remaining(self, step: Array | int) -> Array | float:
-        """What is left of learning rates and instance noise at generator update ``step``: from 1 down to 0."""
-        return jnp.maximum(0.0, 1.0 - step / self.decay_steps) if self.decay_steps else 1.0
+    def noise(self, step: Array | int) -> Array | float:
+        """The deviation of the instance noise at generator update ``step``."""
+        return self.instance_noise * (_left(step, self.noise_steps) if self.noise_steps else 1.0)
 
     def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players[optax.GradientTransformation]:
         """Both players' optax transforms at one generator step.
@@ -94,7 +103,7 @@ class GAN:
         Returns:
             Players of ``optax.GradientTransformation``; their states have the same structure at every step.
         """
-        remaining = self.remaining(step)
+        remaining = hyperparameters.remaining(step)
         generator = self.optimizers.generator(hyperparameters.generator_lr * remaining)
         critic = self.optimizers.critic(hyperparameters.critic_lr * remaining)
         if self.constraint.transform is not None:

@@ -30,6 +30,7 @@ class Runner(NamedTuple):
         fetch: ``fetch(state) -> tree``: any part of a state as NumPy arrays.
         capacity: the most steps of one call.
         num_devices: how many devices share a batch.
+        of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
     """
 
     place: Callable[[TrainState], TrainState]
@@ -37,6 +38,7 @@ class Runner(NamedTuple):
     fetch: Callable[[PyTree], PyTree]
     capacity: int
     num_devices: int
+    of: 'Callable[[Hyperparameters], Runner]'
 
 
 def make_runner(
@@ -84,13 +86,21 @@ def make_runner(
 
 def _on_one(gan, hyperparameters, data, device, capacity):
     place = functools.partial(jax.device_put, device=device)
-    hyperparameters, data = place((hyperparameters, data))
+    data = place(data)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
 
-    def run(state, num_steps):
-        return steps(hyperparameters, state, data, np.int32(num_steps))
+    def runner(hyperparameters):
+        own = place(hyperparameters)
+        return Runner(
+            place=lambda state: place(_copied(state)),
+            run=lambda state, num_steps: steps(own, state, data, np.int32(num_steps)),
+            fetch=_fetch,
+            capacity=capacity,
+            num_devices=1,
+            of=runner,
+        )
 
-    return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, 1)
+    return runner(hyperparameters)
 
 
 def _on_many(gan, hyperparameters, data, devices, capacity):
@@ -100,7 +110,7 @@ def _on_many(gan, hyperparameters, data, devices, capacity):
     def place(tree):
         return jax.device_put(tree, replicated)
 
-    hyperparameters, data = place((hyperparameters, data))
+    data = place(data)
     steps = jax.pmap(
         functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS),
         axis_name=AXIS,
@@ -110,11 +120,19 @@ def _on_many(gan, hyperparameters, data, devices, capacity):
         donate_argnums=1,
     )
 
-    def run(state, num_steps):
-        return steps(hyperparameters, state, data, np.full(len(devices), num_steps, np.int32))
+    def runner(hyperparameters):
+        own = place(hyperparameters)
+        return Runner(
+            # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
+            place=lambda state: place(_copied(state)),
+            run=lambda state, num_steps: steps(own, state, data, np.full(len(devices), num_steps, np.int32)),
+            fetch=_fetch,
+            capacity=capacity,
+            num_devices=len(devices),
+            of=runner,
+        )
 
-    # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
-    return Runner(lambda state: place(_copied(state)), run, _fetch, capacity, len(devices))
+    return runner(hyperparameters)
 
 
 def _copied(state):

@@ -1,7 +1,6 @@
 """A whole training run in a folder: begun, continued or found done by one call."""
 
 import contextlib
-import functools
 import logging
 import os
 import time
@@ -14,32 +13,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
-from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.environment import environment
 from wgan_jax.files import WriteError, discard, make_folder, set_aside
 from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training import budget
-from wgan_jax.training.build import build_gan
+from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
 from wgan_jax.training.continuation import longest, mend, say_what_is_gone, steps_of, take_up
-from wgan_jax.training.cost import require_memory
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
-from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.load import Generator
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
-from wgan_jax.training.parallel import AXIS, Runner, make_runner
-from wgan_jax.training.parts import KINDS
-from wgan_jax.training.run_files import NUM_SAMPLES, RunFiles, final_metrics, pictures_after
+from wgan_jax.training.prepare import built, check_deterministic
+from wgan_jax.training.run_files import RunFiles, final_metrics, pictures_after
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
-from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import train_step
-from wgan_jax.training.watch import Watch, watch_bytes
+from wgan_jax.training.state import TrainState
+from wgan_jax.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -112,22 +106,25 @@ def train(
             listener.loading(done, of)
 
     settings, images = with_images(settings, dataset, loading)
-    _check_deterministic(settings)
+    check_deterministic(settings)
     num_images = len(images.pixels) + (0 if images.held_out is None else len(images.held_out))
-    first = settings if minutes is None else budget.to_measure(settings)
-    gan, fresh, shapes, runner = _built(first, images.pixels, parallel, num_devices)
+    gan, fresh, shapes, runner = built(settings, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
+        watch = Watch(gan, images, settings.seed)
         if minutes is not None:
             known = budget.recorded(workdir, settings, minutes)
             if known is None:
                 for listener in listeners:
                     listener.measuring()
-                known = budget.within(settings, gan, runner, fresh(), minutes, called)
+                with budget.chores(workdir, settings, gan, watch, sample_every, checkpoint_every) as chores:
+                    known = budget.within(settings, gan, runner, fresh(), minutes, called, chores)
             settings = known
-            del runner  # and with it the dataset on the device, which the next one holds
-            gan, fresh, shapes, runner = _built(settings, images.pixels, parallel, num_devices)
+            if gan.noise_steps:  # its program depends on them
+                del runner  # and with it the dataset on the device, which the next one holds
+                gan, fresh, shapes, runner = built(settings, images.pixels, parallel, num_devices)
+            runner = runner.of(hyperparameters_of(settings))
         config = {
             'launcher': 'train',
             'settings': record(settings),
@@ -139,7 +136,7 @@ def train(
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
         before, found = take_up(workdir, config, store, manifest)
-        config['run']['minutes'] = minutes or _minutes_of(before, found)
+        config['run']['minutes'] = minutes or _minutes_of(before, found, settings.steps)
         lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
         config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
         state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
@@ -162,7 +159,7 @@ def train(
             schedule = Schedule(settings.steps, sample_every, checkpoint_every)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest,
-                Watch(gan, images, settings.seed), schedule, listeners,
+                watch, schedule, listeners,
                 step=step, log_every=log_every, lines_every=lines_every, checked=checked,
             )  # fmt: skip
             held.callback(files.close)
@@ -212,29 +209,6 @@ def train(
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
 
 
-def _built(
-    settings: Settings, pixels: np.ndarray, parallel: str, num_devices: int | None
-) -> tuple[GAN, Callable[[], TrainState], TrainState, Runner]:
-    """What trains with these settings: the GAN, what makes its first state, the shapes of that, and the runner."""
-    gan, hyperparameters = build_gan(settings, pixels.shape[-1])
-    fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
-    shapes = jax.eval_shape(fresh)
-    what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    shown = max(grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width))
-    devices = 1 if parallel == 'jit' else jax.local_device_count()
-    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
-    runner = make_runner(gan, hyperparameters, pixels, mode=parallel)
-    if num_devices is not None:
-        whole(1).check('num_devices', num_devices)
-    if num_devices is not None and runner.num_devices < num_devices:
-        own = settings.generator_batch_size
-        sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
-        raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
-    if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
-        _try_parts(gan, hyperparameters, shapes, pixels, runner.num_devices)
-    return gan, fresh, shapes, runner
-
-
 class _Profiler:
     """Writes a profile of a block into a folder. Raises WriteError, in place of what XLA raises of files."""
 
@@ -257,36 +231,6 @@ class _Profiler:
             raise WriteError(self._folder, reason(error).rpartition('; ')[2]) from error
 
 
-def _try_parts(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: np.ndarray, num_devices: int
-) -> None:
-    """Traces one step with parts of one's own, before anything is written. Raises ValueError with what they raise."""
-
-    def step(state: TrainState, axis_name: str | None) -> Any:
-        return train_step(gan, hyperparameters, state, pixels, axis_name=axis_name)
-
-    try:
-        if num_devices == 1:
-            jax.eval_shape(functools.partial(step, axis_name=None), state)
-        else:
-            each = jax.vmap(lambda state: step(state, AXIS), None, axis_name=AXIS, axis_size=num_devices)
-            jax.eval_shape(each, state)
-    except Exception as error:
-        raise ValueError(
-            f"a step with these parts of one's own fails: {type(error).__name__}: {reason(error)}"
-        ) from error
-
-
-def _check_deterministic(settings: Settings) -> None:
-    if not settings.deterministic:
-        return
-    backend = jax.default_backend()
-    if backend != 'gpu':
-        raise ValueError(f'deterministic has no effect on {backend}, which repeats itself anyway')
-    if 'xla_gpu_deterministic_ops=true' not in os.environ.get('XLA_FLAGS', ''):
-        raise ValueError('deterministic needs XLA_FLAGS=--xla_gpu_deterministic_ops=true before JAX is first used')
-
-
 def _state(
     fresh: Callable[[], TrainState],
     shapes: TrainState,
@@ -307,11 +251,12 @@ def _state(
     return jax.tree.map(np.asarray, fresh()._replace(**networks)), {'begun_from': source}
 
 
-def _minutes_of(before: dict[str, Any] | None, found: Checkpoint | None) -> float | None:
-    """The time by which the steps of a run were chosen, by its configuration or else its checkpoint; None for none."""
-    if before is not None:
-        return before['run'].get('minutes')
-    return None if found is None or found.run is None else found.run.get('minutes')
+def _minutes_of(before: dict[str, Any] | None, found: Checkpoint | None, steps: int) -> float | None:
+    """The time by which as many steps were chosen, by a run's configuration or else its checkpoint; None for none."""
+    recorded = before if before is not None or found is None else found.run
+    if recorded is None or recorded['settings']['steps'] != steps:
+        return None
+    return recorded.get('run', recorded).get('minutes')
 
 
 def _networks_of(workdir: str, shapes: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

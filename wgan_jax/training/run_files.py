@@ -142,8 +142,7 @@ class RunFiles:
         return self._samples / f'step_{step:08d}.png'
 
     def _draw(self, step: int, state: TrainState) -> Array:
-        generator = Generator(self._generator, state.ema, self._settings, step)
-        images = sample_images(generator, self._settings.seed, num_watched(*self._settings.height_width))
+        images = draw_watched(self._generator, state, self._settings)
         pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES])))
         self._manifest.note(self._picture(step))
         return images
@@ -173,6 +172,12 @@ class RunFiles:
     def close(self) -> None:
         """Closes the file of metrics."""
         self._log.close()
+
+
+def draw_watched(network: Network, state: TrainState, settings: Settings) -> Array:
+    """The fixed samples of a run that are watched, of which the first are shown."""
+    generator = Generator(network, state.ema, settings, int(state.step))
+    return sample_images(generator, settings.seed, num_watched(*settings.height_width))
 
 
 def pictures_after(workdir: Path, step: int) -> list[Path]:

@@ -274,7 +274,7 @@ def _with_noise(gan, state, role, counter, examples, batch):
         return batch
     (keys,) = example_keys(state.seed, (role,), counter, examples)
     noise = jax.vmap(lambda key: jax.random.normal(key, batch.shape[1:]))(keys)
-    return batch + gan.instance_noise * gan.remaining(state.step) * noise
+    return batch + gan.noise(state.step) * noise
 
 
 def _local_examples(batch_size: int, axis_name: str | None) -> Array:

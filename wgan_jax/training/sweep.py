@@ -243,6 +243,8 @@ def sweep(
     for name in ('init_from', 'deterministic'):
         if getattr(settings, name):
             raise ValueError(f'{name}={getattr(settings, name)} has no effect on a sweep: leave it out')
+    if 'decay_steps' in values and settings.instance_noise:
+        raise ValueError('decay_steps cannot be swept with instance noise, whose program depends on it')
     num = math.prod(map(len, (seeds, *values.values())))  # before they are listed, which takes memory too
     history = 4 * len(Metrics._fields) * settings.steps * num
     what = f'{num} runs of {settings.steps} steps with width={settings.width}'
