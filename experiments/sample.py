@@ -5,7 +5,6 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 
 import contextlib
 import itertools
-import os
 import re
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, make_folder, remove_leftovers, set_aside
+from wgan_jax.files import atomic_path, make_folder, remove_leftovers
 from wgan_jax.json_files import read_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
@@ -51,9 +50,10 @@ def main() -> int:
             _require_memory(generator)
             folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
         before = _singles_before(folder)
+        singles = [_single(i) for i in range(NUM.value)] if SINGLES.value else []
         chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
         launcher.begin(
-            folder, (*OUTPUTS, *before),
+            folder, (*OUTPUTS, *sorted({*before, *singles})),
             launcher='sample', run=str(workdir), step=generator.step, generator=digest_of(generator.variables),
             flags=chosen,
         )  # fmt: skip
@@ -61,7 +61,7 @@ def main() -> int:
         images = np.asarray(generator.sample(sample_key, NUM.value))
         pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
         if SINGLES.value:
-            _write_singles(folder, to_uint8(images), before)
+            _write_singles(folder, to_uint8(images))
         ends, walk = _walk(generator, walk_key)
         pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
         strip = _strip(generator, ends)
@@ -81,7 +81,12 @@ def _singles_before(folder: Path) -> list[str]:
         flags_before = {'num': 10**10, 'singles': True}  # all: without a config.json ``begin`` refuses to replace them
     names = {path.name for path in folder.glob('images/*.png') if re.fullmatch(r'[0-9]{5,10}', path.stem)}
     own = flags_before['num'] if flags_before['singles'] else 0
-    return [f'images/{name}' for name in sorted(names) if int(name[:-4]) < own and name == f'{int(name[:-4]):05d}.png']
+    numbers = sorted({int(name[:-4]) for name in names})
+    return [_single(i) for i in numbers if i < own and f'{i:05d}.png' in names]
+
+
+def _single(i: int) -> str:
+    return f'images/{i:05d}.png'
 
 
 def _require_memory(generator: Generator) -> None:
@@ -106,14 +111,10 @@ def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
     return np.asarray(generator.generate(jnp.concatenate(rows)))
 
 
-def _write_singles(folder: Path, images: np.ndarray, before: list[str]) -> None:
+def _write_singles(folder: Path, images: np.ndarray) -> None:
     remove_leftovers(make_folder(folder / 'images'))
-    known = set(before)
     for i, image in enumerate(tqdm(np.asarray(images), unit=' images', delay=5, leave=False)):
-        name = f'images/{i:05d}.png'
-        if name not in known and os.path.isfile(folder / name):
-            set_aside(folder / name, 'it is not of the call before', folder)
-        pictures.save_png(folder / name, image)
+        pictures.save_png(folder / _single(i), image)
 
 
 if __name__ == '__main__':

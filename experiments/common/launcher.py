@@ -26,6 +26,7 @@ from wgan_jax.ranges import SEED
 from wgan_jax.text import listed, printable, reason
 from wgan_jax.training.folder import locked
 
+from . import written
 from .flagtypes import define_number, define_text, named, repeated
 
 WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
@@ -94,7 +95,7 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     """Writes ``config.json``, before anything else is written.
 
     Where the folder holds results of another configuration, those go first, with a warning: nothing stands beside a
-    ``config.json`` that does not belong to it.
+    ``config.json`` that does not belong to it. A file that is not as the call before has left it is moved aside.
 
     Args:
         workdir: held by ``results_folder``.
@@ -112,21 +113,29 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     record = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
     before = _read_config(record) if os.path.exists(record) else {}
+    outputs = ('results.json', *outputs)
     deciding = [*config, *(name for name in numerics() if name in before)]  # which older ones do not record
     if [before.get(name) for name in deciding] != [whole[name] for name in deciding]:
-        old = [path for pattern in ('results.json', *outputs) for path in matching(workdir, pattern)]
-        names = listed([path.relative_to(workdir) for path in old])
+        old = [path for pattern in outputs for path in matching(workdir, pattern)]
         if old and not before:
             raise UsageError(
-                f'workdir {workdir} has no config.json, and files that would be replaced ({names}): choose another '
-                'folder, or move them'
+                f'workdir {workdir} has no config.json, and files that would be replaced ({_names(workdir, old)}): '
+                'choose another folder, or move them'
             )
+        written.begin(workdir, outputs)
+        old = [path for path in old if os.path.lexists(path)]
         if old:
-            logger.warning(f'{workdir}: results of another configuration are removed: {names}')
+            logger.warning(f'{workdir}: results of another configuration are removed: {_names(workdir, old)}')
         for path in old:
             discard(path)
+    else:
+        written.begin(workdir, outputs)
     write_json(record, whole)
     return whole
+
+
+def _names(workdir: Path, paths: Iterable[Path]) -> str:
+    return listed([path.relative_to(workdir) for path in paths])
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -138,8 +147,9 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def write_results(workdir: Path, results: dict[str, Any]) -> None:
-    """Writes ``results.json``."""
+    """Writes ``results.json``, the last of all files."""
     write_json(workdir / 'results.json', plain(results))
+    written.finish(workdir)
 
 
 def plain(value: Any) -> Any:

@@ -127,7 +127,7 @@ def test_pipes_and_sockets_are_not_waited_for(tmp_path, no_hang):
         os.chdir(tmp_path)  # a socket's name is short
         end.bind('s.png')
         os.chdir(place)
-    assert 'no images' in _refusal(folder.load, tmp_path, View(8, 8))
+    assert '2 of 2 pictures' in _refusal(folder.load, tmp_path, View(8, 8))
     assert 'pipe.png: it is a pipe' in _refusal(folder.read, tmp_path / 'pipe.png', View(8, 8))
     assert 's.png: it is a socket' in _refusal(folder.read, tmp_path / 's.png', View(8, 8))
     assert '/dev/zero: it is a device' in _refusal(folder.read, '/dev/zero', View(8, 8))

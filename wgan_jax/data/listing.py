@@ -135,8 +135,8 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def _is_file(entry: os.DirEntry) -> bool:
-    """Whether it is a file, or a link that leads nowhere; pipes, sockets and devices are none."""
+    """Whether it is a file or called like a picture; reading a pipe, or a link that leads nowhere, says why not."""
     try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+        return entry.is_file() or os.path.splitext(entry.name)[1].lower() in SUFFIXES
     except OSError:
-        return True  # reading it says why
+        return True

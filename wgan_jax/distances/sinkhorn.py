@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from wgan_jax import memory
 from wgan_jax.distances import checks
 from wgan_jax.distances.kinks import out_of_the_subnormal
 from wgan_jax.lengths import length
@@ -191,6 +192,8 @@ def _checked(
     if not checks.is_traced(epsilon) and not 0 < epsilon < np.inf:
         raise ValueError(f'epsilon={epsilon} must be positive and finite')
     x, y = checks.as_floats(x, y)
+    (n, d), m = x.shape, len(y)
+    memory.require((d + 3) * x.dtype.itemsize * n * m, f'all costs between {n} and {m} points', 'take fewer points')
     a, b = _proportions(x, x_weights), _proportions(y, y_weights)
     return x, y, a, b, jnp.asarray(epsilon, x.dtype)
 

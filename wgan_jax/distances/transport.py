@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wgan_jax import memory
 from wgan_jax.distances import checks
 from wgan_jax.distances.costs import common_scale, pairwise_distances
 from wgan_jax.distances.samples import distance_on_the_line
@@ -65,7 +66,8 @@ def wasserstein_exact(
 
     Raises:
         ValueError: under jit, vmap and grad; for empty clouds, different dimensions, values that are not finite,
-            weights that are negative or have unequal totals, p < 1; where rounding forbids a proof to 1e-9 of the cost.
+            weights that are negative or have unequal totals, p < 1; for more pairs of points than memory holds; where
+            rounding forbids a proof to 1e-9 of the cost.
 
     Source: Bonneel et al. 2011 for the network simplex; its implementation is that of POT (Flamary et al. 2021).
     """
@@ -133,6 +135,8 @@ class _Problem:
         return scale * float(distance_on_the_line(self.p, x, y, *weights))
 
     def distances(self) -> np.ndarray:
+        n, m = len(self.rows), len(self.columns)
+        memory.require(3 * 8 * n * m, f'all distances between {n} and {m} points', 'take fewer points')
         """Between the points with mass."""
         with np.errstate(over='ignore', invalid='ignore'):
             distances = pairwise_distances(self.x[self.rows], self.y[self.columns])

@@ -44,7 +44,10 @@ class Manifest:
 
     def __init__(self, workdir: Path, others: Sequence[str] = ()):
         self._workdir, self._path, self._patterns = workdir, workdir / _NAME, (*_OWN, *others)
-        self._others = [name for name in others if self._may_be(name) and not re.search(r'[*?[]', name)]
+        self._named = [
+            'skipped.txt',
+            *(name for name in others if self._may_be(name) and not re.search(r'[*?[]', name)),
+        ]
         self._seen: dict[Path, _Seen] = {}
 
     def files(self) -> list[Path]:
@@ -53,9 +56,9 @@ class Manifest:
         return sorted(path for path in found if self._name(path) != 'config.json' and self._may_be(self._name(path)))
 
     def strangers(self) -> list[Path]:
-        """What stands under a name that callbacks write to, and is not listed; nothing where there is no list."""
+        """What stands under a name that is written anew, and is not listed; nothing where there is no list."""
         listed = self.names()
-        names = [name for name in self._others if self.exists() and name not in listed]
+        names = [name for name in self._named if self.exists() and name not in listed]
         return [self._workdir / name for name in names if os.path.lexists(self._workdir / name)]
 
     def update(self, newest: int) -> None:
@@ -72,9 +75,9 @@ class Manifest:
     def release(self, newest: int, paths: Collection[Path] = (), *, metrics_up_to: int | None = None) -> None:
         """Lists no more what is about to change in other ways than by growing; all else stays listed.
 
-        That are what a call begins with, the results, and what is named. Of what callbacks write, the names are listed
-        and not the content. So whenever a process ends, the list is true of what is there, whether the change has come
-        or not.
+        That are what a call begins with, the results, and what is named. Of what is written anew by callbacks, the
+        names are listed and not the content. So whenever a process ends, the list is true of what is there, whether
+        the change has come or not.
 
         Args:
             newest: step of the newest checkpoint; 0 for none.
@@ -84,7 +87,7 @@ class Manifest:
         gone = {*_BEGUN_WITH, 'results.json', *map(self._name, paths)}
         entries = {name: entry for name, entry in (self._read() or {}).items() if name not in gone}
         kept = {name: entry if self._is_own(name) else _ANYTHING for name, entry in entries.items()}
-        kept |= dict.fromkeys(self._others, _ANYTHING)
+        kept |= dict.fromkeys(self._named, _ANYTHING)
         if metrics_up_to is not None and 'metrics.jsonl' in kept:
             path = self._workdir / 'metrics.jsonl'
             size = length_up_to(path, metrics_up_to) if os.path.isfile(path) else 0

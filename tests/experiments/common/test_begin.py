@@ -8,7 +8,7 @@ from experiments.common.launcher import UsageError, begin, write_results
 
 
 def _texts(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != '.written.json'}
 
 
 def test_another_configuration_takes_the_place_of_the_results_before(tmp_path, caplog):

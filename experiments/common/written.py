@@ -1,0 +1,59 @@
+"""What a launcher has written into its folder: so that a file of somebody else's under one of its names is not lost."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from wgan_jax.files import begins_with, file_digest, matching, set_aside
+from wgan_jax.json_files import read_json, write_json
+
+_LIST = '.written.json'
+
+
+def begin(workdir: Path, patterns: Iterable[str]) -> None:
+    """Moves aside, with a warning, what lies under these names and is not as the call before has left it.
+
+    Until ``finish`` nothing is known of them: they are about to be written. Nothing is moved where no list says how
+    things were left, as by a call that was ended.
+
+    Args:
+        workdir: of the launcher.
+        patterns: of what it writes, relative to the folder.
+    """
+    patterns = list(patterns)
+    for path in _strangers(workdir, patterns):
+        set_aside(path, 'it is not as the call before has left it', workdir)
+    write_json(workdir / _LIST, {'patterns': patterns})
+
+
+def finish(workdir: Path) -> None:
+    """Lists what has been written under the names that were begun with."""
+    try:
+        patterns = read_json(workdir / _LIST, {'patterns': [str]})['patterns']
+    except ValueError:  # somebody has taken it away meanwhile
+        return
+    files = {str(path.relative_to(workdir)): _size_and_digest(path) for path in _files(workdir, patterns)}
+    write_json(workdir / _LIST, {'patterns': patterns, 'files': files})
+
+
+def _strangers(workdir: Path, patterns: list[str]) -> list[Path]:
+    try:
+        known = read_json(workdir / _LIST, {'files': dict})['files']
+        listed = {name: (int(size), str(digest)) for name, (size, digest) in known.items()}
+    except (ValueError, TypeError, OverflowError):
+        return []
+    return [
+        path
+        for path in _files(workdir, patterns)
+        if (entry := listed.get(str(path.relative_to(workdir)))) is None
+        or path.stat().st_size != entry[0]
+        or not begins_with(path, *entry)
+    ]
+
+
+def _files(workdir: Path, patterns: list[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in matching(workdir, pattern) if path.is_file()})
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    size = path.stat().st_size
+    return size, file_digest(path, size)
