@@ -248,7 +248,7 @@ def test_arguments_that_cannot_be_used(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         wgan_jax.train(tiny(), tmp_path, **options)
     assert not (tmp_path / 'config.json').exists()
-    with pytest.raises(ValueError, match='preset=wgam is unknown; there are: flags, wgan'):
+    with pytest.raises(ValueError, match='preset=wgam is unknown; there are: flags, pictures, wgan'):
         wgan_jax.settings('wgam')
     with pytest.raises(ValueError, match='fit=pad has no effect on images that are passed'):
         wgan_jax.train(tiny(fit='pad', dataset='folder:x'), tmp_path, dataset=IMAGES)

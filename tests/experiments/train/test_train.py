@@ -150,7 +150,7 @@ def test_numbers_that_go_bad_end_the_run_with_status_1(tmp_path):
 
 
 BAD_FLAGS = [
-    (['--preset=stylegan'], 'preset=stylegan is unknown; there are: flags, wgan'),
+    (['--preset=stylegan'], 'preset=stylegan is unknown; there are: flags, pictures, wgan'),
     (['--batch_size=0'], 'batch_size=0 must be at least 1'),
     (['--steps=many'], 'steps'),
     (['--no_such_flag=1'], 'no_such_flag'),
