@@ -11,6 +11,7 @@ import numpy as np
 
 from wgan_jax.data import pictures
 from wgan_jax.files import WriteError, discard, make_folder, matching, remove_leftovers, set_aside
+from wgan_jax.training.alarm import Alarm
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import lock_of
@@ -71,6 +72,7 @@ class RunFiles:
         self._run, self._log_every, self._callbacks = run, log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
         self._manifest, self._watch, self._schedule = manifest, watch, schedule
+        self._alarm = Alarm(settings)
         self._unwatched: Record | None = None  # the metrics of a step whose samples are still to be drawn
         self._samples = make_folder(workdir / 'samples')
         remove_leftovers(self._samples)
@@ -94,6 +96,7 @@ class RunFiles:
             records = [{**record, 'wasserstein': None} for record in records]
         if self._schedule.due(self._schedule.sample_every, records[-1]['step']):
             self._unwatched = records.pop()
+        self._alarm.add(records)
         self._log.append(record for record in records if record['step'] % self._log_every == 0)
         if records:
             self._tell('metrics', records)
@@ -114,6 +117,8 @@ class RunFiles:
     def _write_unwatched(self, looks: dict[str, Any]) -> None:
         record, self._unwatched = {**(self._unwatched or {}), **looks}, None
         self._log.append([record])
+        for line in self._alarm.look(record, self._watch.duplicates_of_data) if looks else ():
+            logger.warning(f'{self._workdir}: {line}')
         self._tell('metrics', [record])
 
     def check(self) -> None:

@@ -95,6 +95,14 @@ class Watch:
         return _nearest_distances(self._real)
 
     @functools.cached_property
+    def duplicates_of_data(self) -> float:
+        """The share of near-duplicates among as many real images; 0 for a single one."""
+        if len(self._real) < 2:
+            return 0.0
+        distances = np.asarray(self._distances)
+        return float((distances <= NEAR * np.median(distances[distances > 0])).mean()) if distances.any() else 1.0
+
+    @functools.cached_property
     def _held_out(self) -> Array | None:
         pixels = self._images.held_out
         return None if pixels is None or not len(pixels) else self._first(pixels)
