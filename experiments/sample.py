@@ -5,6 +5,7 @@ Everything is written into WORKDIR/sample/, where WORKDIR is the run's folder.
 
 import contextlib
 import itertools
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from wgan_jax import memory
 from wgan_jax.data.images import to_uint8
 from wgan_jax.data.pictures import grid_bytes
-from wgan_jax.files import atomic_path, make_folder, remove_leftovers
+from wgan_jax.files import atomic_path, make_folder, remove_leftovers, set_aside
 from wgan_jax.json_files import read_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
@@ -52,6 +53,9 @@ def main() -> int:
         before = _singles_before(folder)
         singles = [_single(i) for i in range(NUM.value)] if SINGLES.value else []
         chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
+        for name in sorted({*singles} - {*before}):
+            if os.path.lexists(folder / name):
+                set_aside(folder / name, 'it is not of the call before', folder)
         launcher.begin(
             folder, (*OUTPUTS, *sorted({*before, *singles})),
             launcher='sample', run=str(workdir), step=generator.step, generator=digest_of(generator.variables),

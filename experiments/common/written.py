@@ -1,5 +1,6 @@
 """What a launcher has written into its folder: so that a file of somebody else's under one of its names is not lost."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,15 +46,15 @@ def _strangers(workdir: Path, patterns: list[str]) -> list[Path]:
         path
         for path in _files(workdir, patterns)
         if (entry := listed.get(str(path.relative_to(workdir)))) is None
-        or path.stat().st_size != entry[0]
+        or os.path.getsize(path) != entry[0]
         or not begins_with(path, *entry)
     ]
 
 
 def _files(workdir: Path, patterns: list[str]) -> list[Path]:
-    return sorted({path for pattern in patterns for path in matching(workdir, pattern) if path.is_file()})
+    return sorted({path for pattern in patterns for path in matching(workdir, pattern) if os.path.isfile(path)})
 
 
 def _size_and_digest(path: Path) -> tuple[int, str]:
-    size = path.stat().st_size
+    size = os.path.getsize(path)
     return size, file_digest(path, size)

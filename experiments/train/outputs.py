@@ -46,7 +46,8 @@ class Progress(Callback):
         launcher.warn_of_repeated_flags()
         settings, step = run.settings, int(run.state.step)
         total = sum(x.size for x in jax.tree.leaves(run.state.params))
-        held_out = f', {len(run.images.held_out)} more held out' if run.images.held_out is not None else ''
+        num_held_out = 0 if run.images.held_out is None else len(run.images.held_out)
+        held_out = f', {num_held_out} more held out' if num_held_out else ''
         print(
             f'{len(run.images.pixels)} images of {settings.image_size}x{run.images.pixels.shape[-1]} '
             f'({settings.dataset}{held_out}), {total:,} parameters, '
@@ -190,7 +191,8 @@ def write_figures(workdir: Path) -> None:
             if name == 'gap' and held_out is not None:
                 axis.plot(curves['step'][seen], held_out[seen], 'o--', color='C2', markersize=3, label='held out')
                 axis.legend(loc='best', fontsize='small')
-            axis.set_ylim(bottom=min(0, np.nanmin(values)))
+            shown_too = held_out if name == 'gap' and held_out is not None else values
+            axis.set_ylim(bottom=min(0, np.nanmin(values), np.nanmin(shown_too)))
             axis.set_ylabel(_LABELS[name])
             axis.grid(alpha=0.3)
         for axis, name in zip(axes, shown, strict=False):

@@ -188,10 +188,12 @@ def test_what_is_held_out_is_decided_by_each_image_alone():
     assert held[0.1] < held[0.3] and held[0.1] == {
         image.tobytes() for image in images.hold_out(images.collect(pixels[::-1]), 0.1).held_out
     }
-    for part in parts.values():
-        assert not held[0.3] & {image.tobytes() for image in parts[0.3].pixels}  # no twin on the other side
+    for share, part in parts.items():
+        assert not held[share] & {image.tobytes() for image in part.pixels}  # no twin on the other side
         assert len(part.pixels) + len(part.held_out) == 400 and part.fingerprint == whole.fingerprint
         assert np.array_equal(pixels[[int(name) for name in part.names]], part.pixels)
     assert images.hold_out(whole, 0) is whole
-    with pytest.raises(ValueError, match=r'held_out=0\.999999 leaves none of 1 images'):
-        images.hold_out(images.collect(pixels[:1]), 0.999999)
+    one = images.hold_out(images.collect(pixels[:1]), 0.999999)
+    assert len(one.pixels) == 1 and len(one.held_out) == 0
+    with pytest.raises(ValueError, match='held out already: pass all of them'):
+        images.hold_out(parts[0.1], 0.1)

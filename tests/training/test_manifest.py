@@ -92,7 +92,9 @@ def test_the_user_s_file_under_the_name_of_a_callback_s_is_moved_aside(tmp_path,
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, should_stop=lambda: True, callbacks=[Summary()], **EVERY)
     (tmp_path / 'summary.txt').write_text('mine')
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Summary()], **EVERY)
-    assert (tmp_path / 'damaged' / 'summary.txt').read_text() == 'mine' and 'is not of this run' in caplog.text
+    assert (
+        tmp_path / 'damaged' / 'summary.txt'
+    ).read_text() == 'mine' and 'is not known to be of this run' in caplog.text
     assert (tmp_path / 'summary.txt').read_text() == '12 steps'
 
 

@@ -148,16 +148,17 @@ def hold_out(images: Images, share: float) -> Images:
 
     Args:
         images: all of them.
-        share: of the images, about, in [0, 1).
+        share: of the images, about, in [0, 1). Where none would be left to train on, none is held out.
 
     Raises:
-        ValueError: when no image is left.
+        ValueError: for images of which some are held out already.
     """
+    if images.held_out is not None:
+        raise ValueError('of these images some are held out already: pass all of them')
     if not share:
         return images
     held = np.array([zlib.crc32(np.ascontiguousarray(image).data) < share * 2**32 for image in images.pixels])
-    if held.all():
-        raise ValueError(f'held_out={share:g} leaves none of {len(held)} images to train on: take a smaller share')
+    held &= not held.all()
     kept = np.flatnonzero(~held)
     return images._replace(
         pixels=images.pixels[kept],

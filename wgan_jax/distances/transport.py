@@ -135,9 +135,9 @@ class _Problem:
         return scale * float(distance_on_the_line(self.p, x, y, *weights))
 
     def distances(self) -> np.ndarray:
+        """Between the points with mass."""
         n, m = len(self.rows), len(self.columns)
         memory.require(3 * 8 * n * m, f'all distances between {n} and {m} points', 'take fewer points')
-        """Between the points with mass."""
         with np.errstate(over='ignore', invalid='ignore'):
             distances = pairwise_distances(self.x[self.rows], self.y[self.columns])
         if not np.isfinite(distances).all():

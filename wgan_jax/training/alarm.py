@@ -1,5 +1,6 @@
 """Tells when a run goes wrong, from its metrics and from what its samples look like: with what usually helps."""
 
+import collections
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ BEGINS = 200, 2_000  # steps; in between an eighth of a run: before, samples are
 ALIKE = 0.6  # of the data's diversity, at least
 MORE_DUPLICATES = 0.2  # than twice the data's share
 FAR = 0.6  # patch distance, in standard deviations of the real patches: that of noise, about
+FIRST = 20  # lines of metrics, or steps
 BEATEN = 0.8  # of the steps between two looks
 VANISHING = 1e-3  # of the generator's gradient norm at first
 RUNAWAY = 1_000.0  # gap between the scores of real images and of samples, with a critic that nothing bounds
@@ -22,13 +24,15 @@ class Alarm:
 
     Args:
         settings: of the run.
+        before: the metrics of its first steps, where it goes on.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, before: Sequence[Mapping[str, Any]] = ()):
         low, high = BEGINS
         self._begins = max(low, min(settings.steps // 8, high))
-        self._records: list[Mapping[str, Any]] = []
-        self._gradient: float | None = None  # the generator's, in the first steps that were seen
+        self._records: collections.deque[Mapping[str, Any]] = collections.deque(maxlen=5_000)
+        norms = [one['generator_grad_norm'] for one in before[:FIRST]]
+        self._gradient = statistics.median(norms) if norms else None  # the generator's, in the first steps
         self._before: set[str] = set()
         self._said: set[str] = set()
 
@@ -43,10 +47,11 @@ class Alarm:
             record: the metrics of a step with samples, and what these look like.
             duplicates_of_data: the share of near-duplicates among as many real images.
         """
-        records, self._records = [*self._records, record], []
+        records = [*self._records, record]
+        self._records.clear()
         gradient = statistics.median(one['generator_grad_norm'] for one in records)
         if self._gradient is None:
-            self._gradient = gradient
+            self._gradient = statistics.median(one['generator_grad_norm'] for one in records[:FIRST])
         if record['step'] < self._begins:
             return []
         found = self._seen(record, records, gradient, duplicates_of_data)

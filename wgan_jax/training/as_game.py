@@ -102,7 +102,7 @@ def load_game(
                 f'{workdir} was trained on an array of images: pass them to load_game, or train on folder:PATH'
             )
         _, images = with_images(settings)
-    elif images.held_out is None:
+    else:
         images = hold_out(images, settings.held_out)
     if images.fingerprint != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')

@@ -68,6 +68,13 @@ def _of_checkpoint(workdir: str | os.PathLike) -> dict[str, Any] | None:
     return completed(found.run, f'the record in checkpoint {found.step} of {workdir}')
 
 
+def to_measure(settings: Settings) -> Settings:
+    """Settings to measure with: where noise decays, of a program that no cache of compiled ones can know yet."""
+    if not (settings.decay_steps and settings.instance_noise):
+        return settings
+    return dataclasses.replace(settings, decay_steps=INT32 - time.time_ns() % 10**8)
+
+
 class Chore(NamedTuple):
     """What is done now and then beside training.
 
@@ -124,7 +131,7 @@ def within(
 
     Args:
         settings: of the run.
-        gan, runner: what it trains with, but for the number of steps.
+        gan, runner: of ``to_measure(settings)``.
         state: to measure with; where the critic is trained longer at first, the usual length is measured.
         minutes: for everything.
         since: when they began, by ``time.monotonic``.
@@ -150,7 +157,7 @@ def within(
     while (measured := take(count))[0] < longest / 2 and count < runner.capacity:
         count = min(runner.capacity, 2 * count)
     one = measured[0] / measured[1]  # seconds of a critic update, with its share of the generator's
-    seconds_of = [_seconds_of(chore, runner.fetch(state)) for chore in chores]
+    seconds_of = [_seconds_of(chore, runner, state) for chore in chores]
     beside = time.monotonic() - since + (compilation if gan.noise_steps else 0) + sum(seconds_of)
     beside += min(FIGURES, seconds / 10)
     left = LEFT * (seconds - beside)
@@ -163,10 +170,10 @@ def within(
     return _with_steps(settings, steps, steps)
 
 
-def _seconds_of(chore: Chore, state: TrainState) -> float:
-    chore.do(state)  # the first time, it is compiled
+def _seconds_of(chore: Chore, runner: Runner, state: TrainState) -> float:
+    chore.do(runner.fetch(state))  # the first time, it is compiled
     start = time.monotonic()
-    chore.do(state)
+    chore.do(runner.fetch(state))
     return time.monotonic() - start
 
 

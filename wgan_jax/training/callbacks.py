@@ -41,7 +41,8 @@ class Callback:
 
     Attributes:
         files: what it writes into the run's folder, as glob patterns: files that only grow, or come anew under their
-            names. Those that have changed when the run goes on are moved aside, with a warning.
+            names. Those that have changed when the run goes on are moved aside, with a warning; not those behind a
+            link to a folder elsewhere, which other runs may share.
     """
 
     files: Sequence[str] = ()

@@ -25,6 +25,7 @@ def require_memory(
     *,
     runs: int = 1,
     beside: float = 0,
+    on_device: float = 0,
     state: TrainState | None = None,
     devices: int = 1,
 ) -> None:
@@ -37,7 +38,8 @@ def require_memory(
         gan, hyperparameters: what is trained.
         what: the settings that decide it, for the error.
         runs: trained at once.
-        beside: bytes that are held besides, now on the host and now on the device.
+        beside: bytes that are held besides on the host.
+        on_device: bytes that are held besides where the networks are.
         state: the shapes of a run's state, where they are known already.
         devices: that share a batch.
 
@@ -47,10 +49,10 @@ def require_memory(
     state = state_shapes(gan, hyperparameters) if state is None else state
     one, batch = bytes_of(state), _batch_bytes(gan, state)
     if jax.default_backend() == 'cpu':
-        memory.require(runs * _STATES * one + batch / _STORED_ON_CPU + beside, what)
+        memory.require(runs * _STATES * one + batch / _STORED_ON_CPU + beside + on_device, what)
     else:
         memory.require(beside, what)
-        needed = (runs + _STATES - 1) * one + batch / _STORED / devices + beside
+        needed = (runs + _STATES - 1) * one + batch / _STORED / devices + on_device
         memory.require_on_accelerator(needed / _DOUBT, what)
 
 

@@ -21,7 +21,7 @@ AXIS = 'devices'
 
 
 class Runner(NamedTuple):
-    """Training as three functions, whatever the devices.
+    """Training as a few functions, whatever the devices.
 
     Attributes:
         place: ``place(state) -> state``: a state, of NumPy or JAX arrays, laid out on the devices.

@@ -31,9 +31,9 @@ def built(
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
-    shown = max(grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width))
+    shown, watched = grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width)
     devices = 1 if parallel == 'jit' else jax.local_device_count()
-    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
+    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, on_device=watched, devices=devices)
     runner = make_runner(gan, hyperparameters, pixels, mode=parallel)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)

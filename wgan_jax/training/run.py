@@ -108,7 +108,8 @@ def train(
     settings, images = with_images(settings, dataset, loading)
     check_deterministic(settings)
     num_images = len(images.pixels) + (0 if images.held_out is None else len(images.held_out))
-    gan, fresh, shapes, runner = built(settings, images.pixels, parallel, num_devices)
+    first = settings if minutes is None else budget.to_measure(settings)
+    gan, fresh, shapes, runner = built(first, images.pixels, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
@@ -151,7 +152,7 @@ def train(
                 discard(results)
             mend(workdir, sorted(changed, key=lambda path: path != results))
             for path in manifest.strangers():
-                set_aside(path, 'it is not of this run, which writes a file of this name', workdir)
+                set_aside(path, 'it is not known to be of this run, which writes a file of this name', workdir)
             manifest.release(step if found else 0, [*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')

@@ -11,7 +11,7 @@ import numpy as np
 
 from wgan_jax.data import pictures
 from wgan_jax.files import WriteError, discard, make_folder, matching, remove_leftovers, set_aside
-from wgan_jax.training.alarm import Alarm
+from wgan_jax.training.alarm import FIRST, Alarm
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import lock_of
@@ -72,7 +72,6 @@ class RunFiles:
         self._run, self._log_every, self._callbacks = run, log_every, callbacks
         self._wasserstein = settings.objective == 'wasserstein'
         self._manifest, self._watch, self._schedule = manifest, watch, schedule
-        self._alarm = Alarm(settings)
         self._unwatched: Record | None = None  # the metrics of a step whose samples are still to be drawn
         self._samples = make_folder(workdir / 'samples')
         remove_leftovers(self._samples)
@@ -84,6 +83,7 @@ class RunFiles:
             elif f'samples/{path.name}' not in checked and (why := pictures.damage(path)) is not None:
                 set_aside(path, why, workdir)
         self._log = MetricsLog(workdir / 'metrics.jsonl', step)
+        self._alarm = Alarm(settings, read_metrics(workdir / 'metrics.jsonl')[:FIRST])
         if step - self._log.last >= lines_every:
             logger.warning(f'{workdir}/metrics.jsonl: the lines from step {self._log.last + 1} to {step} are lost')
         self.saved: TrainState | None = None  # the state of the newest checkpoint of this call

@@ -17,6 +17,7 @@ from wgan_jax.types import Array, Key, Network, Variables
 
 NUM_WATCHED = 256  # samples, and real images; of large ones fewer
 PIXELS = 2**24  # of them all, about: 64 of 512x512
+CHUNK = 64  # images that are scored at once
 PATCH, PATCHES = 7, 8  # pixels a side; of each image at each level
 NUM_PROJECTIONS = 64
 NEAR = 0.5  # of the median distance between nearest real images, at most: a near-duplicate
@@ -32,7 +33,8 @@ class Looks(NamedTuple):
             samples as different from each other as the data are.
         patch_distance: between samples and real images, see ``metrics.patches``.
         gap: mean score that the critic gives to real images, less that of the samples; for Wasserstein scores an
-            estimate of the distance between the two.
+            estimate of the distance between the two, without instance noise, augmentation of both, and statistics of
+            the batch.
         held_out_gap: the same of real images that it was not trained on: as far as this stays behind, the critic has
             learnt its images by heart.
     """
@@ -66,7 +68,7 @@ class Watch:
     def __init__(self, gan: GAN, images: Images, seed: int):
         self._augment = gan.augmentation.real if gan.augmentation.fake is None else None
         self._images, self._seed, self._batch_size = images, seed, gan.batch_size
-        self._score = compiled(_mean_score, gan.networks.critic)
+        self._score = compiled(_scores, gan.networks.critic)
 
     def __call__(self, samples: Array, critic: Variables) -> Looks:
         """What the fixed samples (N, H, W, C) in [-1, 1] look like, N at least as many as are watched.
@@ -78,13 +80,17 @@ class Watch:
         looks: tuple[Array, ...] = (jnp.full(3, jnp.nan),)
         if len(self._real) > 1:
             looks = _look(samples, self._real, self._distances, role_key(self._seed, Role.WATCH))
-        of_samples = self._score(critic, samples)
+        of_samples = self._mean_score(critic, samples)
         gaps = [
-            jnp.nan if images is None else self._score(critic, images) - of_samples
+            jnp.nan if images is None else self._mean_score(critic, images) - of_samples
             for images in (self._real, self._held_out)
         ]
         values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
         return Looks(*(value if np.isfinite(value) else None for value in values))
+
+    def _mean_score(self, critic: Variables, images: Array) -> Array:
+        parts = [self._score(critic, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+        return jnp.concatenate(parts).mean()
 
     @functools.cached_property
     def _real(self) -> Array:
@@ -112,8 +118,8 @@ class Watch:
         return first_images(pixels, self._augment, self._seed, count, batch_size=self._batch_size)
 
 
-def _mean_score(network: Network, critic: Variables, images: Array) -> Array:
-    return network.apply(critic, images, train=False)[0].mean()
+def _scores(network: Network, critic: Variables, images: Array) -> Array:
+    return network.apply(critic, images, train=False)[0]
 
 
 _nearest_distances = jax.jit(nearest_distances)

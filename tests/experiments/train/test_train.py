@@ -234,7 +234,7 @@ def test_sample_removes_its_own_pictures_only(straight, tmp_path):
     (images / '00002.png').write_text('mine')
     again = ('sample', f'--workdir={tmp_path / "run"}', '--num=3', '--waypoints=2', '--frames=1')
     code, _, err = finish(start(*again))
-    assert code == 0 and '00002.png: it is not as the call before has left it' in err
+    assert code == 0 and '00002.png: it is not of the call before' in err
     assert (images.parent / 'damaged' / '00002.png').read_text() == 'mine'
     (images.parent / 'config.json').unlink()
     code, _, err = finish(start(*again))
