@@ -54,6 +54,10 @@ def test_a_gradient_that_vanishes_is_said():
     assert not said(lambda step: {'generator_grad_norm': 3.0 if step < 800 else 4e-3})
 
 
+def test_lines_without_a_norm_begin_nothing():
+    assert not Alarm(tiny(), [{'step': 1}, {'step': 2, 'generator_grad_norm': None}]).look({**GOOD, 'step': 3}, 0.2)
+
+
 def test_a_run_warns_of_it(tmp_path, caplog):
     # A generator that does not move at all.
     settings = tiny(steps=300, generator_lr=1e-12)

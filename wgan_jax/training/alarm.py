@@ -31,7 +31,7 @@ class Alarm:
         low, high = BEGINS
         self._begins = max(low, min(settings.steps // 8, high))
         self._records: collections.deque[Mapping[str, Any]] = collections.deque(maxlen=5_000)
-        norms = [one['generator_grad_norm'] for one in before[:FIRST]]
+        norms = [norm for one in before[:FIRST] if (norm := one.get('generator_grad_norm')) is not None]
         self._gradient = statistics.median(norms) if norms else None  # the generator's, in the first steps
         self._before: set[str] = set()
         self._said: set[str] = set()

@@ -18,8 +18,7 @@ _FLAGS = Settings(
 )  # fmt: skip
 
 # For other pictures: with one critic update to a step, as for flags, the generator collapses on a set that is more
-# varied; see the trials on four sets in experiments/RESULTS.md. Some images are kept apart, to see what is learnt by
-# heart.
+# varied; see the trials in experiments/RESULTS.md. Some images are kept apart, to see what is learnt by heart.
 _PICTURES = replace(
     _FLAGS, image_size='32x32', n_critic=3, ema_decay=0.98, held_out=0.1, decay_steps=2_000, steps=2_000
 )
