@@ -5,7 +5,6 @@ fits its caches loses: runs therefore go through in groups, mapped one group aft
 """
 
 import functools
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,10 +70,9 @@ def combinations(seeds: Sequence[int], base: Hyperparameters, **values: Sequence
     unknown = values.keys() - set(Hyperparameters._fields)
     if unknown:
         raise ValueError(f'{min(unknown)} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
-    columns = [values.get(name, [getattr(base, name)]) for name in Hyperparameters._fields]
-    *swept, seed = zip(*itertools.product(*columns, seeds), strict=True)
-    arrays: list[Any] = [np.array(column, np.float32) for column in swept]
-    return Runs(np.array(seed, np.uint32), Hyperparameters(*arrays))
+    columns = [np.asarray(values.get(name, [getattr(base, name)]), np.float32) for name in Hyperparameters._fields]
+    *swept, seed = (axis.ravel() for axis in np.meshgrid(*columns, np.asarray(seeds, np.uint32), indexing='ij'))
+    return Runs(seed, Hyperparameters(*swept))
 
 
 class Sweep(NamedTuple):

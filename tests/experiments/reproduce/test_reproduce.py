@@ -115,6 +115,7 @@ def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
     assert begun == {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in NAMES}
 
 
+@pytest.mark.slow
 def test_only_what_was_run_with_these_arguments_counts(reproduced):
     # Fails if results of another seed stand on the page, or figures that no launcher made.
     folder, _, _ = reproduced

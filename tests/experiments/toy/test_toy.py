@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.experiments.processes import done, finish, start
 from wgan_jax.distances import wasserstein_1d
@@ -31,6 +32,7 @@ def test_every_combination_is_trained_on_samples_of_a_file(tmp_path):
         assert (run / name).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_results_of_other_points_do_not_stay(tmp_path):
     # Fails if the name of a file stands for what is in it: a call that is stopped would leave results of the old one.
     run, points = tmp_path / 'run', tmp_path / 'points.npz'

@@ -37,7 +37,7 @@ DAMAGE = {
     'unreadable': _unreadable,
 }
 RUNS = ('finished', 'unfinished')
-DAILY = ('flipped', 'folder')  # of a run that has to go on
+DAILY = ('flipped', 'folder')
 
 
 @pytest.fixture(scope='module', params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=['short', 'everything'])
@@ -63,7 +63,7 @@ def files_of(folder):
 @pytest.mark.parametrize(
     ('run', 'damage'),
     [
-        pytest.param(run, damage, marks=pytest.mark.slow if run == 'unfinished' and damage not in DAILY else ())
+        pytest.param(run, damage, marks=() if damage in DAILY else pytest.mark.slow)
         for run in RUNS
         for damage in DAMAGE
     ],

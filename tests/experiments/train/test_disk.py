@@ -20,6 +20,7 @@ def outcome(workdir):
     return numbers, arrays, (workdir / 'samples' / 'step_00000004.png').read_bytes()
 
 
+@pytest.mark.slow  # every day, failing writes of one process are tried one by one
 @pytest.mark.skipif(sys.platform != 'linux', reason='limits of another process can be set on Linux only')
 def test_a_write_that_fails_ends_with_status_1_and_one_line_and_the_command_continues(tmp_path, monkeypatch):
     straight = start('train', *FLAGS, f'--workdir={tmp_path / "straight"}')
