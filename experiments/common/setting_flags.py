@@ -21,7 +21,7 @@ from .choices import datasets, described
 from .flagtypes import define_number, define_text
 
 _VARIANTS = {
-    'auto': 'good where both sides are multiples of 16 and at least 64, else cifar',
+    'auto': 'good where both sides have at least 64 pixels, else cifar',
     'cifar': 'of one width',
     'good': 'whose widths double towards small images',
 }
@@ -33,7 +33,10 @@ _PARTS = described(AUGMENTATION_PARTS, {name: part.text for name, part in AUGMEN
 
 _NAMES = {
     'datasets': datasets(),
-    'channels': described(CHANNELS, {'1': 'grey', '3': 'red, green and blue', 'auto': '1 where nothing has a colour'}),
+    'channels': described(
+        CHANNELS,
+        {'1': 'grey', '3': 'red, green and blue', '4': 'and alpha', 'auto': '1 where nothing has a colour, else 3'},
+    ),
     'fit': described(FITS, FITS),
     'arch': described(ARCHITECTURES),
     'resnet_variant': described(('auto', *VARIANTS), _VARIANTS),

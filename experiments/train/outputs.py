@@ -122,7 +122,7 @@ class Events(Callback):
     def sample(self, step: int, state: TrainState, images: jax.Array) -> None:
         from tensorboardX import summary
 
-        self._write(step, summary=summary.image('samples', pictures.grid(images), dataformats='HWC'))
+        self._write(step, summary=summary.image('samples', pictures.on_white(pictures.grid(images)), dataformats='HWC'))
 
     def _write(self, step: int, **content: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event

@@ -325,9 +325,9 @@ def test_sizes_of_numpy_are_sizes():
 @pytest.mark.parametrize('channels', [0, 2, 10**20, 'x', None, 1.5])
 def test_channels_that_are_none(tmp_path, channels):
     Image.new('RGB', (4, 4)).save(tmp_path / 'a.png')
-    assert 'channels must be 1 (grey) or 3 (RGB)' in _refusal(flags.load, 8, 8, channels)
+    assert 'channels must be 1 (grey), 3 (RGB) or 4 (RGB and alpha)' in _refusal(flags.load, 8, 8, channels)
     for function, first in ((folder.load, tmp_path), (folder.read, tmp_path / 'a.png')):
-        assert 'there are: auto, 1, 3' in _refusal(function, first, View(8, 8, channels))
+        assert 'there are: auto, 1, 3, 4' in _refusal(function, first, View(8, 8, channels))
 
 
 def test_no_dataset_is_larger_than_memory(tmp_path, monkeypatch):

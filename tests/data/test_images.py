@@ -126,7 +126,7 @@ def test_grey_is_one_channel():
     [
         ({'height': 0}, 'at least 1 pixel'),
         ({'width': 2.5}, 'whole numbers'),
-        ({'channels': '2'}, 'channels=2 is unknown; there are: auto, 1, 3'),
+        ({'channels': '2'}, 'channels=2 is unknown; there are: auto, 1, 3, 4'),
         ({'fit': 'zoom'}, 'fit=zoom is unknown; there are: crop, pad, stretch'),
         ({'background': 'white'}, 'background=white must be a colour such as #ffffff'),
         ({'background': '#ffff'}, 'must be a colour'),

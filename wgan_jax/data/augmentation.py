@@ -85,9 +85,11 @@ def _vary_real(parts: Sequence[str], key: Key, image: Array) -> Array:
     image = _mirrored(image, {part: numbers[0] < 0 for part, numbers in drawn.items()})
     if 'colour' in drawn:
         brightness, contrast, saturation = drawn['colour']
-        image = adjust_brightness(image, JITTER_BRIGHTNESS * brightness)
-        image = adjust_contrast(image, 1.0 + JITTER_CONTRAST * contrast)
-        image = jnp.clip(adjust_saturation(image, 1.0 + JITTER_SATURATION * saturation), -1.0, 1.0)
+        colours, alpha = _colours_and_alpha(image)
+        colours = adjust_brightness(colours, JITTER_BRIGHTNESS * brightness)
+        colours = adjust_contrast(colours, 1.0 + JITTER_CONTRAST * contrast)
+        colours = jnp.clip(adjust_saturation(colours, 1.0 + JITTER_SATURATION * saturation), -1.0, 1.0)
+        image = _together(colours, alpha)
     # After the colours, so that its gathers are not done again inside their sums; it stays within the range.
     shift = SHIFT_RATIO * drawn['shift'] * jnp.array(image.shape[:2]) if 'shift' in drawn else None
     image = _moved(image, drawn, shift)
@@ -100,9 +102,11 @@ def _vary_both(parts: Sequence[str], key: Key, image: Array) -> Array:
     image = _mirrored(image, {part: numbers[0] < 0.5 for part, numbers in drawn.items()})
     if 'colour' in drawn:
         brightness, saturation, contrast = drawn['colour']
-        image = adjust_brightness(image, brightness - 0.5)
-        image = adjust_saturation(image, 2.0 * saturation)
-        image = adjust_contrast(image, contrast + 0.5)
+        colours, alpha = _colours_and_alpha(image)
+        colours = adjust_brightness(colours, brightness - 0.5)
+        colours = adjust_saturation(colours, 2.0 * saturation)
+        colours = adjust_contrast(colours, contrast + 0.5)
+        image = _together(colours, alpha)
     image = _moved(image, {part: 2 * numbers - 1 for part, numbers in drawn.items()})
     if 'shift' in drawn:
         most = [int(size * SHIFT_RATIO + 0.5) for size in image.shape[:2]]
@@ -118,6 +122,14 @@ def _draw(parts: Sequence[str], key: Key, lowest: float) -> dict[str, Array]:
     numbers = jax.random.uniform(key, (sum(AUGMENTATION_PARTS[part].draws for part in parts),), minval=lowest)
     ends = itertools.accumulate(AUGMENTATION_PARTS[part].draws for part in parts)
     return {part: numbers[end - AUGMENTATION_PARTS[part].draws : end] for part, end in zip(parts, ends, strict=True)}
+
+
+def _colours_and_alpha(image: Array) -> tuple[Array, Array | None]:
+    return (image[..., :3], image[..., 3:]) if image.shape[-1] == 4 else (image, None)
+
+
+def _together(colours: Array, alpha: Array | None) -> Array:
+    return colours if alpha is None else jnp.concatenate([colours, alpha], axis=-1)
 
 
 def _mirrored(image: Array, whether: dict[str, Array]) -> Array:

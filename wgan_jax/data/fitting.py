@@ -18,7 +18,7 @@ FITS = {
     'pad': 'the whole, on a field of the background',
     'stretch': 'the whole, its proportions given up',
 }
-CHANNELS = ('auto', '1', '3')
+CHANNELS = ('auto', '1', '3', '4')
 _STRIP = 2**22  # pixels composited at once
 
 
@@ -27,9 +27,10 @@ class View(NamedTuple):
 
     Attributes:
         height, width: of the images, pixels.
-        channels: '1' for grey, '3' for RGB; 'auto': 1 where no picture has a colour.
+        channels: '1' for grey, '3' for RGB, '4' for RGB and alpha; 'auto': 1 where no picture has a colour, else 3.
         fit: what is seen of a picture of other proportions, a key of ``FITS``.
-        background: '#rrggbb', what shows through where a picture is transparent, and beside it where it is padded.
+        background: '#rrggbb', what shows through where a picture is transparent, and beside it where it is padded; with
+            4 channels, the colour of what is not seen at all.
         min_side: pictures with a shorter side are left out, pixels.
         max_images: so many at most are taken; 0: all.
     """
@@ -50,7 +51,12 @@ class View(NamedTuple):
     @property
     def num_channels(self) -> int:
         """Channels that a picture is read with."""
-        return 1 if self.channels == '1' else 3
+        return {'1': 1, '4': 4}.get(self.channels, 3)
+
+    @property
+    def paper(self) -> tuple[int, int, int] | None:
+        """The colour on which pictures are laid; None where they keep their alpha."""
+        return None if self.num_channels == 4 else self.colour
 
 
 def check_view(view: View) -> View:
@@ -79,18 +85,18 @@ class Unsuitable(ValueError):
     """A whole picture that cannot be used as it is; the text says why and what would do."""
 
 
-def eight_bit(image: 'Picture', background: tuple[int, int, int] = (WHITE, WHITE, WHITE)) -> 'Picture':
-    """A picture of any mode with 8 bits a channel, its alpha composited over a background.
+def eight_bit(image: 'Picture', background: tuple[int, int, int] | None = (WHITE, WHITE, WHITE)) -> 'Picture':
+    """A picture of any mode with 8 bits a channel, its alpha composited over a background or kept.
 
     Deeper greys are scaled by the number of bits that the file declares, 16 where it is silent, so that a dark picture
     stays dark: 65,535 of 16 bits is white, whatever the largest value in the picture.
 
     Args:
         image: a ``PIL.Image``, as opened: copies and crops forget what the file declared.
-        background: red, green and blue.
+        background: red, green and blue; None to keep the alpha.
 
     Returns:
-        A ``PIL.Image`` of mode L or RGB.
+        A ``PIL.Image`` of mode L or RGB; of mode RGBA where alpha is kept and there is any.
 
     Raises:
         Unsuitable: a ValueError, for signed integers and floating-point numbers, of which nothing says which value is
@@ -108,7 +114,7 @@ def eight_bit(image: 'Picture', background: tuple[int, int, int] = (WHITE, WHITE
         return image.convert('L')
     if image.mode in ('CMYK', 'YCbCr', 'LAB', 'HSV', 'RGBX'):
         return image.convert('RGB')
-    if image.width * image.height <= _STRIP:
+    if background is None or image.width * image.height <= _STRIP:
         return _over(image, background)
     # In strips, as every step would else take a copy of the whole.
     whole = Image.new('RGB', image.size)
@@ -119,17 +125,19 @@ def eight_bit(image: 'Picture', background: tuple[int, int, int] = (WHITE, WHITE
     return whole
 
 
-def _over(image: 'Picture', background: tuple[int, int, int]) -> 'Picture':
+def _over(image: 'Picture', background: tuple[int, int, int] | None) -> 'Picture':
     from PIL import Image
 
     if image.mode == 'La':
         image = image.convert('LA')
     image = image.convert('RGBA')
+    if background is None:
+        return image
     paper = Image.new('RGBA', image.size, (*background, 255))
     return Image.alpha_composite(paper, image).convert('RGB')
 
 
-def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int]) -> 'Picture':
+def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int] | None) -> 'Picture':
     """Mode L of one channel of more than 8 bits; Pillow's own conversion cuts off at 255."""
     from PIL import Image
 
@@ -149,6 +157,8 @@ def _eight_bit_grey(image: 'Picture', background: tuple[int, int, int]) -> 'Pict
     if 'transparency' not in image.info:
         return grey
     seen = Image.fromarray(np.where(stored == image.info['transparency'], np.uint8(0), np.uint8(WHITE)))
+    if background is None:
+        return Image.merge('RGBA', (grey, grey, grey, seen))
     return Image.composite(grey.convert('RGB'), Image.new('RGB', grey.size, background), seen)
 
 
@@ -168,21 +178,21 @@ def _grey(colour: tuple[int, int, int]) -> int:
 
 
 def _channels(image: 'Picture', channels: int) -> 'Picture':
-    """Mode L for one channel, RGB for three."""
+    """Mode L for one channel, RGB for three, RGBA for four."""
     check_channels(channels)
-    return image.convert('L' if channels == 1 else 'RGB')
+    return image.convert({1: 'L', 3: 'RGB', 4: 'RGBA'}[channels])
 
 
 def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:
-    """Any picture as uint8 (height, width, channels), its aspect ratio given up; alpha over white.
+    """Any picture as uint8 (height, width, channels), its aspect ratio given up; alpha over white, or kept.
 
     Area averaging (``BOX``) when it shrinks, so that edges stay as sharp as the pixels allow, with no ringing beside
-    them; Lanczos when a side grows.
+    them; Lanczos when a side grows. Where alpha is kept, pixels count by their alpha: what is not seen colours nothing.
 
     Args:
         image: a ``PIL.Image`` of any mode that ``eight_bit`` takes.
         height, width: pixels of the result.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and alpha).
 
     Returns:
         uint8 (height, width, channels).
@@ -193,10 +203,10 @@ def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     from PIL import Image
 
     height, width = check_size(height, width)
-    image = _channels(eight_bit(image), channels)
+    image = _channels(eight_bit(image, None if channels == 4 else (WHITE, WHITE, WHITE)), channels)
     shrinks = width <= image.width and height <= image.height
     image = image.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8).reshape(height, width, channels)
+    return np.array(image, np.uint8).reshape(height, width, channels)
 
 
 def fit(image: 'Picture', view: View) -> np.ndarray:
@@ -212,8 +222,14 @@ def fit(image: 'Picture', view: View) -> np.ndarray:
     Raises:
         ValueError: a mode that ``eight_bit`` does not take.
     """
+    pixels = _fitted(eight_bit(image, view.paper), view)
+    if view.num_channels == 4:  # whatever colour a file has where nothing is seen, there is one to learn
+        pixels[pixels[..., 3] == 0, :3] = view.colour
+    return pixels
+
+
+def _fitted(image: 'Picture', view: View) -> np.ndarray:
     height, width, channels = view.height, view.width, view.num_channels
-    image = eight_bit(image, view.colour)
     if view.fit == 'stretch':
         return stretch(image, height, width, channels)
     if view.fit == 'pad':
@@ -230,12 +246,15 @@ def fit(image: 'Picture', view: View) -> np.ndarray:
 def pad(
     image: 'Picture', height: int, width: int, channels: int, background: tuple[int, int, int] = (WHITE, WHITE, WHITE)
 ) -> np.ndarray:
-    """The whole of a picture, as large as it fits, in the middle of a field: uint8 (height, width, channels)."""
+    """The whole of a picture, as large as it fits, in the middle of a field: uint8 (height, width, channels).
+
+    With 4 channels the field is transparent.
+    """
     scale = min(height / image.height, width / image.width)
     inner_height, inner_width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     inner = stretch(image, inner_height, inner_width, channels)
     field = np.empty((height, width, channels), np.uint8)
-    field[:] = background if channels == 3 else _grey(background)
+    field[:] = {1: (_grey(background),), 3: background, 4: (*background, 0)}[channels]
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
     field[top : top + inner_height, left : left + inner_width] = inner
     return field

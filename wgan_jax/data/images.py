@@ -104,8 +104,9 @@ def _side(side: int) -> str:
 
 def check_channels(channels: int) -> None:
     """Raises ValueError for a number of channels that images cannot be read with."""
-    if isinstance(channels, str) or channels not in (1, 3):
-        raise ValueError(f'channels must be 1 (grey) or 3 (RGB), got {printable(repr(channels), 40)}')
+    if isinstance(channels, str) or channels not in (1, 3, 4):
+        given = printable(repr(channels), 40)
+        raise ValueError(f'channels must be 1 (grey), 3 (RGB) or 4 (RGB and alpha), got {given}')
 
 
 def allocate(

@@ -13,21 +13,23 @@ SMALLEST_SIDE = 64  # an image is enlarged by a whole factor until its smaller s
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Images side by side on white.
+    """Images side by side on white, or on nothing where they have alpha.
 
     Args:
-        images: (N, H, W, C) in [-1, 1], C 1 or 3.
+        images: (N, H, W, C) in [-1, 1], C 1, 3 or 4.
         columns: images in a row; by default what makes the picture about square.
 
     Returns:
-        The picture, uint8, (height, width, 3).
+        The picture, uint8, (height, width, 3), or (height, width, 4) of images with 4 channels.
     """
     images = enlarge(np.asarray(to_uint8(np.asarray(images))))
     n, height, width, channels = images.shape
-    images = np.broadcast_to(images, (n, height, width, 3)) if channels == 1 else images[..., :3]
+    if channels == 1:
+        images = np.broadcast_to(images, (n, height, width, 3))
     columns = min(n, columns or _even_columns(n, (n * height / width) ** 0.5))
     rows = -(-n // columns)
-    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, images.shape[-1]), 255, np.uint8)
+    sheet[..., 3:] = 0
     for i, image in enumerate(images):
         y, x = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
         sheet[y : y + height, x : x + width] = image
@@ -46,17 +48,25 @@ def enlarge(images: np.ndarray) -> np.ndarray:
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
+def on_white(picture: np.ndarray) -> np.ndarray:
+    """A uint8 picture (height, width, 4) as it looks on white, (height, width, 3); one without alpha as it is."""
+    if picture.shape[-1] != 4:
+        return picture
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return np.round(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
 def grid_bytes(n: int, height: int, width: int) -> int:
     """Memory that ``grid`` takes on the way, of ``n`` images."""
     return 8 * n * 3 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
 
 
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes a uint8 picture (height, width, 3) or (height, width, 1) as a PNG, atomically."""
+    """Writes a uint8 picture (height, width, 1, 3 or 4) as a PNG, grey, RGB or RGBA, atomically."""
     from PIL import Image  # slow to import
 
     with atomic_path(path) as temporary:
-        Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(temporary)
+        Image.fromarray(picture if picture.shape[-1] > 1 else picture[..., 0]).save(temporary)
 
 
 def damage(path: str | os.PathLike) -> str | None:

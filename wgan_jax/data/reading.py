@@ -180,7 +180,8 @@ class Decoded(NamedTuple):
     """A picture of 8 bits a channel.
 
     Attributes:
-        picture: a ``PIL.Image`` of mode L or RGB, its alpha composited over a background.
+        picture: a ``PIL.Image`` of mode L or RGB, its alpha composited over a background; of mode RGBA where the view
+            keeps it.
         height, width: of what was decoded, of which the picture may be a fraction.
     """
 
@@ -200,7 +201,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
         upright: turn it as its EXIF orientation says.
 
     Returns:
-        The picture, over the view's background, or over white.
+        The picture, over the view's background, or over white; with its alpha where the view has 4 channels.
 
     Raises:
         BadFile: in one line, when it is no picture, damaged, of numbers without a white, or too large to decode.
@@ -228,7 +229,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
                     with _silent_stderr() if image.format == 'TIFF' else contextlib.nullcontext():
                         image.load()
                     turn = _TURNS.get(image.getexif().get(0x0112, 1)) if upright else None
-                    picture = eight_bit(image) if view is None else eight_bit(image, view.colour)
+                    picture = eight_bit(image) if view is None else eight_bit(image, view.paper)
         except BadFile:
             raise
         except Unsuitable as error:

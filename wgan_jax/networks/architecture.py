@@ -30,11 +30,3 @@ class Architecture(NamedTuple):
     check: Callable[..., None]
     reads: tuple[str, ...] = ()
     resolve: Callable[[Any], Mapping[str, Any]] = _nothing
-
-
-def require_multiple(settings: Any, factor: int) -> None:
-    """Raises ValueError, with the nearest size that would do, unless both sides are multiples of ``factor``."""
-    sides = settings.height_width
-    if any(side % factor for side in sides):
-        nearest = 'x'.join(str(max(factor, round(side / factor) * factor)) for side in sides)
-        raise ValueError(f'image_size={settings.image_size} has a side not divisible by {factor}; {nearest} would do')

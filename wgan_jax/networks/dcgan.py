@@ -1,4 +1,7 @@
-"""The DCGAN networks, for images whose height and width are multiples of 16.
+"""The DCGAN networks, for images of any size.
+
+Four convolutions at sides up to 112 pixels, as published; one more each time that a larger image's smallest map would
+have a side of 8 pixels. Sides that do not halve so often are padded in the critic and cropped in the generator.
 
 Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
 
@@ -13,7 +16,7 @@ Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form rele
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.architecture import Architecture, require_multiple
+from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import Conv, ConvTranspose, Dense
 from wgan_jax.networks.network import from_linen
@@ -21,10 +24,13 @@ from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.networks.parametrization import check_parametrization, max_min
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport
+from wgan_jax.networks.sizes import check_image_shape, crop, doublings, pad, smallest_map
 from wgan_jax.types import Array, Network
 
 UPSAMPLINGS = ('transposed', 'nearest')
 NORMS = ('batch', 'layer', 'none')
+_LEAST = 4  # convolutions
+_WIDEST = 8  # of the smallest map, in units of the width
 
 
 def generator(
@@ -38,8 +44,10 @@ def generator(
 ) -> Network:
     """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
 
+    A larger image has further maps of 8 width at the beginning, see ``sizes.doublings``.
+
     Args:
-        image_shape: (H, W, C), H and W multiples of 16.
+        image_shape: (H, W, C).
         latent_dim: Z.
         width: channels before the last layer.
         upsampling: 'transposed' or 'nearest', see ``layers.ConvTranspose``.
@@ -51,9 +59,9 @@ def generator(
         it amounts to. 3,576,704 parameters at 64x64x3.
 
     Raises:
-        ValueError: if H or W is not a multiple of 16, or for an unknown upsampling.
+        ValueError: for what is no shape of an image, or an unknown upsampling.
     """
-    _check_shape(image_shape)
+    check_image_shape(image_shape)
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
     module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl))
@@ -71,8 +79,10 @@ def critic(
 ) -> Network:
     """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
 
+    A larger image has further maps of 8 width at the end, see ``sizes.doublings``.
+
     Args:
-        image_shape: (H, W, C), H and W multiples of 16.
+        image_shape: (H, W, C).
         width: channels after the first layer.
         norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
             batch norm makes a score depend on the other images of its batch.
@@ -85,23 +95,20 @@ def critic(
         A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
 
     Raises:
-        ValueError: if H or W is not a multiple of 16, for an unknown norm or parametrization, or for an odd width
-            where pairs are sorted.
+        ValueError: for what is no shape of an image, an unknown norm or parametrization, or an odd width where pairs
+            are sorted.
     """
-    _check_shape(image_shape)
+    check_image_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
     check_parametrization(parametrization, width)
-    module = _Critic(width, norm, parametrization, dtype, resolve_conv_impl(conv_impl))
+    count = doublings(image_shape[:2], _LEAST)
+    module = _Critic(count, width, norm, parametrization, dtype, resolve_conv_impl(conv_impl))
     return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
 
 
-def _check_shape(image_shape: tuple[int, int, int]) -> None:
-    if len(image_shape) != 3 or image_shape[0] % 16 or image_shape[1] % 16 or min(image_shape) < 1:
-        raise ValueError(
-            f'DCGAN needs image_shape = (height, width, channels) with height and width multiples of 16, not '
-            f'{tuple(image_shape)}: resize, crop or pad the images.'
-        )
+def _widths(count: int, width: int) -> list[int]:
+    return [width * min(2**i, _WIDEST) for i in range(count)]
 
 
 class _Generator(nn.Module):
@@ -113,17 +120,20 @@ class _Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
-        h, w, channels = self.image_shape
-        top = 8 * self.width
-        x = Dense(h // 16 * (w // 16) * top, use_bias=False, dtype=self.dtype, conv_impl=self.conv_impl, name='up_0')(z)
-        x = to_layout(x.reshape(-1, h // 16, w // 16, top), self.conv_impl)
-        for i, features in enumerate((top // 2, top // 4, top // 8, channels)):
+        *sides, channels = self.image_shape
+        count = doublings(sides, _LEAST)
+        h, w = smallest_map(sides, count)
+        top, *widths = reversed(_widths(count, self.width))
+        x = Dense(h * w * top, use_bias=False, dtype=self.dtype, conv_impl=self.conv_impl, name='up_0')(z)
+        x = to_layout(x.reshape(-1, h, w, top), self.conv_impl)
+        for i, features in enumerate((*widths, channels)):
             x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
             x = ConvTranspose(features, self.dtype, self.conv_impl, self.upsampling, name=f'up_{i + 1}')(x)
-        return jnp.tanh(from_layout(x, self.conv_impl).astype(jnp.float32))
+        return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, count).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
+    count: int
     width: int
     norm: str
     parametrization: str | None
@@ -134,10 +144,10 @@ class _Critic(nn.Module):
     def __call__(
         self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
     ) -> Array:
-        x = to_layout(x, self.conv_impl)
+        x = to_layout(pad(x, self.count), self.conv_impl)
         axis = CHANNEL_AXIS[self.conv_impl]
-        for i in range(4):
-            x = Conv(self.width * 2**i, self.dtype, self.conv_impl, self.parametrization, name=f'down_{i}')(
+        for i, features in enumerate(_widths(self.count, self.width)):
+            x = Conv(features, self.dtype, self.conv_impl, self.parametrization, name=f'down_{i}')(
                 x, train=train, report=report
             )
             if i > 0 and self.norm == 'batch':
@@ -171,7 +181,6 @@ def _build(settings, image_shape, parametrization, conv_impl):
 def _check(settings, parametrization):
     if settings.upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling={settings.upsampling} is unknown; there are: {", ".join(UPSAMPLINGS)}')
-    require_multiple(settings, 16)
     check_parametrization(parametrization, settings.critic_width or settings.width)
 
 

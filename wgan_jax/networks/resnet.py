@@ -1,7 +1,9 @@
-"""Residual networks in two published forms, for images whose height and width are multiples of 8.
+"""Residual networks in two published forms, for images of any size.
 
 'cifar', made for 32x32: one width throughout, the score from the mean over the last image's pixels. 'good', made for
 64x64 (the "good generator" of its release): widths doubling towards small images, the score from all of their pixels.
+Larger images have one more block each time that their smallest map would have a side of 8 pixels. Sides that do not
+halve so often are padded in the critic and cropped in the generator.
 
 Images keep the layout of the implementation, see ``convolution``, from the first convolution to the last.
 
@@ -11,7 +13,7 @@ Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00
 >>> variables = jax.eval_shape(network.init, jax.random.key(0))
 >>> sum(leaf.size for leaf in jax.tree.leaves(variables.params))
 1053825
->>> variant_for((64, 96)), variant_for((32, 32))
+>>> variant_for((64, 100)), variant_for((32, 100))
 ('good', 'cifar')
 """
 
@@ -23,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.architecture import Architecture, require_multiple
+from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import Dense, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
@@ -31,11 +33,14 @@ from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.networks.parametrization import check_parametrization
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport
+from wgan_jax.networks.sizes import check_image_shape, crop, doublings, pad, smallest_map
 from wgan_jax.types import Array, Network
 
 NORMS = ('none', 'batch', 'layer')
 VARIANTS = ('cifar', 'good')
 POOLINGS = ('mean', 'sum')
+_LEAST = {'cifar': 3, 'good': 4}  # doublings
+_WIDEST = 8  # of the smallest map in 'good', in units of the width
 
 
 def generator(
@@ -50,11 +55,11 @@ def generator(
     """Builds z -> small image -> residual blocks, each doubling height and width -> image in (-1, 1), with batch norm.
 
     Args:
-        image_shape: (H, W, C), H and W multiples of 8, of 16 for 'good'.
+        image_shape: (H, W, C).
         latent_dim: Z.
         width: channels after the last block; 128 by default for 'cifar', 64 for 'good'.
-        variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning); by default what
-            ``variant_for`` says.
+        variant: 'cifar' (3 blocks) or 'good' (4 blocks, 8 times the width at the beginning), more for larger images,
+            see ``sizes.doublings``; by default what ``variant_for`` says.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
 
@@ -63,7 +68,7 @@ def generator(
         8,540,483 for 'good' at 64x64x3.
 
     Raises:
-        ValueError: for sides that do not fit, or an unknown variant.
+        ValueError: for what is no shape of an image, or an unknown variant.
     """
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
@@ -85,13 +90,14 @@ def critic(
     """Builds image -> residual blocks -> score.
 
     Args:
-        image_shape: (H, W, C), H and W multiples of 8, of 16 for 'good'.
+        image_shape: (H, W, C).
         width: channels after the first convolution; 128 by default for 'cifar', 64 for 'good'.
         norm: 'none', 'batch' or 'layer' before each ReLU; as published by default, which is none for 'cifar' and layer
             for 'good'.
         parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones.
             'orthonormal' is refused.
-        variant: 'cifar' (two blocks that halve, two that do not) or 'good' (four that halve); as for the generator.
+        variant: 'cifar' (two blocks that halve, two that do not) or 'good' (four that halve), more that halve for
+            larger images; as for the generator.
         pooling: of the last image in 'cifar': 'mean', or 'sum' as Miyato et al. 2018 have it.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
         conv_impl: as for the generator.
@@ -101,7 +107,7 @@ def critic(
         64x64x3.
 
     Raises:
-        ValueError: for sides that do not fit, unknown names, or orthonormal layers.
+        ValueError: for what is no shape of an image, unknown names, or orthonormal layers.
     """
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
@@ -122,28 +128,28 @@ def critic(
         'dtype': dtype,
         'conv_impl': resolve_conv_impl(conv_impl),
     }
-    module = _Critic(width, variant, pooling, **options)
+    # The last two blocks of 'cifar' do not halve: one halving fewer than the generator has doublings.
+    halvings = doublings(image_shape[:2], _LEAST[variant]) - (variant == 'cifar')
+    module = _Critic(halvings, width, variant, pooling, **options)
     return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
 
 
 def variant_for(sides: Sequence[int]) -> str:
-    """The variant of images of these sides: 'good' where all are at least 64 and multiples of 16, else 'cifar'."""
-    return 'good' if all(side >= 64 and side % 16 == 0 for side in sides) else 'cifar'
+    """The variant of images of these sides: 'good' where all are at least 64 pixels, else 'cifar'."""
+    return 'good' if min(sides) >= 64 else 'cifar'
 
 
 def _variant(image_shape: tuple[int, int, int], variant: str | None) -> str:
-    sides = image_shape[:2]
+    check_image_shape(image_shape)
     if variant is None:
-        variant = variant_for(sides)
+        variant = variant_for(image_shape[:2])
     if variant not in VARIANTS:
         raise ValueError(f'variant must be one of {", ".join(VARIANTS)}, not {variant!r}.')
-    factor = {'cifar': 8, 'good': 16}[variant]
-    if len(image_shape) != 3 or any(side < 1 or side % factor for side in sides):
-        raise ValueError(
-            f'the {variant} ResNet needs image_shape = (height, width, channels) with height and width multiples of '
-            f'{factor}, not {tuple(image_shape)}: resize, crop or pad the images.'
-        )
     return variant
+
+
+def _widths(count: int, width: int) -> list[int]:
+    return [width * min(2**i, _WIDEST) for i in range(count + 1)]
 
 
 def _uniform(gain: float) -> nn.initializers.Initializer:
@@ -231,9 +237,10 @@ class _Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
         cifar = self.variant == 'cifar'
-        factors = (1, 1, 1, 1) if cifar else (8, 8, 4, 2, 1)
-        widths = [self.width * factor for factor in factors]
-        h, w = (side >> len(widths) - 1 for side in self.image_shape[:2])
+        *sides, channels = self.image_shape
+        count = doublings(sides, _LEAST[self.variant])
+        h, w = smallest_map(sides, count)
+        widths = [self.width] * (count + 1) if cifar else _widths(count, self.width)[::-1]
         options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
         x = to_layout(x.reshape(-1, h, w, widths[0]), self.conv_impl)
@@ -241,11 +248,12 @@ class _Generator(nn.Module):
             block = _Block(features, features, 'double', 'batch', first_bias=cifar, name=f'up_{i}', **options)
             x = block(x, train=train, axis_name=axis_name)
         x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name='norm')(x, train=train, axis_name=axis_name))
-        x = SameConv(self.image_shape[2], kernel_init=_glorot, name='image', **options)(x)
-        return jnp.tanh(from_layout(x, self.conv_impl).astype(jnp.float32))
+        x = SameConv(channels, kernel_init=_glorot, name='image', **options)(x)
+        return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, count).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
+    halvings: int
     width: int
     variant: str
     pooling: str
@@ -264,11 +272,11 @@ class _Critic(nn.Module):
             'dtype': self.dtype,
             'conv_impl': self.conv_impl,
         }
-        x = to_layout(x.astype(self.dtype), self.conv_impl)
+        x = to_layout(pad(x, self.halvings).astype(self.dtype), self.conv_impl)
         if self.variant == 'cifar':
             blocks = [
                 _Block(self.width, self.width, change, first=i == 0, name=f'block_{i}', **options)
-                for i, change in enumerate(('halve', 'halve', 'keep', 'keep'))
+                for i, change in enumerate(('halve',) * self.halvings + ('keep', 'keep'))
             ]
         else:
             start = SameConv(
@@ -280,10 +288,10 @@ class _Critic(nn.Module):
                 name='start',
             )
             x = start(x, train=train, report=report)
-            widths = [self.width * factor for factor in (1, 2, 4, 8, 8)]
+            widths = _widths(self.halvings, self.width)
             blocks = [
                 _Block(widths[i + 1], widths[i], 'halve', first_bias=False, name=f'down_{i}', **options)
-                for i in range(4)
+                for i in range(self.halvings)
             ]
         for block in blocks:
             x = block(x, train=train, axis_name=axis_name, report=report)
@@ -322,7 +330,6 @@ def _check(settings, parametrization):
     known = ('auto', *VARIANTS)
     if settings.resnet_variant not in known:
         raise ValueError(f'resnet_variant={settings.resnet_variant} is unknown; there are: {", ".join(known)}')
-    require_multiple(settings, 8 if _resolve(settings)['resnet_variant'] == 'cifar' else 16)
     check_parametrization(parametrization, settings.critic_width or settings.width)
     if parametrization == 'orthonormal':
         raise ValueError(

@@ -62,11 +62,7 @@ def files_of(folder):
 
 @pytest.mark.parametrize(
     ('run', 'damage'),
-    [
-        pytest.param(run, damage, marks=() if damage in DAILY else pytest.mark.slow)
-        for run in RUNS
-        for damage in DAMAGE
-    ],
+    [pytest.param(run, damage, marks=() if damage in DAILY else pytest.mark.slow) for run in RUNS for damage in DAMAGE],
 )
 def test_damage_to_any_file_is_said(run, damage, runs, tmp_path, caplog):
     folder, wanted, again = runs

@@ -42,11 +42,12 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
 
     Proportions run from 98:250 to 305:250, and a generator has one size. A rectangular flag is stretched to it: its
     bands and crosses stay what they are, and no margin has to be learned. One that is cut out keeps its proportions
-    and stands in the middle of a white field; stretched, it would have a shape it never has.
+    and stands in the middle of a white field, transparent with 4 channels; stretched, it would have a shape it never
+    has.
 
     Args:
         image: ``PIL.Image`` of a flag, with or without alpha.
-        height, width, channels: of the result; 1 or 3 channels.
+        height, width, channels: of the result; 1, 3 or 4 channels.
 
     Returns:
         uint8 (height, width, channels).
@@ -62,8 +63,12 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
         # Without the border lines that are part transparent: their colours are blends already, and paler.
         opaque = image.getchannel('A').point(lambda alpha: alpha // 255).getbbox()
         return stretch(image.crop(opaque).convert('RGB'), height, width, channels)
-    paper = Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE))
-    return pad(Image.alpha_composite(paper, image), height, width, channels)
+    if channels != 4:
+        image = Image.alpha_composite(Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE)), image)
+    pixels = pad(image, height, width, channels)
+    if channels == 4:
+        pixels[pixels[..., 3] == 0, :3] = WHITE
+    return pixels
 
 
 def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES) -> Images:
@@ -71,7 +76,7 @@ def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = M
 
     Args:
         height, width: pixels; 2:3 is the most common proportion.
-        channels: 3, or 1 for grey.
+        channels: 3, 1 for grey, or 4 to keep alpha.
         max_gigabytes: refuse what would take more memory than this.
 
     Returns:

@@ -1,0 +1,119 @@
+"""Networks for images of any size: depth, padding and cropping, against the networks of sizes that halve evenly."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wgan_jax
+from wgan_jax.lipschitz import lower_bounds, upper_bound
+from wgan_jax.networks import dcgan, resnet
+from wgan_jax.networks.sizes import crop, doublings, pad, smallest_map
+
+RANDOM = np.random.default_rng(0)
+MODULES = {
+    'dcgan': (dcgan, {'width': 4}),
+    'cifar': (resnet, {'width': 4, 'variant': 'cifar'}),
+    'good': (resnet, {'width': 4, 'variant': 'good'}),
+}
+
+
+def _of_size(kind, shape, parametrization=None):
+    module, options = MODULES[kind]
+    critic = module.critic(shape, norm='none', parametrization=parametrization, **options)
+    return module.generator(shape, latent_dim=5, **options), critic
+
+
+def _sizes(network):
+    variables = jax.eval_shape(network.init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: leaf.shape, variables.params)
+
+
+def test_the_smallest_map_has_4_to_7_pixels():
+    # Fails if a side is rounded down, or depth grows one size too late or too early.
+    for short in range(1, 1200):
+        for sides in ((short, short), (short, 2 * short + 3), (3 * short, short)):
+            count = doublings(sides, 4)
+            side = math.ceil(short / 2**count)
+            assert min(smallest_map(sides, count)) == side <= 7
+            assert (side >= 4) if count > 4 else count == 4
+            assert count == 4 or math.ceil(short / 2 ** (count - 1)) > 7
+
+
+def test_padding_is_zero_around_the_middle_and_undone():
+    images = jnp.asarray(RANDOM.normal(size=(2, 5, 8, 3)), jnp.float32)
+    padded = pad(images, 3)
+    assert padded.shape == (2, 8, 8, 3) and (padded == np.pad(images, ((0, 0), (1, 2), (0, 0), (0, 0)))).all()
+    assert (crop(padded, (5, 8), 3) == images).all()
+    assert pad(padded, 3) is padded
+
+
+@pytest.mark.parametrize('kind', MODULES)
+def test_an_odd_size_is_the_middle_of_an_even_one(kind):
+    # Fails if an image is cropped where the critic does not look, or the two sides are exchanged.
+    shape, whole = (27, 44, 3), (32, 48, 3)
+    (generator, critic), (wide, judge) = _of_size(kind, shape), _of_size(kind, whole)
+    z, x = (jnp.asarray(RANDOM.normal(size=size), jnp.float32) for size in ((2, 5), (2, *shape)))
+    made, judged = (jax.jit(network.init)(jax.random.key(1)) for network in (wide, judge))
+    images = jax.jit(lambda z: generator.apply(made, z, train=False)[0])(z)
+    assert images.shape == (2, *shape)
+    np.testing.assert_array_equal(
+        images, jax.jit(lambda z: wide.apply(made, z, train=False)[0])(z)[:, 2 : 2 + 27, 2 : 2 + 44]
+    )
+    padded = np.pad(x, ((0, 0), (2, 3), (2, 2), (0, 0)))
+    if kind == 'cifar':  # whose critic halves twice, and needs multiples of 4
+        judged = jax.jit(critic.init)(jax.random.key(1))
+        wide_enough, padded = (28, 44, 3), np.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0)))
+        _, judge = _of_size(kind, wide_enough)
+    scores = [jax.jit(lambda x, f=f: f.apply(judged, x, train=False)[0])(x) for f, x in ((critic, x), (judge, padded))]
+    np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize('kind', MODULES)
+def test_large_images_have_deeper_networks_and_no_larger_first_layer(kind):
+    # Fails if a large image begins with a large map, or widths grow without end.
+    least = 3 if kind == 'cifar' else 4
+    for side, count in ((64, 4), (128, 5), (256, 6), (100, 4), (224, 5)):
+        generator, critic = map(_sizes, _of_size(kind, (side, side, 3)))
+        top = 4 if kind == 'cifar' else 32
+        first = generator['up_0' if kind == 'dcgan' else 'start']['kernel']
+        assert first == (5, math.ceil(side / 2**count) ** 2 * top)
+        blocks = [name for name in generator if name.startswith('up_') and name != 'up_0']
+        assert len(blocks) == count - (kind != 'dcgan')  # 'up_0' is a block of a residual network, and no layer before
+        names = [name for name in critic if name.startswith(('down_', 'block_'))]
+        assert len(names) == count + (1 if kind == 'cifar' else 0) and count >= least
+
+
+def test_bounds_hold_of_padded_images():
+    # Fails if a bound were of another image than the one that layers see.
+    _, critic = _of_size('dcgan', (27, 44, 3), 'spectral_operator')
+    variables = jax.jit(critic.init)(jax.random.key(2))
+    x = jnp.asarray(RANDOM.normal(size=(8, 27, 44, 3)), jnp.float32)
+    for _ in range(20):
+        variables = variables._replace(state=jax.jit(lambda v: critic.apply(v, x, train=True)[1])(variables))
+    lower = jax.jit(lambda x: lower_bounds(lambda x: critic.apply(variables, x, train=False)[0], x))(x)
+    assert 0 < lower.slope <= upper_bound(critic, variables) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('size', ['128x128', '256x256', '100x60'])
+@pytest.mark.parametrize('arch', ['dcgan', 'resnet'])
+def test_a_hundred_steps_of_large_images(arch, size, tmp_path):
+    # Fails if a network of some depth does not train: not finite, or no nearer to the data than at the beginning.
+    settings = wgan_jax.settings(
+        'pictures', arch=arch, image_size=size, width=4, batch_size=8, latent_dim=8, n_critic=2, steps=100,
+        decay_steps=0, held_out=0.0,
+    )  # fmt: skip
+    height, width = settings.height_width
+    pixels = np.full((64, height, width, 3), 230, np.uint8)
+    pixels[:, height // 4 : height // 2, :, 1:] = RANDOM.integers(20, 60, (64, 1, 1, 2))  # a red stripe on white
+    generator = wgan_jax.train(settings, tmp_path, dataset=pixels)
+    images = np.asarray(generator.sample(jax.random.key(0), 16))
+    assert images.shape == (16, height, width, 3) and np.isfinite(images).all()
+    start = dataclasses.replace(settings, steps=1)
+    before = np.asarray(wgan_jax.train(start, tmp_path / 'start', dataset=pixels).sample(jax.random.key(0), 16))
+    wanted = pixels.mean(0) / 127.5 - 1
+    assert np.abs(images.mean(0) - wanted).mean() < 0.5 * np.abs(before.mean(0) - wanted).mean()
