@@ -22,6 +22,7 @@ def _prepare_environment() -> None:
     caches = [cache for cache in (*of_clone, _user_cache() / 'wgan_jax') if _can_be_written(cache)]
     if caches:
         os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(caches[0] / f'jaxlib-{jaxlib}'))
+        os.environ.setdefault('WGAN_JAX_CACHE_DIR', str(caches[0] / 'images'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
     os.environ['MPLBACKEND'] = 'Agg'  # figures are written, never shown
     fonts = _user_cache() if sys.platform != 'darwin' else Path(os.path.expanduser('~'))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from wgan_jax import data
-from wgan_jax.data import folder, tfds_images
+from wgan_jax.data import cache, folder, tfds_images
 from wgan_jax.data.fitting import View
 
 TFDS_DIR = Path(os.environ.get('WGAN_JAX_TFDS_DIR', Path(__file__).parents[3] / 'shared' / 'tfds'))
@@ -172,3 +172,16 @@ def test_mnist_limits(mnist_dir):
         tfds_images.load('mnist', View(512, 512), data_dir=mnist_dir)
     with pytest.raises(ValueError, match='it has train, test'):
         tfds_images.load('mnist:nope', View(28, 28), data_dir=mnist_dir)
+
+
+def test_a_split_is_read_once(tmp_path, mnist_dir, monkeypatch):
+    # Fails if a second reading decodes anything, or another part of the set is found in its place.
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(cache, '_SECONDS', 0.0)
+    first = tfds_images.load('mnist:test[:50]', View(8, 8), data_dir=mnist_dir)
+    with monkeypatch.context() as patch:
+        patch.setattr(tfds_images, 'decode', None)
+        again = tfds_images.load('mnist:test[:50]', View(8, 8), data_dir=mnist_dir)
+    assert (again.pixels == first.pixels).all() and again.fingerprint == first.fingerprint
+    other = tfds_images.load('mnist:test[50:100]', View(8, 8), data_dir=mnist_dir)
+    assert (other.pixels != first.pixels).any()

@@ -1,6 +1,7 @@
 """Images from a folder: ``folder:PATH``."""
 
 import hashlib
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wgan_jax.data import cache
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
 from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, collect, find_duplicates, is_grey
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
@@ -68,6 +70,20 @@ def load(
         other = f'; it has {_kinds(found)}' if found.others else ''
         raise ValueError(f'no images below {root}: looked for {", ".join(SUFFIXES)} files{other}')
     chosen = _choose(found.pictures, view.max_images)
+    described = os.path.realpath(found.root), view, sorted(found.others.items()), len(found.pictures), found.runs
+    files = ((name, cache.state_of(found.root / name)) for name in chosen)
+    return cache.through(
+        itertools.chain(described, files),
+        lambda: _load(found, chosen, view, max_gigabytes, on_progress),
+        what=f'folder {root}',
+        max_gigabytes=max_gigabytes,
+    )
+
+
+def _load(
+    found: Listing, chosen: list[str], view: View, max_gigabytes: float, on_progress: Callable[[int, int], object]
+) -> Images:
+    root = printable(found.root, NAME)
     pixels = allocate(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
     names: list[str] = []
     skipped: list[str] = []

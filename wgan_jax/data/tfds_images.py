@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wgan_jax.data import cache
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
 from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, collect
 from wgan_jax.data.reading import NAME, TooSmall, about_path, decode, of_the_machine, open_file, quiet
@@ -178,19 +179,40 @@ def load(
         known = listed(builder.info.splits)
         raise ValueError(f"{this} has no split '{printable(split, 80)}'; it has {known}") from error
     taken = min(examples, view.max_images or examples)
-    pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
-    for path in paths:
-        open_file(path).close()
-    with _told(damaged):
-        try:
-            source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()})
-        except NotImplementedError:
-            source = None
-    if source is None:
-        raise ValueError(
-            f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
-            f'prepare it in another folder: {prepare}'
-        )
+
+    def read() -> Images:
+        for path in paths:
+            open_file(path).close()
+        with _told(damaged):
+            try:
+                source = builder.as_data_source(split=split, decoders={key: tfds.decode.SkipDecoding()})
+            except NotImplementedError:
+                source = None
+        if source is None:
+            raise ValueError(
+                f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
+                f'prepare it in another folder: {prepare}'
+            )
+        pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
+        return _collected(this, damaged, key, source, view, pixels, examples, on_progress)
+
+    described = (os.path.join(builder.data_path, file) for file in ('dataset_info.json', 'features.json'))
+    files = [(os.fspath(path), cache.state_of(path)) for path in (*described, *paths)]
+    return cache.through((name, split, view, files), read, what=this, max_gigabytes=max_gigabytes)
+
+
+def _collected(
+    this: str,
+    damaged: str,
+    key: str,
+    source: Any,
+    view: View,
+    pixels: np.ndarray,
+    examples: int,
+    on_progress: Callable[[int, int], object],
+) -> Images:
+    """The first examples of a source, as many as there is room for, as a view of them is."""
+    taken = len(pixels)
     sizes: list[tuple[int, int]] = []
     with _told(damaged), quiet('PIL'):
         for start in range(0, taken, _CHUNK):
