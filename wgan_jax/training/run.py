@@ -64,7 +64,7 @@ def train(
     Args:
         settings: a preset's name, or settings such as ``wgan_jax.settings`` makes.
         workdir: made when missing; a relative one is meant from the current folder.
-        dataset: uint8 images (N, H, W, C), C 1 or 3, whose size is then that of the run; or what ``--dataset`` names,
+        dataset: uint8 images (N, H, W, C), C 1, 3 or 4, whose size is then that of the run; or what ``--dataset`` names,
             as 'flags', 'folder:PATH' or a TFDS name; None for what the settings name.
         callbacks: ``Callback``s, or functions that get the metrics of every step as a dictionary.
         checkpoint_every, sample_every, log_every: generator updates between checkpoints, grids of samples, and lines
