@@ -39,6 +39,7 @@ class Images(NamedTuple):
         skipped: a line for each file that could not be used.
         notes: what else there is to say of it, a few words each.
         held_out: further images that are kept from training, like ``pixels``; the fingerprint is of both together.
+        held_out_names: their names, or ().
     """
 
     pixels: np.ndarray
@@ -48,6 +49,7 @@ class Images(NamedTuple):
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     held_out: np.ndarray | None = None
+    held_out_names: tuple[str, ...] = ()
 
 
 def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:
@@ -166,6 +168,7 @@ def hold_out(images: Images, share: float) -> Images:
         names=tuple(images.names[i] for i in kept) if images.names else (),
         sizes=None if images.sizes is None else images.sizes[kept],
         held_out=images.pixels[held],
+        held_out_names=tuple(images.names[i] for i in np.flatnonzero(held)) if images.names else (),
     )
 
 

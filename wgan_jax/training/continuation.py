@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from wgan_jax.data.images import Images
 from wgan_jax.files import move_aside, remove_leftovers, set_aside
 from wgan_jax.json_files import check_shape, read_json
 from wgan_jax.text import listed
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore
+from wgan_jax.training.contents import changes_of
 from wgan_jax.training.folder import OtherLauncher, check_identity, differences, read_run
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.records import read_metrics
@@ -19,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def take_up(
-    workdir: Path, config: dict[str, Any], store: CheckpointStore, manifest: Manifest
+    workdir: Path, config: dict[str, Any], images: Images, store: CheckpointStore, manifest: Manifest
 ) -> tuple[dict[str, Any] | None, Checkpoint | None]:
     """What there is of a run: its configuration and its newest sound checkpoint, each None where there is none.
 
@@ -28,14 +30,14 @@ def take_up(
 
     Args:
         workdir: held by ``locked``.
-        config: of the call that wants to go on.
+        config, images: of the call that wants to go on.
         store, manifest: of the folder.
 
     Raises:
         ValueError: when the folder holds a run with other settings, or one whose checkpoints are gone or all damaged;
             nothing is changed then.
     """
-    before = _configuration(workdir, config)
+    before = _configuration(workdir, config, images)
     found, damaged = store.newest()
     if found is not None:
         check_identity(workdir, found, config)
@@ -83,7 +85,7 @@ def _keep_what_came_later(workdir: Path, steps: int) -> None:
         set_aside(path, why, workdir)
 
 
-def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+def _configuration(workdir: Path, config: dict[str, Any], images: Images) -> dict[str, Any] | None:
     path = workdir / 'config.json'
     if not os.path.lexists(path):
         return None
@@ -99,6 +101,8 @@ def _configuration(workdir: Path, config: dict[str, Any]) -> dict[str, Any] | No
             f'{error}: delete the file, and the command that the run was begun with continues it'
         ) from None
     changed = differences(before, config)
+    if len(changed) == 1 and changed[0].startswith('dataset: ') and (what := changes_of(workdir, images)):
+        changed = [f'{changed[0]}: {what}']  # else all pixels may be others
     if changed:
         raise ValueError(
             f'{workdir} holds a run with other settings ({"; ".join(changed)}): '

@@ -22,6 +22,7 @@ from wgan_jax.training import budget
 from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
+from wgan_jax.training.contents import list_contents
 from wgan_jax.training.continuation import longest, mend, say_what_is_gone, steps_of, take_up
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
@@ -64,8 +65,8 @@ def train(
     Args:
         settings: a preset's name, or settings such as ``wgan_jax.settings`` makes.
         workdir: made when missing; a relative one is meant from the current folder.
-        dataset: uint8 images (N, H, W, C), C 1, 3 or 4, whose size is then that of the run; or what ``--dataset`` names,
-            as 'flags', 'folder:PATH' or a TFDS name; None for what the settings name.
+        dataset: uint8 images (N, H, W, C), C 1, 3 or 4, whose size is then that of the run; or what ``--dataset``
+            names, as 'flags', 'folder:PATH' or a TFDS name; None for what the settings name.
         callbacks: ``Callback``s, or functions that get the metrics of every step as a dictionary.
         checkpoint_every, sample_every, log_every: generator updates between checkpoints, grids of samples, and lines
             of metrics.
@@ -136,7 +137,7 @@ def train(
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
-        before, found = take_up(workdir, config, store, manifest)
+        before, found = take_up(workdir, config, images, store, manifest)
         config['run']['minutes'] = minutes or _minutes_of(before, found, settings.steps)
         lines_every = config['run']['longest_log_every'] = longest('log_every', before, int(log_every))
         config['run']['longest_checkpoint_every'] = longest('checkpoint_every', before, int(checkpoint_every))
@@ -157,6 +158,7 @@ def train(
             write_json(workdir / 'config.json', config)
             manifest.note(workdir / 'config.json')
             list_skipped(workdir, images)
+            list_contents(workdir, images)
             schedule = Schedule(settings.steps, sample_every, checkpoint_every)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest,
