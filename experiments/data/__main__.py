@@ -15,6 +15,7 @@ import wgan_jax
 from wgan_jax.data.augmentation import AUGMENTATION_PARTS, augmentation
 from wgan_jax.data.images import Images, find_duplicates
 from wgan_jax.files import atomic_path
+from wgan_jax.text import listed
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.draws import Role, draw_images, example_keys, first_images
 from wgan_jax.training.settings import Settings
@@ -122,6 +123,9 @@ def _numbers(chosen: Settings, images: Images, arrays: dict[str, np.ndarray], se
         'duplicates': len(arrays['duplicates']), 'skipped': len(images.skipped), 'notes': list(images.notes),
         'odd': {what: images.names[place] if images.names else place for what, place in _odd_ones(images).items()},
     }  # fmt: skip
+    if images.labels is not None:
+        counts = np.bincount(images.labels, minlength=len(images.classes)).tolist()
+        results['classes'] = dict(zip(images.classes, counts, strict=True))
     if images.sizes is not None:
         for name, column in zip(('height', 'width'), images.sizes.T, strict=True):
             results[f'original_{name}'] = dict(
@@ -148,6 +152,13 @@ def _seconds_of_a_batch(chosen: Settings, pixels: np.ndarray) -> float:
     return min(times[1:])
 
 
+def _classes(counts: dict[str, int]) -> list[list[str]]:
+    if not counts:
+        return []
+    shown = listed((f'{name} ({count})' for name, count in counts.items()), most=5)
+    return [['classes', f'{len(counts)}: {shown}']]
+
+
 def _summary(results: dict[str, Any], images: Images) -> str:
     n, height, width, channels = results['shape']
     rows = [
@@ -155,6 +166,7 @@ def _summary(results: dict[str, Any], images: Images) -> str:
         ['read in', f'{results["seconds_to_read"]:.2f} s'],
         ['a batch takes', f'{results["milliseconds_per_batch"]:.2f} ms'],
         ['values', f'{min(results["value_min"])} to {max(results["value_max"])}'],
+        *_classes(results.get('classes', {})),
         ['left out', str(results['skipped'])],
         ['equal to an earlier one', str(results['duplicates'])],
         *([what, count] for what, _, count in (note.partition(': ') for note in images.notes) if 'equal' not in what),

@@ -25,6 +25,8 @@ from ..common.reading import SECONDS_BETWEEN_LINES, Reading
 
 logger = logging.getLogger('wgan_jax.train')
 
+FEW = 100  # images, of which samples are copies whatever the critic says
+
 
 class Progress(Callback):
     """Says what is trained, then how far it is: a bar on a terminal, else a line now and then.
@@ -57,6 +59,11 @@ class Progress(Callback):
         )
         if run.images.notes:
             print(f'Of its files: {"; ".join(run.images.notes)}', flush=True)
+        if len(run.images.pixels) < FEW:
+            logger.warning(
+                f'{len(run.images.pixels)} images are few: a generator learns so many by heart; several hundred show '
+                'whether it has learnt more'
+            )
         if 0 < settings.decay_steps < settings.steps:
             logger.warning(
                 f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'

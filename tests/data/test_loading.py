@@ -185,3 +185,10 @@ def test_a_split_is_read_once(tmp_path, mnist_dir, monkeypatch):
     assert (again.pixels == first.pixels).all() and again.fingerprint == first.fingerprint
     other = tfds_images.load('mnist:test[50:100]', View(8, 8), data_dir=mnist_dir)
     assert (other.pixels != first.pixels).any()
+
+
+def test_labels_of_a_split(tfds, mnist_dir):
+    loaded = tfds_images.load('mnist:train[:30]', View(8, 8), data_dir=mnist_dir)
+    source = tfds.builder('mnist', data_dir=mnist_dir).as_data_source(split='train[:30]')
+    assert loaded.classes == tuple('0123456789') and loaded.labels.dtype == np.int32
+    assert loaded.labels.tolist() == [int(source[i]['label']) for i in range(30)]

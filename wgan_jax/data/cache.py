@@ -99,9 +99,10 @@ def _read(path: Path, what: str, max_gigabytes: float) -> Images | None:
         with contextlib.suppress(OSError):
             path.unlink()
         return None
-    sizes = None if header['sizes'] is None else np.array(header['sizes'])
-    rest = {name: tuple(header[name]) for name in ('names', 'skipped', 'notes')}
-    return Images(pixels, fingerprint=header['fingerprint'], sizes=sizes, **rest)
+    rest = {name: tuple(header[name]) for name in ('names', 'skipped', 'notes', 'classes')}
+    sizes, labels = (None if header[name] is None else np.array(header[name]) for name in ('sizes', 'labels'))
+    labels = None if labels is None else labels.astype(np.int32)
+    return Images(pixels, fingerprint=header['fingerprint'], sizes=sizes, labels=labels, **rest)
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:
@@ -130,6 +131,8 @@ def _write(path: Path, images: Images) -> None:
             'names': images.names,
             'fingerprint': images.fingerprint,
             'sizes': None if images.sizes is None else images.sizes.tolist(),
+            'labels': None if images.labels is None else images.labels.tolist(),
+            'classes': images.classes,
             'skipped': images.skipped,
             'notes': images.notes,
             'crc32': zlib.crc32(pixels),

@@ -59,7 +59,8 @@ def load(
         on_progress: told how many pictures of how many have been looked at, now and then.
 
     Returns:
-        ``Images``; the names are paths relative to ``folder``; ``skipped`` has a line for each that is left out.
+        ``Images``; the names are paths relative to ``folder``; ``skipped`` has a line for each that is left out. Where
+        all lie in folders of it, two or more, these are their classes.
 
     Raises:
         ValueError: no such folder, no images, more than a tenth that cannot be used, too large for memory.
@@ -119,7 +120,20 @@ def _load(
     }
     notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
     notes += [f'{what}: {count}' for what, count in counts.items() if count]
-    return collect(pixels, names)._replace(sizes=np.array(sizes), skipped=tuple(skipped), notes=tuple(notes))
+    labels, classes = _by_folder(names)
+    return collect(pixels, names)._replace(
+        sizes=np.array(sizes), skipped=tuple(skipped), notes=tuple(notes), labels=labels, classes=classes
+    )
+
+
+def _by_folder(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels and classes by the first folder of each name, if all lie in folders and these differ."""
+    first = [name.rpartition('/')[0].partition('/')[0] for name in names]
+    classes = sorted(set(first))
+    if '' in classes or len(classes) < 2:
+        return None, ()
+    places = {name: place for place, name in enumerate(classes)}
+    return np.array([places[name] for name in first], np.int32), tuple(classes)
 
 
 def _choose(names: list[str], most: int) -> list[str]:

@@ -38,8 +38,10 @@ class Images(NamedTuple):
         sizes: heights and widths of the originals, (N, 2), where they are known.
         skipped: a line for each file that could not be used.
         notes: what else there is to say of it, a few words each.
+        labels: int32 (N,), which of ``classes`` each image is of; None where that is not known.
+        classes: their names.
         held_out: further images that are kept from training, like ``pixels``; the fingerprint is of both together.
-        held_out_names: their names, or ().
+        held_out_names, held_out_labels: theirs, or () and None.
     """
 
     pixels: np.ndarray
@@ -48,8 +50,11 @@ class Images(NamedTuple):
     sizes: np.ndarray | None = None
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     held_out: np.ndarray | None = None
     held_out_names: tuple[str, ...] = ()
+    held_out_labels: np.ndarray | None = None
 
 
 def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:
@@ -162,13 +167,22 @@ def hold_out(images: Images, share: float) -> Images:
         return images
     held = np.array([zlib.crc32(np.ascontiguousarray(image).data) < share * 2**32 for image in images.pixels])
     held &= not held.all()
-    kept = np.flatnonzero(~held)
+    kept, held = np.flatnonzero(~held), np.flatnonzero(held)
+
+    def names(places):
+        return tuple(images.names[i] for i in places) if images.names else ()
+
+    def rows(column, places):
+        return None if column is None else column[places]
+
     return images._replace(
         pixels=images.pixels[kept],
-        names=tuple(images.names[i] for i in kept) if images.names else (),
-        sizes=None if images.sizes is None else images.sizes[kept],
+        names=names(kept),
+        sizes=rows(images.sizes, kept),
+        labels=rows(images.labels, kept),
         held_out=images.pixels[held],
-        held_out_names=tuple(images.names[i] for i in np.flatnonzero(held)) if images.names else (),
+        held_out_names=names(held),
+        held_out_labels=rows(images.labels, held),
     )
 
 

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,24 @@ def _image_feature(tfds: Any, builder: Any) -> tuple[str, Any]:
     return key, found[key]
 
 
+def _label_feature(tfds: Any, builder: Any) -> tuple[str, tuple[str, ...]]:
+    """(name, classes) of what says of which class an example is: the one called 'label', or the only one; else ''."""
+    found = {
+        key: tuple(value.names)
+        for key, value in builder.info.features.items()
+        if type(value) is tfds.features.ClassLabel
+    }
+    key = 'label' if 'label' in found else next(iter(found)) if len(found) == 1 else ''
+    return key, found.get(key, ())
+
+
+def _prepare_flags(data_dir: str | os.PathLike | None) -> str:
+    """The command that prepares this package's own dataset, which takes no TensorFlow."""
+    where = f'data_dir={os.fspath(data_dir)!r}' if data_dir else ''
+    code = f'from wgan_jax.data.flags.builder import NationalFlags; NationalFlags({where}).download_and_prepare()'
+    return printable(shlex.join(['python', '-c', code]))
+
+
 def parse_name(name: str) -> tuple[str, str]:
     """('mnist:3.0.1', 'test') of 'mnist:3.0.1:test' or 'mnist/3.0.1:test'; the split is 'train' where none is named.
 
@@ -160,12 +179,15 @@ def load(
     this = f'TFDS dataset {name!r}'
     with _told(f'cannot use {this}'):
         key, feature = _image_feature(tfds, builder)
+        labelled = _label_feature(tfds, builder)
         if view.channels == 'auto':
             view = view._replace(channels='1' if feature.shape[-1] == 1 else '3')
         prepared, place = builder.is_prepared(), printable(builder.data_path, NAME)
     where = f' --data_dir={printable(data_dir, NAME)}' if data_dir else ''
     prepare = f'tfds build {name} --file_format=array_record{where}'
     # Asked first: as it stands, data_source() would try to download.
+    if not prepared and builder.name == 'national_flags':
+        raise ValueError(f'{this} is not prepared in {place}; run: {_prepare_flags(data_dir)}')
     if not prepared:
         raise ValueError(f'{this} is not prepared in {place}; where TensorFlow is installed, run: {prepare}')
     damaged = f'{this} in {place} cannot be read, prepare it again'
@@ -194,7 +216,7 @@ def load(
                 f'prepare it in another folder: {prepare}'
             )
         pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
-        return _collected(this, damaged, key, source, view, pixels, examples, on_progress)
+        return _collected(this, damaged, (key, *labelled), source, view, pixels, examples, on_progress)
 
     described = (os.path.join(builder.data_path, file) for file in ('dataset_info.json', 'features.json'))
     files = [(os.fspath(path), cache.state_of(path)) for path in (*described, *paths)]
@@ -204,16 +226,20 @@ def load(
 def _collected(
     this: str,
     damaged: str,
-    key: str,
+    features: tuple[str, str, tuple[str, ...]],
     source: Any,
     view: View,
     pixels: np.ndarray,
     examples: int,
     on_progress: Callable[[int, int], object],
 ) -> Images:
-    """The first examples of a source, as many as there is room for, as a view of them is."""
-    taken = len(pixels)
+    """The first examples of a source, as many as there is room for, as a view of them is.
+
+    ``features`` are the names of the image and of the label, '' for none, and the classes.
+    """
+    taken, (key, label, classes) = len(pixels), features
     sizes: list[tuple[int, int]] = []
+    labels: list[int] = []
     with _told(damaged), quiet('PIL'):
         for start in range(0, taken, _CHUNK):
             places = range(start, min(start + _CHUNK, taken))
@@ -223,6 +249,7 @@ def _collected(
                     picture, its_height, its_width = decode(example[key], f'image {number}', view, upright=False)
                     pixels[used] = fit(picture, view)
                     sizes.append((its_height, its_width))
+                    labels.append(int(example[label]) if label else -1)
             on_progress(places.stop, taken)
     if not sizes:
         raise ValueError(f'no image of {this} has sides of at least min_side={view.min_side} pixels')
@@ -232,4 +259,10 @@ def _collected(
         'not taken': examples - taken,
     }
     notes = tuple(f'{what}: {count}' for what, count in counts.items() if count)
-    return collect(pixels[: len(sizes)])._replace(sizes=np.array(sizes), notes=notes)
+    known = min(labels) >= 0  # parts of some datasets have none
+    return collect(pixels[: len(sizes)])._replace(
+        sizes=np.array(sizes),
+        notes=notes,
+        labels=np.array(labels, np.int32) if known else None,
+        classes=classes if known else (),
+    )

@@ -57,8 +57,8 @@ def with_images(
         if value != getattr(Settings(), name):
             raise ValueError(f'{name}={value} has no effect on images that are passed: make them so, and leave it out')
     if isinstance(dataset, Images):
-        images = collect(dataset.pixels, dataset.names)
-        images = images._replace(held_out=dataset.held_out, held_out_names=dataset.held_out_names)
+        made = collect(dataset.pixels, dataset.names)
+        images = dataset._replace(pixels=made.pixels, names=made.names, fingerprint=made.fingerprint)
     else:
         images = collect(_as_images(_as_array(dataset)))
     height, width = images.pixels.shape[1:3]

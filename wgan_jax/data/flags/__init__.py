@@ -80,7 +80,8 @@ def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = M
         max_gigabytes: refuse what would take more memory than this.
 
     Returns:
-        ``Images`` with pixels (256, height, width, channels); the names are the codes, ``countries()`` spells them out.
+        ``Images`` with pixels (256, height, width, channels); the names are the codes, the classes the
+        countries, one of each.
 
     Raises:
         ValueError: an impossible size, another number of channels, too large for memory.
@@ -92,4 +93,7 @@ def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = M
     for place, path in enumerate(files):
         with Image.open(path) as image:
             pixels[place] = picture(image, height, width, channels)
-    return collect(pixels, [path.stem for path in files])
+    names, countries_by_code = [path.stem for path in files], countries()
+    return collect(pixels, names)._replace(
+        labels=np.arange(len(names), dtype=np.int32), classes=tuple(countries_by_code[name] for name in names)
+    )
