@@ -13,6 +13,8 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='wgan_jax_tests_'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
+os.environ['WGAN_JAX_CACHE_DIR'] = ''  # every picture is read; launchers would set it, for their own checkout
+
 # Most of their time is compilation: LLVM's optimisation is a third of that, and the emitter of fused loops half of the
 # rest, where XLA still has its older one (an unknown flag ends the process). Tests of what optimisation could break
 # ask for XLA's defaults by OPTIMISED.

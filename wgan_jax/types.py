@@ -57,9 +57,10 @@ class Network(NamedTuple):
         bounds: ``bounds(variables, clip=None) -> tuple of scalars``: for each layer an upper bound on its Lipschitz
             constant; with ``clip``, for the worst weights in [-clip, clip]. Raises ValueError where none exists. None
             for a network that does not report.
-        activations: ``activations(variables, x, *, shifts=None) -> (out, tuple)``: what comes out, in training, of the
-            network and of each of its hidden layers; ``shifts``, if given, are added to the latter. None for a
-            network that does not report.
+        activations: ``activations(variables, x, *, shifts=None, labels=None) -> (out, tuple)``: what comes out, in
+            training, of the network and of each of its hidden layers; ``shifts``, if given, are added to the latter.
+            None for a network that does not report.
+        num_classes: of a network that takes ``labels`` (N,), integers below it; 0 for one that takes none.
     """
 
     init: Callable[..., Variables]
@@ -67,3 +68,4 @@ class Network(NamedTuple):
     uses_batch_statistics: bool = False
     bounds: Callable[..., tuple[Array, ...]] | None = None
     activations: Callable[..., tuple[Array, tuple[Array, ...]]] | None = None
+    num_classes: int = 0

@@ -85,9 +85,10 @@ def _count_values(image: np.ndarray) -> np.ndarray:
 
 def _odd_ones(images: Images) -> dict[str, int]:
     """The places of pictures that stand out, by what for."""
-    mean = images.pixels.mean(axis=(1, 2, 3))
+    colours = images.pixels[..., :3]
+    mean = colours.mean(axis=(1, 2, 3))
     odd = {'darkest': int(mean.argmin()), 'brightest': int(mean.argmax())}
-    odd['most even'] = int(np.argmin([image.std() for image in images.pixels]))  # of all at once, it takes 8 copies
+    odd['most even'] = int(np.argmin([image.std() for image in colours]))  # of all at once, it takes 8 copies
     if images.sizes is not None and (images.sizes != images.sizes[0]).any():
         height, width = images.sizes.T
         odd |= {

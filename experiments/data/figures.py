@@ -42,9 +42,10 @@ def draw_set(
             name = images.names[place] if images.names else place
             _show(axis, pictures.grid(to_float(images.pixels[place][None])), f'equal\n{_short(name)}')
     left, right = bottom.subplots(1, 2)
-    names = ('grey',) if len(arrays['values']) == 1 else ('red', 'green', 'blue')
-    for name, counts in zip(names, arrays['values'], strict=True):
-        left.plot(counts / counts.sum(), color=name, label=name, linewidth=1)
+    colours = {'grey': 'grey'} if len(arrays['values']) == 1 else {'red': 'red', 'green': 'green', 'blue': 'blue'}
+    colours |= {'alpha': 'black'} if len(arrays['values']) == 4 else {}
+    for (name, colour), counts in zip(colours.items(), arrays['values'], strict=True):
+        left.plot(counts / counts.sum(), color=colour, label=name, linewidth=1)
     left.set(title='How often each value occurs', xlabel='value of a pixel (0 to 255)', ylabel='share', yscale='log')
     left.legend()
     if images.sizes is None:

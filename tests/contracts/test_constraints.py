@@ -23,7 +23,7 @@ QUICK = {'xla_backend_optimization_level': 0}  # of programs that run a few step
 REFUSED = {('orthonormal', 'resnet')}  # see networks.resnet.critic
 PAIRS = [(c, a) for a in ARCHITECTURES for c in CONSTRAINTS if (c, a) not in REFUSED]
 # Every constraint with every objective, with the MLP. Convolutions compile long: with them the presets' own contract
-# trains clip, penalties and spectral, and the rest is slow.
+# trains clip, penalties and spectral; all others, orthonormal ones among them, are slow.
 FAST = [(c, a) for c, a in PAIRS if a == 'mlp']
 
 

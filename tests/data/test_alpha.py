@@ -77,7 +77,7 @@ def test_sheets_and_files_have_the_alpha(tmp_path):
         paper = Image.new('RGBA', image.size, 'white')
         wanted = np.asarray(Image.alpha_composite(paper, image).convert('RGB')).astype(int)
     assert np.abs(on_white(sheet) - wanted).max() <= 1
-    assert on_white(sheet[..., :3]) is not None and (on_white(sheet[..., :3]) == sheet[..., :3]).all()
+    assert (on_white(sheet[..., :3]) == sheet[..., :3]).all()
 
 
 @pytest.mark.parametrize('name', ['colour', 'diff:colour'])

@@ -67,7 +67,7 @@ AUGMENTATION_PARTS: dict[str, Part] = {
     'upside_down': Part(1, 'every second picture mirrored, its top to the bottom'),
     'turn': Part(1, 'turned by up to 5 degrees'),
     'zoom': Part(1, 'enlarged or shrunk by up to 8 %'),
-    'colour': Part(3, 'brightness, contrast and saturation, slightly; strongly after diff:'),
+    'colour': Part(3, 'brightness, contrast and saturation, slightly; strongly after diff:; alpha stays'),
     'shift': Part(2, 'moved by up to an eighth; after diff: zeros move in, else the border is repeated'),
     'cutout': Part(2, 'a hole of half the height and width'),
 }

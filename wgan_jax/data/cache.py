@@ -1,8 +1,9 @@
 """Sets of images as they were read before, so that reading them again takes no decoding.
 
 They are kept in the folder that the environment variable ``WGAN_JAX_CACHE_DIR`` names; without it nothing is. A set is
-found by all that its images depend on: the files by name, size and time, the view of them, and the code that reads. A
-file is written aside and renamed when it is whole, and has checksums; those used longest ago make room for others.
+found by all that its images depend on: the files by name, size and time, the view of them, the code and the decoders. A
+file is written aside and renamed when it is whole, and has checksums; those used longest ago make room for others. The
+folder is the user's alone, as the pictures may be.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import zlib
@@ -21,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from wgan_jax.data.images import Images, allocate
-from wgan_jax.files import WriteError, atomic_path, remove_leftovers, writing
+from wgan_jax.files import WriteError, atomic_path, writing
 from wgan_jax.text import reason
 
 logger = logging.getLogger(__name__)
@@ -30,40 +32,55 @@ VARIABLE = 'WGAN_JAX_CACHE_DIR'
 _SECONDS = 1.0  # that reading must take to be worth a file
 _MOST = 16e9  # bytes of all files together
 _SUFFIX = '.images'
+_OURS = re.compile(r'(\.tmp-\d+\.)?[0-9a-f]{64}\.images')
+_OLD = 3600.0  # seconds after which nobody is writing a file any more
+_SOURCES = [source.read_bytes() for source in sorted(Path(__file__).parent.glob('*.py'))]  # as they are being run
 _BEGINNING = b'images read by wgan_jax '
 _LONGEST = 2**28  # bytes of the header
 
 
-def through(made_of: Iterable[Any], load: Callable[[], Images], *, what: str, max_gigabytes: float) -> Images:
+def through(
+    made_of: Iterable[Any], load: Callable[[], tuple[Images, bool]], *, what: str, max_gigabytes: float
+) -> Images:
     """What ``load()`` gives, or gave when it was called for the same before.
 
     Args:
         made_of: all that decides what it gives, of which the text counts.
-        load: reads the set.
+        load: reads the set, and says whether it would come out the same another time.
         what: the set as messages name it.
         max_gigabytes: refuse what would take more memory than this.
+
+    Returns:
+        The set.
 
     Raises:
         ValueError: too large for memory; and whatever ``load`` raises.
     """
     place = os.environ.get(VARIABLE)
-    if not place:
-        return load()
+    if not place or not _SOURCES:
+        return load()[0]
     digest = hashlib.sha256()
     for part in (_code(), *made_of):
         digest.update(repr(part).encode(errors='backslashreplace') + b'\n')
-    path = Path(place).expanduser() / f'{digest.hexdigest()}{_SUFFIX}'
+    path = Path(os.path.expanduser(place)) / f'{digest.hexdigest()}{_SUFFIX}'
     if (found := _read(path, what, max_gigabytes)) is not None:
         return found
     began = time.monotonic()
-    images = load()
-    if time.monotonic() - began >= _SECONDS:
+    images, lasting = load()
+    if lasting and time.monotonic() - began >= _SECONDS:
         _write(path, images)
     return images
 
 
 def state_of(path: str | os.PathLike) -> tuple[int, ...]:
-    """What tells a file from another one under its name; all zero for one that cannot be looked at."""
+    """What tells a file from another one under its name.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Its size, when it and what is known of it changed, and its number; all 0 for one that cannot be looked at.
+    """
     try:
         state = os.stat(path)
     except OSError:
@@ -72,11 +89,12 @@ def state_of(path: str | os.PathLike) -> tuple[int, ...]:
 
 
 @functools.cache
-def _code() -> tuple[str, ...]:
+def _code() -> tuple[Any, ...]:
     import PIL
+    from PIL import features
 
-    sources = sorted(Path(__file__).parent.glob('*.py'))
-    return PIL.__version__, *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)
+    decoders = [(name, features.version(name)) for name in sorted(features.get_supported())]
+    return PIL.__version__, decoders, hashlib.sha256(b''.join(_SOURCES)).hexdigest()
 
 
 class _Damaged(Exception):
@@ -87,22 +105,27 @@ def _read(path: Path, what: str, max_gigabytes: float) -> Images | None:
     try:
         with open(path, 'rb') as file:
             header = _header(file)
-            pixels = allocate(*header['shape'], what, max_gigabytes)
-            bytes_of = memoryview(pixels).cast('B')
+            num, height, width, channels = header['shape']
+            pixels = allocate(num, height, width, channels, what, max_gigabytes)
+            bytes_of = pixels.reshape(-1).data
             if file.readinto(bytes_of) != len(bytes_of) or file.read(1) or zlib.crc32(bytes_of) != header['crc32']:
                 raise _Damaged('its pixels are not those that were written')
-        os.utime(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, _Damaged) as error:
         logger.warning(f'{path} cannot be used ({reason(error)}): {what} is read anew')
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if isinstance(error, _Damaged):
+            with contextlib.suppress(OSError):
+                path.unlink()
         return None
-    rest = {name: tuple(header[name]) for name in ('names', 'skipped', 'notes', 'classes')}
+    with contextlib.suppress(OSError):  # it may be somebody else's
+        os.utime(path)
+    names, skipped, notes, classes = (tuple(header[name]) for name in ('names', 'skipped', 'notes', 'classes'))
     sizes, labels = (None if header[name] is None else np.array(header[name]) for name in ('sizes', 'labels'))
-    labels = None if labels is None else labels.astype(np.int32)
-    return Images(pixels, fingerprint=header['fingerprint'], sizes=sizes, labels=labels, **rest)
+    return Images(
+        pixels, names, header['fingerprint'], sizes, skipped, notes,
+        labels=None if labels is None else labels.astype(np.int32), classes=classes,
+    )  # fmt: skip
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:
@@ -119,11 +142,11 @@ def _beginning(line: bytes) -> bytes:
 
 def _write(path: Path, images: Images) -> None:
     """Keeps a set, if there is room; whether or not makes no difference but that of time."""
-    pixels = memoryview(images.pixels).cast('B')
+    pixels = images.pixels.reshape(-1).data
     try:
         with writing(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_room(path.parent, pixels.nbytes)
         if pixels.nbytes > min(_MOST, shutil.disk_usage(path.parent).free / 2):
             return
         header = {
@@ -137,23 +160,27 @@ def _write(path: Path, images: Images) -> None:
             'notes': images.notes,
             'crc32': zlib.crc32(pixels),
         }
+        line = json.dumps(header).encode() + b'\n'
+        if len(line) > _LONGEST:
+            return
         with atomic_path(path) as temporary, open(temporary, 'wb') as file:
-            line = json.dumps(header).encode() + b'\n'
             file.write(_beginning(line) + line)
             file.write(pixels)
     except OSError as error:
         why = str(error) if isinstance(error, WriteError) else reason(error)
         logger.warning(f'what has been read is not kept for another time: {why}')
-    else:
-        _make_room(path.parent)
 
 
-def _make_room(folder: Path) -> None:
-    """Removes the sets that were used longest ago, while all are too large together."""
+def _make_room(folder: Path, needed: float) -> None:
+    """Removes the sets that were used longest ago, while all are too large together, and what was never finished."""
     with contextlib.suppress(OSError):
-        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob(f'*{_SUFFIX}'))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in files[:-1]:
+        ours = [(path.stat(), path) for path in folder.iterdir() if _OURS.fullmatch(path.name)]
+        for state, path in ours:
+            if path.name.startswith('.') and time.time() - state.st_mtime > _OLD:
+                path.unlink()
+        kept = sorted((state.st_mtime, state.st_size, path) for state, path in ours if not path.name.startswith('.'))
+        total = needed + sum(size for _, size, _ in kept)
+        for _, size, path in kept:
             if total > _MOST:
                 path.unlink()
                 total -= size

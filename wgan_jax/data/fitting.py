@@ -116,7 +116,7 @@ def eight_bit(image: 'Picture', background: tuple[int, int, int] | None = (WHITE
         return image.convert('RGB')
     if background is None or image.width * image.height <= _STRIP:
         return _over(image, background)
-    # In strips, as every step would else take a copy of the whole.
+    # In strips, as every step of compositing would else take a copy of the whole.
     whole = Image.new('RGB', image.size)
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
@@ -130,7 +130,7 @@ def _over(image: 'Picture', background: tuple[int, int, int] | None) -> 'Picture
 
     if image.mode == 'La':
         image = image.convert('LA')
-    image = image.convert('RGBA')
+    image = image if image.mode == 'RGBA' else image.convert('RGBA')
     if background is None:
         return image
     paper = Image.new('RGBA', image.size, (*background, 255))
@@ -180,7 +180,8 @@ def _grey(colour: tuple[int, int, int]) -> int:
 def _channels(image: 'Picture', channels: int) -> 'Picture':
     """Mode L for one channel, RGB for three, RGBA for four."""
     check_channels(channels)
-    return image.convert({1: 'L', 3: 'RGB', 4: 'RGBA'}[channels])
+    mode = {1: 'L', 3: 'RGB', 4: 'RGBA'}[channels]
+    return image if image.mode == mode else image.convert(mode)
 
 
 def stretch(image: 'Picture', height: int, width: int, channels: int = 3) -> np.ndarray:

@@ -83,18 +83,19 @@ def load(
 
 def _load(
     found: Listing, chosen: list[str], view: View, max_gigabytes: float, on_progress: Callable[[int, int], object]
-) -> Images:
+) -> tuple[Images, bool]:
     root = printable(found.root, NAME)
     pixels = allocate(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
     names: list[str] = []
     skipped: list[str] = []
     sizes: list[tuple[int, int]] = []
-    small = 0
+    small, lasting = 0, True
     for done, (name, result) in enumerate(_read_all(found.root, chosen, view), 1):
         if isinstance(result, TooSmall):
             small += 1
         elif isinstance(result, BadFile):
             skipped.append(f'{printable(name)}: {result.why}')
+            lasting = lasting and result.lasting
         else:
             pixels[len(names)], its_height, its_width = result
             names.append(name)
@@ -121,9 +122,10 @@ def _load(
     notes = [f'no pictures by their names: {_kinds(found)}'] if found.others else []
     notes += [f'{what}: {count}' for what, count in counts.items() if count]
     labels, classes = _by_folder(names)
-    return collect(pixels, names)._replace(
+    images = collect(pixels, names)._replace(
         sizes=np.array(sizes), skipped=tuple(skipped), notes=tuple(notes), labels=labels, classes=classes
     )
+    return images, lasting
 
 
 def _by_folder(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:

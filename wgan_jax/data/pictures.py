@@ -49,7 +49,14 @@ def enlarge(images: np.ndarray) -> np.ndarray:
 
 
 def on_white(picture: np.ndarray) -> np.ndarray:
-    """A uint8 picture (height, width, 4) as it looks on white, (height, width, 3); one without alpha as it is."""
+    """A picture as it looks on white: alpha * colour + (1 - alpha) * white.
+
+    Args:
+        picture: uint8 (height, width, 4); one of other channels is given back as it is.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
     if picture.shape[-1] != 4:
         return picture
     alpha = picture[..., 3:].astype(np.float32) / 255
@@ -57,8 +64,8 @@ def on_white(picture: np.ndarray) -> np.ndarray:
 
 
 def grid_bytes(n: int, height: int, width: int) -> int:
-    """Memory that ``grid`` takes on the way, of ``n`` images."""
-    return 8 * n * 3 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
+    """Memory that ``grid`` takes on the way, and ``on_white`` after it, of ``n`` images of up to 4 channels."""
+    return 8 * n * 4 * height * width * max(1, SMALLEST_SIDE // min(height, width)) ** 2
 
 
 def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:

@@ -55,11 +55,12 @@ class BadFile(ValueError):
 
     Attributes:
         why: the reason alone, without the file's name.
+        lasting: whether the same file would be so another time, for another user too.
     """
 
-    def __init__(self, before: str, why: str):
+    def __init__(self, before: str, why: str, *, lasting: bool = True):
         super().__init__(f'{before}: {why}')
-        self.why = why
+        self.why, self.lasting = why, lasting
 
 
 def of_the_machine(error: BaseException) -> bool:
@@ -100,7 +101,7 @@ def about_path(does: str, path: str | bytes | os.PathLike) -> Iterator[None]:
     except OSError as error:
         if of_the_machine(error):
             raise
-        raise BadFile(f'{does} {printable(path, NAME)}', reason(error)) from error
+        raise BadFile(f'{does} {printable(path, NAME)}', reason(error), lasting=False) from error
     except UnicodeError as error:
         raise BadFile(f'{does} {printable(path, NAME)}', 'no file name can have all of its characters') from error
     except ValueError as error:  # a zero byte; no other is raised by the system's functions
@@ -233,7 +234,7 @@ def decode(data: bytes, what: str, view: View | None = None, *, upright: bool = 
         except BadFile:
             raise
         except Unsuitable as error:
-            raise BadFile(cannot, str(error)) from error
+            raise BadFile(cannot, str(error), lasting=not isinstance(error, _NoRoom)) from error
         except Image.UnidentifiedImageError as error:
             raise BadFile(cannot, 'it is damaged, or of a kind that is not read') from error
         except MemoryError as error:
@@ -305,13 +306,17 @@ def _scale_transparency(image: 'Picture') -> None:
         image.info['transparency'] = tuple(value >> 8 for value in level)
 
 
+class _NoRoom(Unsuitable):
+    """The machine has not enough memory now."""
+
+
 def _check_memory(image: 'Picture', needed: int) -> None:
     """Raises Unsuitable for a large picture where the machine has not enough free."""
     if needed > _LARGE:
         try:
             memory.require(_COPIES * needed, f'decoding its {image.width}x{image.height} pixels', 'shrink it first')
         except ValueError as error:
-            raise Unsuitable(str(error)) from error
+            raise _NoRoom(str(error)) from error
 
 
 def read_picture(path: str | os.PathLike, view: View | None = None, *, name: str = '') -> Decoded:

@@ -149,7 +149,7 @@ def load(
     max_gigabytes: float = MAX_GIGABYTES,
     on_progress: Callable[[int, int], object] = lambda done, of: None,
 ) -> Images:
-    """A split of a TFDS dataset at one size; where the view leaves the channels open, as many as the set declares.
+    """A split of a TFDS dataset at one size; with channels left open 1 where the set declares one, else 3.
 
     By default each image is centre-cropped to the aspect ratio and resized; so MNIST's 28x28 at 32x32 are enlarged by
     8/7 (Lanczos), not padded: digits fill the same part of the picture at every size.
@@ -202,7 +202,7 @@ def load(
         raise ValueError(f"{this} has no split '{printable(split, 80)}'; it has {known}") from error
     taken = min(examples, view.max_images or examples)
 
-    def read() -> Images:
+    def read() -> tuple[Images, bool]:
         for path in paths:
             open_file(path).close()
         with _told(damaged):
@@ -216,11 +216,11 @@ def load(
                 f'prepare it in another folder: {prepare}'
             )
         pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
-        return _collected(this, damaged, (key, *labelled), source, view, pixels, examples, on_progress)
+        return _collected(this, damaged, (key, *labelled), source, view, pixels, examples, on_progress), True
 
     described = (os.path.join(builder.data_path, file) for file in ('dataset_info.json', 'features.json'))
     files = [(os.fspath(path), cache.state_of(path)) for path in (*described, *paths)]
-    return cache.through((name, split, view, files), read, what=this, max_gigabytes=max_gigabytes)
+    return cache.through((name, split, view, files, tfds.__version__), read, what=this, max_gigabytes=max_gigabytes)
 
 
 def _collected(

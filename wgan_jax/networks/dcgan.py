@@ -1,7 +1,8 @@
 """The DCGAN networks, for images of any size.
 
-Four convolutions at sides up to 112 pixels, as published; one more each time that a larger image's smallest map would
-have a side of 8 pixels. Sides that do not halve so often are padded in the critic and cropped in the generator.
+Four convolutions where the shorter side has up to 112 pixels, as published; one more each time that a larger image's
+smallest map would have a side of 8 pixels. Sides that do not halve so often are padded in the critic and cropped in the
+generator.
 
 Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
 
@@ -13,10 +14,14 @@ Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form rele
 (5, 32, 48, 3)
 """
 
+from functools import partial
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen as nn
 
 from wgan_jax.networks.architecture import Architecture
+from wgan_jax.networks.conditional import check_num_classes, score
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import Conv, ConvTranspose, Dense
 from wgan_jax.networks.network import from_linen
@@ -41,6 +46,7 @@ def generator(
     upsampling: str = 'transposed',
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
 
@@ -53,6 +59,7 @@ def generator(
         upsampling: 'transposed' or 'nearest', see ``layers.ConvTranspose``.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
+        num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). The first transposed convolution, of a 1x1 image, is the linear map that
@@ -64,8 +71,9 @@ def generator(
     check_image_shape(image_shape)
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
-    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,), uses_batch_statistics=True)
+    check_num_classes(num_classes)
+    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl), num_classes)
+    return from_linen(module, (latent_dim,), uses_batch_statistics=True, num_classes=num_classes)
 
 
 def critic(
@@ -76,6 +84,7 @@ def critic(
     parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
 
@@ -90,6 +99,7 @@ def critic(
             'orthonormal' MaxMin takes the place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
         conv_impl: see ``products.resolve_conv_impl``.
+        num_classes: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
@@ -102,9 +112,11 @@ def critic(
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
     check_parametrization(parametrization, width)
+    check_num_classes(num_classes, parametrization)
     count = doublings(image_shape[:2], _LEAST)
-    module = _Critic(count, width, norm, parametrization, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
+    module = _Critic(count, width, norm, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
+    batch = norm == 'batch'
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=batch, reports=True, num_classes=num_classes)
 
 
 def _widths(count: int, width: int) -> list[int]:
@@ -117,9 +129,10 @@ class _Generator(nn.Module):
     upsampling: str
     dtype: jnp.dtype
     conv_impl: str
+    num_classes: int
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, z: Array, labels: Array | None = None, *, train: bool, axis_name: str | None = None) -> Array:
         *sides, channels = self.image_shape
         count = doublings(sides, _LEAST)
         h, w = smallest_map(sides, count)
@@ -127,7 +140,8 @@ class _Generator(nn.Module):
         x = Dense(h * w * top, use_bias=False, dtype=self.dtype, conv_impl=self.conv_impl, name='up_0')(z)
         x = to_layout(x.reshape(-1, h, w, top), self.conv_impl)
         for i, features in enumerate((*widths, channels)):
-            x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name=f'norm_{i}')(x, train=train, axis_name=axis_name))
+            norm = BatchNorm(CHANNEL_AXIS[self.conv_impl], self.num_classes, name=f'norm_{i}')
+            x = nn.relu(norm(x, labels, train=train, axis_name=axis_name))
             x = ConvTranspose(features, self.dtype, self.conv_impl, self.upsampling, name=f'up_{i + 1}')(x)
         return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, count).astype(jnp.float32))
 
@@ -139,10 +153,17 @@ class _Critic(nn.Module):
     parametrization: str | None
     dtype: jnp.dtype
     conv_impl: str
+    num_classes: int
 
     @nn.compact
     def __call__(
-        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+        self,
+        x: Array,
+        labels: Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        report: LayerReport | None = None,
     ) -> Array:
         x = to_layout(pad(x, self.count), self.conv_impl)
         axis = CHANNEL_AXIS[self.conv_impl]
@@ -158,9 +179,10 @@ class _Critic(nn.Module):
             if report is not None:
                 x = to_layout(report.activation(from_layout(x, self.conv_impl)), self.conv_impl)
         x = from_layout(x, self.conv_impl)
-        x = x.reshape(x.shape[0], -1)
-        score = Dense(1, use_bias=False, parametrization=self.parametrization, name='score')
-        return score(x, train=train, report=report)[:, 0]  # in float32: rounded scores would round the loss
+        # In float32: rounded scores would round the loss.
+        options: dict[str, Any] = {'use_bias': False, 'parametrization': self.parametrization}
+        last = partial(Dense, **options)
+        return score(last, x.reshape(x.shape[0], -1), labels, self.num_classes, train=train, report=report)
 
 
 def _build(settings, image_shape, parametrization, conv_impl):

@@ -12,6 +12,7 @@ Source: Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from wgan_jax.networks.architecture import Architecture
+from wgan_jax.networks.conditional import check_num_classes, one_hot, score
 from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.parametrization import check_parametrization, max_min
@@ -36,6 +38,7 @@ def generator(
     init: str = 'uniform',
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds z -> width -> ... -> width -> image; the last map is linear, so pixels are not bounded.
 
@@ -47,12 +50,14 @@ def generator(
         init: of the weights; a name in ``INITIALISERS``.
         dtype: compute type, float32 or bfloat16; parameters and images are float32.
         conv_impl: see ``products.resolve_conv_impl``; here it concerns the products only.
+        num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). 6,880,768 parameters at 64x64x3.
     """
-    module = _Generator(tuple(image_shape), width, depth, init, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,), uses_batch_statistics=False)
+    check_num_classes(num_classes)
+    module = _Generator(tuple(image_shape), width, depth, init, dtype, resolve_conv_impl(conv_impl), num_classes)
+    return from_linen(module, (latent_dim,), uses_batch_statistics=False, num_classes=num_classes)
 
 
 def critic(
@@ -65,6 +70,7 @@ def critic(
     parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds image -> width -> ... -> width -> score.
 
@@ -77,7 +83,7 @@ def critic(
         parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
             'orthonormal' MaxMin takes the place of ReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
-        conv_impl: as for the generator.
+        conv_impl, num_classes: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 6,817,793 parameters at 64x64x3.
@@ -88,8 +94,9 @@ def critic(
     if norm != 'none':
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
     check_parametrization(parametrization, width)
-    module = _Critic(width, depth, init, parametrization, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, tuple(image_shape), uses_batch_statistics=False, reports=True)
+    check_num_classes(num_classes, parametrization)
+    module = _Critic(width, depth, init, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=False, reports=True, num_classes=num_classes)
 
 
 INITIALISERS = {
@@ -109,16 +116,17 @@ class _Generator(nn.Module):
     initialiser: str
     dtype: jnp.dtype
     conv_impl: str
+    num_classes: int
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, z: Array, labels: Array | None = None, *, train: bool, axis_name: str | None = None) -> Array:
         del train, axis_name  # nothing here depends on the rest of the batch
         options: dict[str, Any] = {
             'kernel_init': INITIALISERS[self.initialiser],
             'dtype': self.dtype,
             'conv_impl': self.conv_impl,
         }
-        x = z
+        x = jnp.concatenate([z, one_hot(labels, self.num_classes)], axis=-1) if self.num_classes else z
         for i in range(self.depth):
             x = nn.relu(Dense(self.width, **options, name=f'hidden_{i}')(x))
         x = Dense(math.prod(self.image_shape), **options, name='image')(x)
@@ -132,10 +140,17 @@ class _Critic(nn.Module):
     parametrization: str | None
     dtype: jnp.dtype
     conv_impl: str
+    num_classes: int
 
     @nn.compact
     def __call__(
-        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+        self,
+        x: Array,
+        labels: Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        report: LayerReport | None = None,
     ) -> Array:
         del axis_name
         options: dict[str, Any] = {
@@ -148,8 +163,8 @@ class _Critic(nn.Module):
             layer = Dense(self.width, dtype=self.dtype, conv_impl=self.conv_impl, name=f'hidden_{i}', **options)
             x = activation(layer(x, train=train, report=report))
             x = x if report is None else report.activation(x)
-        # in float32: rounded scores round the loss
-        return Dense(1, name='score', **options)(x, train=train, report=report)[:, 0]
+        # In float32: rounded scores round the loss.
+        return score(partial(Dense, **options), x, labels, self.num_classes, train=train, report=report)
 
 
 def _build(settings, image_shape, parametrization, conv_impl):

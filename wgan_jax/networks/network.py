@@ -18,6 +18,7 @@ def from_linen(
     *,
     uses_batch_statistics: bool | None = None,
     reports: bool = False,
+    num_classes: int = 0,
 ) -> Network:
     """Makes a ``Network`` of a Linen module.
 
@@ -26,14 +27,17 @@ def from_linen(
 
     Args:
         module: called as ``module(x, train=..., axis_name=...)``, or without those of the two that its ``__call__``
-            does not take. Its collection 'params' becomes ``Variables.params``, all others ``Variables.state``.
+            does not take; a conditional one as ``module(x, labels, ...)``. Its collection 'params' becomes
+            ``Variables.params``, all others ``Variables.state``.
         input_shape: shape of one example, without the batch axis.
         uses_batch_statistics: whether it normalises over the batch; by default, whether it has a collection
             'batch_stats', as Flax's BatchNorm makes one.
         reports: whether it takes another argument, ``report``, to which its layers report.
+        num_classes: of which the examples are, if it takes another argument, ``labels`` (N,); 0 where it takes none.
 
     Returns:
-        The network. Its ``apply`` raises ValueError for an input of another shape, or if labels are given.
+        The network. Its ``apply`` raises ValueError for an input or labels of another shape, for labels that an
+        unconditional network is given, and for those that a conditional one is not.
 
     Raises:
         ValueError: for what is no Linen module, or no shape. Modules that draw random numbers (dropout) do not work.
@@ -48,9 +52,18 @@ def from_linen(
     def options(**given: Any) -> dict[str, Any]:
         return {option: value for option, value in given.items() if option in taken}
 
+    def check_labels(x: Array, labels: Array | None) -> None:
+        if labels is not None and not num_classes:
+            raise ValueError(f'{name} is unconditional: call it without labels.')
+        if num_classes and (labels is None or labels.shape != x.shape[:1]):
+            given = 'none' if labels is None else f'labels of shape {labels.shape}'
+            raise ValueError(f'{name} is of {num_classes} classes: call it with labels {x.shape[:1]}, not {given}.')
+
+    example = (jnp.zeros((1, *input_shape)), *([jnp.zeros(1, jnp.int32)] if num_classes else []))
+
     @jax.jit  # the forward pass that Linen runs to find the shapes is then dead code
     def init(key: Key) -> Variables:
-        state = dict(module.init(key, jnp.zeros((1, *input_shape)), **options(train=False)))
+        state = dict(module.init(key, *example, **options(train=False)))
         return Variables(state.pop('params', {}), state)
 
     def apply(
@@ -61,8 +74,7 @@ def from_linen(
         axis_name: str | None = None,
         labels: Array | None = None,
     ) -> tuple[Array, PyTree]:
-        if labels is not None:
-            raise ValueError(f'{name} is unconditional: call it without labels.')
+        check_labels(x, labels)
         if x.shape[1:] != tuple(input_shape):
             raise ValueError(f'{name} takes ({wanted}), not {x.shape}.')
         if axis_name is not None and uses_batch_statistics and 'axis_name' not in taken:
@@ -72,30 +84,33 @@ def from_linen(
             )
         params, state = variables
         chosen = options(train=train, axis_name=axis_name)
+        given = (x, labels) if num_classes else (x,)
         if not (train and state):
-            out: Any = module.apply({'params': params, **state}, x, **chosen)
+            out: Any = module.apply({'params': params, **state}, *given, **chosen)
             return out, state
-        both: Any = module.apply({'params': params, **state}, x, mutable=list(state), **chosen)
+        both: Any = module.apply({'params': params, **state}, *given, mutable=list(state), **chosen)
         return both
 
     if uses_batch_statistics is None:
         uses_batch_statistics = 'batch_stats' in jax.eval_shape(lambda: init(jax.random.key(0))).state
     if not reports:
-        return Network(init, apply, uses_batch_statistics)
+        return Network(init, apply, uses_batch_statistics, num_classes=num_classes)
 
     @jax.jit  # the forward pass by which layers come to report is dead code
     def bounds(variables: Variables, clip: Array | float | None = None) -> tuple[Array, ...]:
         report = LayerReport()
         collections = {'params': variables.params, **variables.state}
-        module.apply(collections, jnp.zeros((1, *input_shape)), train=False, report=report)
+        module.apply(collections, *example, train=False, report=report)
         return tuple(jnp.asarray(bound(clip), jnp.float32) for bound in report.bounds)
 
     def activations(
-        variables: Variables, x: Array, *, shifts: Sequence[Array] | None = None
+        variables: Variables, x: Array, *, shifts: Sequence[Array] | None = None, labels: Array | None = None
     ) -> tuple[Array, tuple[Array, ...]]:
+        check_labels(x, labels)
         report = LayerReport(shifts)
         collections = {'params': variables.params, **variables.state}
-        out, _ = module.apply(collections, x, train=True, report=report, mutable=list(variables.state))
+        given = (x, labels) if num_classes else (x,)
+        out, _ = module.apply(collections, *given, train=True, report=report, mutable=list(variables.state))
         return out, tuple(report.activations)
 
-    return Network(init, apply, uses_batch_statistics, bounds, activations)
+    return Network(init, apply, uses_batch_statistics, bounds, activations, num_classes)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.conditional import rows_of
 from wgan_jax.networks.layers import flat
 from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array
@@ -22,6 +23,7 @@ class BatchNorm(nn.Module):
 
     Attributes:
         channel_axis: of the input.
+        num_classes: of which there are a scale and a bias each, see ``networks.conditional``; 0: one for all.
         momentum: share of the running statistics that stays at each batch.
         epsilon: added to the variance.
 
@@ -29,17 +31,26 @@ class BatchNorm(nn.Module):
     """
 
     channel_axis: int = -1
+    num_classes: int = 0
     momentum: float = 0.9
     epsilon: float = 1e-5
 
     @nn.compact
     def __call__(
-        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+        self,
+        x: Array,
+        labels: Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        report: LayerReport | None = None,
     ) -> Array:
         """Normalises x.
 
         Args:
             x: any shape, with C entries along the channel axis.
+            labels: (N,), where there are classes. Examples lie along the first axis of x, or along the last where
+                channels lie along the first.
             train: whether the batch's own statistics normalise.
             axis_name: mapped axis over which those statistics are averaged.
             report: to which to report.
@@ -49,7 +60,7 @@ class BatchNorm(nn.Module):
         """
         if report is not None:
             report.unbounded('batch normalisation divides by a deviation that the rest of the batch decides')
-        scale, bias, shape = _affine(self, x)
+        scale, bias, shape = _affine(self, x, self.num_classes, labels)
         count = (x.shape[self.channel_axis],)
         running_mean = self.variable('batch_stats', 'mean', jnp.zeros, count)
         running_var = self.variable('batch_stats', 'var', jnp.ones, count)
@@ -101,10 +112,20 @@ class LayerNorm(nn.Module):
         return y.astype(x.dtype)
 
 
-def _affine(module: nn.Module, x: Array) -> tuple[Array, Array, list[int]]:
-    """Declares scale and bias, and returns them in the shape, also returned, that broadcasts along the channel axis."""
+def _affine(
+    module: nn.Module, x: Array, num_classes: int = 0, labels: Array | None = None
+) -> tuple[Array, Array, list[int]]:
+    """Declares scale and bias, and returns them in shapes that broadcast with x; and the shape of one per channel."""
+    axis, count = module.channel_axis % x.ndim, x.shape[module.channel_axis]
     shape = [1] * x.ndim
-    shape[module.channel_axis] = x.shape[module.channel_axis]
-    scale = module.param('scale', scale_init, (x.shape[module.channel_axis],))
-    bias = module.param('bias', nn.initializers.zeros, (x.shape[module.channel_axis],))
-    return scale.reshape(shape), bias.reshape(shape), shape
+    shape[axis] = count
+    size = (num_classes, count) if num_classes else (count,)
+    scale, bias = module.param('scale', scale_init, size), module.param('bias', nn.initializers.zeros, size)
+    if not num_classes:
+        return scale.reshape(shape), bias.reshape(shape), shape
+    scale, bias = (rows_of(table, labels) for table in (scale, bias))
+    if axis == 0:
+        scale, bias = scale.T, bias.T
+    example = 0 if axis else x.ndim - 1
+    wide = [x.shape[i] if i == example else side for i, side in enumerate(shape)]
+    return scale.reshape(wide), bias.reshape(wide), shape

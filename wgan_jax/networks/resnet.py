@@ -19,6 +19,7 @@ Source: Gulrajani et al. 2017, appendices C and F, https://arxiv.org/abs/1704.00
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from wgan_jax.networks.architecture import Architecture
+from wgan_jax.networks.conditional import check_num_classes, score
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import Dense, SameConv, double, flat, halve
 from wgan_jax.networks.network import from_linen
@@ -51,6 +53,7 @@ def generator(
     variant: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds z -> small image -> residual blocks, each doubling height and width -> image in (-1, 1), with batch norm.
 
@@ -62,6 +65,7 @@ def generator(
             see ``sizes.doublings``; by default what ``variant_for`` says.
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
+        num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). 1,204,483 parameters for 'cifar' at 32x32x3 (4,276,739 with width 256),
@@ -72,8 +76,9 @@ def generator(
     """
     variant = _variant(image_shape, variant)
     width = width or {'cifar': 128, 'good': 64}[variant]
-    module = _Generator(tuple(image_shape), width, variant, dtype, resolve_conv_impl(conv_impl))
-    return from_linen(module, (latent_dim,), uses_batch_statistics=True)
+    check_num_classes(num_classes)
+    module = _Generator(tuple(image_shape), width, variant, dtype, resolve_conv_impl(conv_impl), num_classes)
+    return from_linen(module, (latent_dim,), uses_batch_statistics=True, num_classes=num_classes)
 
 
 def critic(
@@ -86,6 +91,7 @@ def critic(
     pooling: str = 'mean',
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
+    num_classes: int = 0,
 ) -> Network:
     """Builds image -> residual blocks -> score.
 
@@ -100,7 +106,7 @@ def critic(
             larger images; as for the generator.
         pooling: of the last image in 'cifar': 'mean', or 'sum' as Miyato et al. 2018 have it.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
-        conv_impl: as for the generator.
+        conv_impl, num_classes: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 1,053,825 parameters for 'cifar' at 32x32x3, 7,491,841 for 'good' at
@@ -117,6 +123,7 @@ def critic(
     if pooling not in POOLINGS:
         raise ValueError(f'pooling must be one of {", ".join(POOLINGS)}, not {pooling!r}.')
     check_parametrization(parametrization, width)
+    check_num_classes(num_classes)
     if parametrization == 'orthonormal':
         raise ValueError(
             'a residual block adds its two branches, so orthonormal layers would not make it 1-Lipschitz: '
@@ -130,8 +137,9 @@ def critic(
     }
     # The last two blocks of 'cifar' do not halve: one halving fewer than the generator has doublings.
     halvings = doublings(image_shape[:2], _LEAST[variant]) - (variant == 'cifar')
-    module = _Critic(halvings, width, variant, pooling, **options)
-    return from_linen(module, tuple(image_shape), uses_batch_statistics=norm == 'batch', reports=True)
+    module = _Critic(halvings, width, variant, pooling, num_classes, **options)
+    batch = norm == 'batch'
+    return from_linen(module, tuple(image_shape), uses_batch_statistics=batch, reports=True, num_classes=num_classes)
 
 
 def variant_for(sides: Sequence[int]) -> str:
@@ -176,6 +184,7 @@ class _Block(nn.Module):
         norm: 'none', 'batch' or 'layer'.
         first: the critic's first block, without norm and ReLU before the first convolution.
         first_bias: whether the first convolution has a bias.
+        num_classes: of batch normalisation.
     """
 
     features: int
@@ -187,9 +196,18 @@ class _Block(nn.Module):
     parametrization: str | None = None
     first: bool = False
     first_bias: bool = True
+    num_classes: int = 0
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool, axis_name: str | None, report: LayerReport | None = None) -> Array:
+    def __call__(
+        self,
+        x: Array,
+        labels: Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None,
+        report: LayerReport | None = None,
+    ) -> Array:
         main, side = (None, None) if report is None else (LayerReport(), LayerReport())
         axis = CHANNEL_AXIS[self.conv_impl]
         options: dict[str, Any] = {
@@ -200,7 +218,8 @@ class _Block(nn.Module):
 
         def active(x, name):
             if self.norm == 'batch':
-                x = BatchNorm(axis, name=name)(x, train=train, axis_name=axis_name, report=main)
+                norm = BatchNorm(axis, self.num_classes, name=name)
+                x = norm(x, labels, train=train, axis_name=axis_name, report=main)
             elif self.norm == 'layer':
                 x = LayerNorm(axis, name=name)(x, report=main)
             return nn.relu(x)
@@ -233,9 +252,10 @@ class _Generator(nn.Module):
     variant: str
     dtype: jnp.dtype
     conv_impl: str
+    num_classes: int
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool, axis_name: str | None = None) -> Array:
+    def __call__(self, z: Array, labels: Array | None = None, *, train: bool, axis_name: str | None = None) -> Array:
         cifar = self.variant == 'cifar'
         *sides, channels = self.image_shape
         count = doublings(sides, _LEAST[self.variant])
@@ -245,9 +265,13 @@ class _Generator(nn.Module):
         x = Dense(h * w * widths[0], kernel_init=_glorot, name='start', **options)(z)
         x = to_layout(x.reshape(-1, h, w, widths[0]), self.conv_impl)
         for i, features in enumerate(widths[1:]):
-            block = _Block(features, features, 'double', 'batch', first_bias=cifar, name=f'up_{i}', **options)
-            x = block(x, train=train, axis_name=axis_name)
-        x = nn.relu(BatchNorm(CHANNEL_AXIS[self.conv_impl], name='norm')(x, train=train, axis_name=axis_name))
+            block = _Block(
+                features, features, 'double', 'batch', first_bias=cifar, num_classes=self.num_classes, name=f'up_{i}',
+                **options,
+            )  # fmt: skip
+            x = block(x, labels, train=train, axis_name=axis_name)
+        norm = BatchNorm(CHANNEL_AXIS[self.conv_impl], self.num_classes, name='norm')
+        x = nn.relu(norm(x, labels, train=train, axis_name=axis_name))
         x = SameConv(channels, kernel_init=_glorot, name='image', **options)(x)
         return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, count).astype(jnp.float32))
 
@@ -257,6 +281,7 @@ class _Critic(nn.Module):
     width: int
     variant: str
     pooling: str
+    num_classes: int
     norm: str
     parametrization: str | None
     dtype: jnp.dtype
@@ -264,7 +289,13 @@ class _Critic(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array, *, train: bool, axis_name: str | None = None, report: LayerReport | None = None
+        self,
+        x: Array,
+        labels: Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        report: LayerReport | None = None,
     ) -> Array:
         options: dict[str, Any] = {
             'norm': self.norm,
@@ -303,10 +334,8 @@ class _Critic(nn.Module):
             x = nn.relu(x).sum((1, 2)) / (pixels if self.pooling == 'mean' else 1)
             if report is not None:
                 report.bounds.append(lambda clip: pixels ** (-0.5 if self.pooling == 'mean' else 0.5))
-        score = Dense(
-            1, kernel_init=_glorot, parametrization=self.parametrization, name='score'
-        )  # in float32, as everywhere
-        return score(x.reshape(x.shape[0], -1), train=train, report=report)[:, 0]
+        last = partial(Dense, kernel_init=_glorot, parametrization=self.parametrization)  # in float32, as everywhere
+        return score(last, x.reshape(x.shape[0], -1), labels, self.num_classes, train=train, report=report)
 
 
 def _build(settings, image_shape, parametrization, conv_impl):

@@ -24,11 +24,15 @@ def check_image_shape(image_shape: Sequence[int]) -> None:
 def doublings(sides: Sequence[int], least: int) -> int:
     """The fewest doublings that make an image of a map whose shorter side has at most 7 pixels; ``least`` at least.
 
-    So larger images have a deeper network and no larger first layer: past ``least``, that side has 4 to 7 pixels.
+    So larger images have deeper networks, and no larger first layers but for what the other side is longer: past
+    ``least``, the shorter one has 4 to 7 pixels.
 
     Args:
         sides: height and width of the image, pixels.
         least: as published, for small images.
+
+    Returns:
+        How often, at least ``least``.
     """
     count = least
     while min(smallest_map(sides, count)) > _LARGEST:
@@ -43,13 +47,30 @@ def smallest_map(sides: Sequence[int], count: int) -> tuple[int, int]:
 
 
 def pad(images: Array, count: int) -> Array:
-    """Images (N, H, W, C) with zeros around them, so that they can be halved ``count`` times; Lipschitz with 1."""
+    """Zeros around images, so that they can be halved ``count`` times: a map that keeps all distances.
+
+    Args:
+        images: (N, H, W, C) in [-1, 1], where 0 is the middle of grey, and of transparency.
+        count: how often.
+
+    Returns:
+        (N, H', W', C), H' and W' the next multiples of 2^count; the same array where they are such already.
+    """
     around = [_around(side, count) for side in images.shape[1:3]]
     return jnp.pad(images, ((0, 0), *around, (0, 0))) if any(map(any, around)) else images
 
 
 def crop(images: Array, sides: Sequence[int], count: int) -> Array:
-    """The middle of images (N, H', W', C) that ``count`` doublings made: undoes ``pad``."""
+    """The middle of images that ``count`` doublings made, where ``pad`` puts it.
+
+    Args:
+        images: (N, H', W', C).
+        sides: H and W, pixels.
+        count: doublings.
+
+    Returns:
+        (N, H, W, C).
+    """
     (top, _), (left, _) = (_around(side, count) for side in sides)
     return images[:, top : top + sides[0], left : left + sides[1]]
 

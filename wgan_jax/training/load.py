@@ -99,7 +99,7 @@ class Generator:
         """
         whole(1).check('n', n)
         height, width = self.settings.height_width
-        memory.require(8 * n * height * width * 3, f'n={n} images of {height}x{width}')
+        memory.require(8 * n * height * width * 4, f'n={n} images of {height}x{width}')
         return self.generate(self.latents(key, n))
 
 

@@ -47,7 +47,10 @@ class Settings:
     image_size: str = _setting('64x64', 'image side in pixels, or HEIGHTxWIDTH')
     channels: str = _setting('auto', 'channels of the images: {channels}')
     fit: str = _setting('crop', 'what is seen of a picture of other proportions: {fit}')
-    background: str = _setting('#ffffff', 'colour behind transparent pictures, and beside padded ones: #rrggbb')
+    background: str = _setting(
+        '#ffffff',
+        'colour behind transparent pictures, beside padded ones, and with 4 channels of what is not seen: #rrggbb',
+    )
     min_side: int = _setting(
         0, 'pictures with a shorter side are left out, pixels', whole(0, below='be >= 0 (0: none is)')
     )

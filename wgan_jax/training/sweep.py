@@ -70,9 +70,11 @@ def combinations(seeds: Sequence[int], base: Hyperparameters, **values: Sequence
     unknown = values.keys() - set(Hyperparameters._fields)
     if unknown:
         raise ValueError(f'{min(unknown)} cannot be swept; there are: {", ".join(Hyperparameters._fields)}')
-    columns = [np.asarray(values.get(name, [getattr(base, name)]), np.float32) for name in Hyperparameters._fields]
-    *swept, seed = (axis.ravel() for axis in np.meshgrid(*columns, np.asarray(seeds, np.uint32), indexing='ij'))
-    return Runs(seed, Hyperparameters(*swept))
+    columns: list[Any] = [
+        np.asarray(values.get(name, [getattr(base, name)]), np.float32) for name in Hyperparameters._fields
+    ]
+    axes: list[Any] = [axis.ravel() for axis in np.meshgrid(*columns, np.asarray(seeds, np.uint32), indexing='ij')]
+    return Runs(axes[-1], Hyperparameters(*axes[:-1]))
 
 
 class Sweep(NamedTuple):

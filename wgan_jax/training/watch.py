@@ -52,8 +52,11 @@ def num_watched(height: int, width: int) -> int:
 
 
 def watch_bytes(height: int, width: int) -> int:
-    """Memory that looking takes: samples, real images, those held out, and smaller copies of them, float32."""
-    return 4 * 4 * 3 * num_watched(height, width) * height * width
+    """Memory that looking takes: samples, real images, those held out, and smaller copies of them, float32.
+
+    Of up to 4 channels each.
+    """
+    return 4 * 4 * 4 * num_watched(height, width) * height * width
 
 
 class Watch:

@@ -8,31 +8,40 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+OURS = ('NPROC', 'JAX_COMPILATION_CACHE_DIR', 'WGAN_JAX_CACHE_DIR')
 PROGRAM = """
 import os, sys
 import experiments
 assert not {'jax', 'matplotlib'} & set(sys.modules)
 print(os.environ.get('NPROC'), os.environ['MPLBACKEND'], os.environ['JAX_COMPILATION_CACHE_DIR'])
+print(os.environ['WGAN_JAX_CACHE_DIR'] or 'none')
 """
 
 
 @pytest.mark.parametrize('flag, threads', [('--devices=2', '16'), ('-devices', '16'), ('--steps=2', 'None')])
 def test_it_is_prepared_before_jax_is_imported(flag, threads):
     # Fails if virtual devices get fewer threads than they need, which makes collective operations wait for ever.
-    given = {name: value for name, value in os.environ.items() if name not in ('NPROC', 'JAX_COMPILATION_CACHE_DIR')}
+    given = {name: value for name, value in os.environ.items() if name not in OURS}
     out = subprocess.run(
         [sys.executable, '-P', '-c', PROGRAM, flag], env={**given, 'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'TkAgg'},
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert out[:2] == [threads, 'Agg'] and out[2].startswith(str(ROOT / '.jax_cache'))
+    assert out[3] == str(ROOT / '.jax_cache' / 'images')
 
 
 def test_what_the_user_has_set_stays():
-    given = {**os.environ, 'PYTHONPATH': str(ROOT), 'NPROC': '3', 'JAX_COMPILATION_CACHE_DIR': '/elsewhere'}
+    given = {
+        **os.environ,
+        'PYTHONPATH': str(ROOT),
+        'NPROC': '3',
+        'JAX_COMPILATION_CACHE_DIR': '/elsewhere',
+        'WGAN_JAX_CACHE_DIR': '',
+    }
     out = subprocess.run(
         [sys.executable, '-P', '-c', PROGRAM, '--devices=2'], env=given, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert out == ['3', 'Agg', '/elsewhere']
+    assert out == ['3', 'Agg', '/elsewhere', 'none']
 
 
 @pytest.mark.parametrize('variable', ['JAX_ENABLE_X64', 'TQDM_MININTERVAL'])

@@ -51,6 +51,21 @@ def test_numbers_are_those_of_the_files(run):
 
 
 @pytest.mark.slow
+def test_a_set_with_alpha_has_four_curves(tmp_path):
+    # Fails if a channel is drawn as a colour that there is not, or what is transparent counts as dark.
+    (tmp_path / 'set' / 'a').mkdir(parents=True)
+    (tmp_path / 'set' / 'b').mkdir()
+    for i in range(8):
+        colour = (10 + 20 * i, 0, 0, 255 - 30 * i)
+        Image.new('RGBA', (8, 8), colour).save(tmp_path / 'set' / 'ab'[i % 2] / f'{i}.png')
+    flags = (f'--dataset={tmp_path}/set', '--image_size=8', '--channels=4')
+    _, results = done('data', tmp_path / 'out', *flags)
+    assert results['shape'] == [8, 8, 8, 4] and results['classes'] == {'a': 4, 'b': 4}
+    assert (results['odd']['darkest'], results['odd']['brightest']) == ('a/0.png', 'b/7.png')
+    assert results['value_min'][3] == 45 and results['value_max'][3] == 255
+
+
+@pytest.mark.slow
 def test_files_that_were_repaired_are_listed_no_more(tmp_path):
     for name in ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'):
         Image.new('L', (8, 8), ord(name)).save(tmp_path / f'{name}.png')

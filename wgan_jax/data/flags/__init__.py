@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wgan_jax.data.fitting import WHITE, pad, stretch
-from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_size, collect
+from wgan_jax.data.fitting import View, fit, stretch
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, check_channels, check_size, collect
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -55,20 +55,14 @@ def picture(image: 'Picture', height: int, width: int, channels: int = 3) -> np.
     Raises:
         ValueError: a size below 1, or another number of channels.
     """
-    from PIL import Image
-
     height, width = check_size(height, width)
+    check_channels(channels)
     image = image.convert('RGBA')
     if np.asarray(image)[..., 3].min() >= _CUT_OUT_ALPHA:
         # Without the border lines that are part transparent: their colours are blends already, and paler.
         opaque = image.getchannel('A').point(lambda alpha: alpha // 255).getbbox()
         return stretch(image.crop(opaque).convert('RGB'), height, width, channels)
-    if channels != 4:
-        image = Image.alpha_composite(Image.new('RGBA', image.size, (WHITE, WHITE, WHITE, WHITE)), image)
-    pixels = pad(image, height, width, channels)
-    if channels == 4:
-        pixels[pixels[..., 3] == 0, :3] = WHITE
-    return pixels
+    return fit(image, View(height, width, str(channels), fit='pad'))
 
 
 def load(height: int, width: int, channels: int = 3, *, max_gigabytes: float = MAX_GIGABYTES) -> Images:
