@@ -115,7 +115,8 @@ def _as_images(pixels: np.ndarray) -> np.ndarray:
         )
     if pixels.ndim == 3:
         raise ValueError(f'dataset: images must be (N, H, W, C), not {pixels.shape}: x[..., None] makes grey ones')
-    if pixels.ndim == 4 and pixels.shape[-1] not in (1, 3, 4):
-        first = ': x.transpose(0, 2, 3, 1) puts the channels last' if pixels.shape[1] in (1, 3, 4) else ''
-        raise ValueError(f'dataset: images must be (N, H, W, C) with C 1, 3 or 4, not {pixels.shape}{first}')
+    first = pixels.ndim == 4 and pixels.shape[1] in (1, 3)
+    if pixels.ndim == 4 and (pixels.shape[-1] not in (1, 3, 4) or (first and pixels.shape[-1] == 4)):
+        hint = ': x.transpose(0, 2, 3, 1) puts the channels last' if first else ''
+        raise ValueError(f'dataset: images must be (N, H, W, C) with C 1, 3 or 4, not {pixels.shape}{hint}')
     return pixels
