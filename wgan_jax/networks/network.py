@@ -59,11 +59,13 @@ def from_linen(
             given = 'none' if labels is None else f'labels of shape {labels.shape}'
             raise ValueError(f'{name} is of {num_classes} classes: call it with labels {x.shape[:1]}, not {given}.')
 
-    example = (jnp.zeros((1, *input_shape)), *([jnp.zeros(1, jnp.int32)] if num_classes else []))
+    def example() -> tuple[Array, ...]:  # made where it is used: making a network touches no device
+        x = jnp.zeros((1, *input_shape))
+        return (x, jnp.zeros(1, jnp.int32)) if num_classes else (x,)
 
     @jax.jit  # the forward pass that Linen runs to find the shapes is then dead code
     def init(key: Key) -> Variables:
-        state = dict(module.init(key, *example, **options(train=False)))
+        state = dict(module.init(key, *example(), **options(train=False)))
         return Variables(state.pop('params', {}), state)
 
     def apply(
@@ -100,7 +102,7 @@ def from_linen(
     def bounds(variables: Variables, clip: Array | float | None = None) -> tuple[Array, ...]:
         report = LayerReport()
         collections = {'params': variables.params, **variables.state}
-        module.apply(collections, *example, train=False, report=report)
+        module.apply(collections, *example(), train=False, report=report)
         return tuple(jnp.asarray(bound(clip), jnp.float32) for bound in report.bounds)
 
     def activations(
