@@ -124,6 +124,8 @@ def test_what_cannot_be_sampled_is_said(runs):
         (lambda: generator.generate(np.zeros((2, 6)), batch_size=0), 'batch_size=0'),
         (lambda: generator.generate(np.zeros((2, 6)), batch_size=1.5), 'batch_size=1.5 must be a whole number'),
         (lambda: generator.generate(np.zeros((2, 6), complex)), 'latents must be real numbers, not complex64'),
+        (lambda: generator.generate(np.full((2, 6), 'a')), r'latents must be an array \(N, 6\) of real numbers'),
+        (lambda: generator.generate([[1], [2, 3]]), r'latents must be an array \(N, 6\) of real numbers'),
         (lambda: load(runs[0], ema='no'), "ema='no' must be True or False"),
         (lambda: load(runs[0], networks=Players(1, 2)), 'must be Players of two networks'),
     ):

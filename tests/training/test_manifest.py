@@ -40,6 +40,18 @@ def test_a_list_that_cannot_be_read_is_said_and_what_it_held_is_made_again(text,
     assert read_json(tmp_path / 'results.json')['final'] == whole and '.manifest.json: has changed' in caplog.text
 
 
+@pytest.mark.parametrize('text', [None, '', '[]', '{"skipped.txt": [-1, ""]}'])
+def test_without_a_list_nothing_of_the_user_s_is_lost(text, tmp_path, caplog):
+    # Fails if a file that nothing is known of is removed or written over because the list of what is known is damaged.
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    (tmp_path / 'skipped.txt').write_text('mine')
+    (tmp_path / '.manifest.json').unlink() if text is None else (tmp_path / '.manifest.json').write_text(text)
+    (tmp_path / 'results.json').unlink()  # so that the run goes on
+    wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
+    (aside,) = tmp_path.glob('damaged*/skipped.txt')
+    assert aside.read_text() == 'mine' and 'skipped.txt' in caplog.text
+
+
 def test_a_list_names_nothing_else_than_what_a_run_writes(tmp_path):
     wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY)
     strange = {'.': [3, 'x'], '': [1, 'x'], 'checkpoints': [3, 'x'], 'a\0b': [1, 'x'], 'samples/../x': [1, 'x']}

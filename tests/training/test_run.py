@@ -236,6 +236,8 @@ def test_files_are_safe_before_the_checkpoint_that_counts_on_them(tmp_path, monk
         ({'dataset': IMAGES, 'keep_checkpoints': 2.5}, 'keep_checkpoints=2.5 must be a whole number'),
         ({'dataset': IMAGES, 'callbacks': print}, 'callbacks must be a list'),
         ({'dataset': IMAGES, 'log_every': 0}, 'log_every=0 must be at least 1'),
+        ({'dataset': IMAGES, 'should_stop': 3}, 'should_stop must be a function'),
+        ({'dataset': IMAGES, 'profile': 'yes'}, "profile='yes' must be True or False"),
         ({'dataset': IMAGES, 'callbacks': [3]}, 'neither a Callback nor a function'),
         ({'dataset': IMAGES, 'parallel': 'mpi'}, 'parallel=mpi is unknown'),
         ({'dataset': IMAGES, 'num_devices': 7}, '7 devices cannot share batch_size=4 evenly'),

@@ -135,6 +135,8 @@ def test_a_sweep_of_images_and_what_is_refused():
         ({'seeds': range(10**9)}, '1000000000 runs of .* would take'),
         ({'group': 0}, 'group=0 must be at least 1'),
         ({'seeds': np.array(3)}, r'seeds=array\(3\) must be a sequence of values'),
+        ({'seeds': range(10**20)}, r'seeds=range\(0, 1' + '0' * 20 + r'\) are more than 2147483647 values'),
+        ({'on_chunk': 3}, 'on_chunk=3 must be a function'),
         ({'critic_lr': ['a']}, 'critic_lr=a must be a number'),
     ):
         with pytest.raises(ValueError, match=message):

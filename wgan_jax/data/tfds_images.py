@@ -200,6 +200,8 @@ def load(
             raise
         known = listed(builder.info.splits)
         raise ValueError(f"{this} has no split '{printable(split, 80)}'; it has {known}") from error
+    if not examples:
+        raise ValueError(f"{this} has no images in its split '{printable(split, 80)}'")
     taken = min(examples, view.max_images or examples)
 
     def read() -> tuple[Images, bool]:

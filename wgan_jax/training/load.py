@@ -74,10 +74,14 @@ class Generator:
             ValueError: for latents of another shape, none of them, or a batch size below 1.
         """
         size = self.settings.latent_dim
+        try:
+            latents = latents if hasattr(latents, 'dtype') else np.asarray(latents)
+            kind = jnp.result_type(latents)
+        except (ValueError, TypeError):  # of sequences of different lengths, of objects
+            raise ValueError(f'latents must be an array (N, {size}) of real numbers') from None
         if np.ndim(latents) != 2 or np.shape(latents)[1] != size or not len(latents):
             raise ValueError(f'latents must be (N, {size}) with N at least 1, not {np.shape(latents)}')
         BATCH.check('batch_size', batch_size)
-        kind = jnp.result_type(latents if hasattr(latents, 'dtype') else np.asarray(latents))
         if not jnp.issubdtype(kind, jnp.floating) and not jnp.issubdtype(kind, jnp.integer):
             raise ValueError(f'latents must be real numbers, not {kind}')
         if isinstance(latents, jax.core.Tracer):

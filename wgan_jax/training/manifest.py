@@ -56,9 +56,9 @@ class Manifest:
         return sorted(path for path in found if self._name(path) != 'config.json' and self._may_be(self._name(path)))
 
     def strangers(self) -> list[Path]:
-        """What stands under a name that is written anew, and is not listed; nothing where there is no list."""
+        """What stands under a name that is written anew and is not listed; all of it where the list is gone."""
         listed = self.names()
-        names = [name for name in self._named if self.exists() and name not in listed]
+        names = [name for name in self._named if name not in listed]
         return [self._workdir / name for name in names if os.path.lexists(self._workdir / name)]
 
     def update(self, newest: int) -> None:
@@ -193,7 +193,8 @@ class Manifest:
         if os.path.isfile(self._path) and not os.access(self._path, os.R_OK):
             raise ValueError(f'{self._path} cannot be read: is it yours?')
         try:
-            return {name: (int(size), str(digest)) for name, (size, digest) in read_json(self._path, {}).items()}
+            listed = {name: (int(size), str(digest)) for name, (size, digest) in read_json(self._path, {}).items()}
+            return listed if all(size >= 0 for size, _ in listed.values()) else None
         except (ValueError, TypeError, OverflowError):
             return None
 

@@ -98,6 +98,10 @@ def train(
         minutes = float(minutes)
     if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
+    if not callable(should_stop):
+        raise ValueError('should_stop must be a function that is asked whether to stop')
+    if not isinstance(profile, bool):
+        raise ValueError(f'profile={profile!r} must be True or False')
     if not isinstance(callbacks, Sequence):
         raise ValueError('callbacks must be a list')
     listeners = [as_callback(callback) for callback in callbacks]
@@ -151,8 +155,9 @@ def train(
             # In this order: a process that ends in between leaves a run that is not done, and damage that is found.
             if results not in changed:
                 discard(results)
+            strangers = manifest.strangers()  # before a list that is damaged goes
             mend(workdir, sorted(changed, key=lambda path: path != results))
-            for path in manifest.strangers():
+            for path in strangers:
                 set_aside(path, 'it is not known to be of this run, which writes a file of this name', workdir)
             manifest.release(step if found else 0, [*changed, *pictures_after(workdir, step)], metrics_up_to=step)
             write_json(workdir / 'config.json', config)

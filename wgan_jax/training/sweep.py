@@ -18,7 +18,7 @@ from wgan_jax.data.images import Images, UnknownDataset
 from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
 from wgan_jax.latents import check_key
-from wgan_jax.ranges import whole
+from wgan_jax.ranges import INT32, whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.cost import require_memory
@@ -235,6 +235,10 @@ def sweep(
         is_array = isinstance(given, np.ndarray) and given.ndim == 1
         if not is_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
             raise ValueError(f'{name}={given!r} must be a sequence of values')
+        if isinstance(given, range) and len(given[: INT32 + 1]) > INT32:  # of which no length can be told
+            raise ValueError(f'{name}={given} are more than {INT32} values')
+    if not callable(on_chunk):
+        raise ValueError(f'on_chunk={on_chunk!r} must be a function')
     if group is not None:
         whole(1).check('group', group)
     gan, hyperparameters, data, settings = _build(settings, dataset)
