@@ -75,8 +75,7 @@ class Generator:
         """
         size = self.settings.latent_dim
         try:
-            latents = latents if hasattr(latents, 'dtype') else np.asarray(latents)
-            kind = jnp.result_type(latents)
+            kind = jnp.result_type(latents if hasattr(latents, 'dtype') else np.asarray(latents))
         except (ValueError, TypeError):  # of sequences of different lengths, of objects
             raise ValueError(f'latents must be an array (N, {size}) of real numbers') from None
         if np.ndim(latents) != 2 or np.shape(latents)[1] != size or not len(latents):
