@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan_jax.data import flags
+from wgan_jax.data import flags, load
 
 # Codes whose pictures coincide: states and those who fly their flag.
 SHARED = [
@@ -100,7 +100,6 @@ def test_grey_is_one_channel():
 def test_tfds_builder_round_trip(tmp_path):
     tfds = pytest.importorskip('tensorflow_datasets', reason='tensorflow-datasets is not installed')
     pytest.importorskip('array_record', reason='array-record is not installed')
-    from wgan_jax.data import load
 
     # By the command that the refusal names.
     with pytest.raises(ValueError, match=r'national_flags.* is not prepared in .*; run: python -c ') as caught:
@@ -116,3 +115,20 @@ def test_tfds_builder_round_trip(tmp_path):
     for path in flags.paths():
         np.testing.assert_array_equal(seen[path.stem], np.asarray(Image.open(path).convert('RGBA')))
     assert load('national_flags', 32, 48, data_dir=tmp_path).pixels.shape == (256, 32, 48, 3)
+
+
+def test_splits_are_fixed_and_share_nothing():
+    # Fails if a split depends on anything, or a flag in one has a twin in the other.
+    whole, train, test = (load(name, 32, 48) for name in ('flags', 'flags:train', 'flags:test'))
+    assert len(train.names) == 230 and len(test.names) == 26 and set(train.names) | set(test.names) == set(whole.names)
+    assert whole.classes == train.classes == test.classes
+    for part in (train, test):
+        for name, label, pixels in zip(part.names, part.labels, part.pixels, strict=True):
+            place = whole.names.index(name)
+            assert whole.labels[place] == label and (whole.pixels[place] == pixels).all()
+    assert not any(group & set(test.names) for group in SHARED)
+    thumbs = [part.pixels.reshape(-1, 16, 2, 24, 2, 3).mean((2, 4)).reshape(-1, 16 * 24 * 3) for part in (train, test)]
+    nearest = np.sqrt(np.square(thumbs[1][:, None] - thumbs[0]).mean(-1)).min(1)
+    assert nearest.min() > 0.06 * 255
+    with pytest.raises(ValueError, match="the flags have no split 'dev'; there are: all, train, test"):
+        load('flags:dev', 32, 48)

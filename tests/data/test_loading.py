@@ -67,7 +67,7 @@ def test_a_truncated_file_is_named(pictures):
     [
         ('folder:/no/such/place', 'no such folder'),
         ('folder:', 'folder:PATH'),
-        ('flags:blue', 'nothing after a colon'),
+        ('flags:blue', "the flags have no split 'blue'"),
     ],
 )
 def test_names_that_cannot_be_loaded(name, message):

@@ -19,11 +19,9 @@ Progress = Callable[[int, int], object]
 
 def _flags(argument: str, view: View, data_dir: str | os.PathLike | None, on_progress: Progress) -> Images:
     del data_dir, on_progress  # they come with the package, and there are few
-    if argument:
-        raise ValueError(f"dataset 'flags' takes nothing after a colon, got '{printable(argument, 80)}'")
     from wgan_jax.data import flags
 
-    return flags.load(view.height, view.width, view.num_channels)
+    return flags.load(view.height, view.width, view.num_channels, split=argument or 'all')
 
 
 def _folder(argument: str, view: View, data_dir: str | os.PathLike | None, on_progress: Progress) -> Images:
@@ -60,8 +58,8 @@ def load(
     """A dataset by name, in memory at one size.
 
     Args:
-        name: 'flags', 'folder:PATH', a path that is none else, or a TFDS name such as 'mnist', 'mnist:test'. What
-            precedes a colon is looked up in ``DATASETS`` and called with what follows the colon and the rest.
+        name: 'flags', 'flags:train' or 'flags:test', 'folder:PATH', a path that is none else, or a TFDS name such as
+            'mnist', 'mnist:test'. What precedes a colon is looked up in ``DATASETS`` and called with what follows it.
         height, width: pixels.
         data_dir: where TFDS datasets are prepared; None: TFDS's own default.
         on_progress: told how many pictures of how many have been looked at, now and then.

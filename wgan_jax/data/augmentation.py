@@ -212,6 +212,9 @@ def augmentation(name: str) -> Augmentation:
     quarter-by-quarter corner, so a dependence that needs all four corners at once. For flips it does not hold: under
     'diff:flip' a picture and its mirror image are one to the critic.
 
+    Of images with alpha, C = 4, colours vary without it; all else moves the four channels alike, each by itself: where
+    a picture ends, its colours mix with the colour of what is not seen.
+
     Returns:
         An Augmentation, whose functions take keys (N,), one per example, and images (N, H, W, C) of any C.
 
