@@ -208,10 +208,11 @@ def _count(network):
     return sum(x.size for x in jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0)).params))
 
 
-def test_sngan_of_other_sizes_is_the_same_network():
+def test_sngan_of_twice_the_size_has_a_block_more():
     sizes = [_count(build_networks(override(PRESETS['sngan'], {'image_size': s}), 3).generator) for s in ('32', '64')]
     assert sizes[0] == 4_276_739
-    assert sizes[1] - sizes[0] == (128 + 1) * 256 * (8 * 8 - 4 * 4)  # the first map, to 8x8 pixels in place of 4x4
+    block = 2 * (9 * 256 + 1) * 256 + (256 + 1) * 256 + 2 * 2 * 256  # convolutions, shortcut, norms
+    assert sizes[1] - sizes[0] == block  # and begins with 4x4 pixels, too
 
 
 @pytest.mark.parametrize('name, top', [('dcgan', 1024), ('wgan', 512), ('lsgan', 512)])
