@@ -13,8 +13,8 @@ _LIST = '.written.json'
 def begin(workdir: Path, patterns: Iterable[str]) -> None:
     """Moves aside, with a warning, what lies under these names and is not as the call before has left it.
 
-    Until ``finish`` nothing is known of them: they are about to be written. Nothing is moved where no list says how
-    things were left, as by a call that was ended.
+    Until ``finish`` nothing is known of them: they are about to be written. Nothing is moved where there is no list, or
+    one of a call that was ended, which does not say how things were left; where one cannot be read, all of it is.
 
     Args:
         workdir: of the launcher.
@@ -37,11 +37,15 @@ def finish(workdir: Path) -> None:
 
 
 def _strangers(workdir: Path, patterns: list[str]) -> list[Path]:
-    try:
-        known = read_json(workdir / _LIST, {'files': dict})['files']
-        listed = {name: (int(size), str(digest)) for name, (size, digest) in known.items()}
-    except (ValueError, TypeError, OverflowError):
+    if not os.path.lexists(workdir / _LIST):
         return []
+    try:
+        known = read_json(workdir / _LIST, {'patterns': [str]}).get('files')
+        if known is None:
+            return []
+        listed = {name: (int(size), str(digest)) for name, (size, digest) in known.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        listed = {}
     return [
         path
         for path in _files(workdir, patterns)

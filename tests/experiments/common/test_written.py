@@ -35,8 +35,10 @@ def test_its_own_are_not_and_of_a_call_that_was_ended_nothing_is_known(tmp_path,
 @pytest.mark.parametrize(
     'text', ['', '[]', '{"files": 3}', '{"files": {"a.png": 1}}', '{"files": {"a.png": [1e999, 2]}}']
 )
-def test_a_list_that_cannot_be_read_moves_nothing(text, tmp_path):
+def test_where_a_list_cannot_be_read_all_is_moved_aside(text, tmp_path, caplog):
+    # Fails if a file that nothing is known of is written over because the list is damaged.
     (tmp_path / 'a.png').write_text('there')
     (tmp_path / '.written.json').write_text(text)
     written.begin(tmp_path, ['a.png'])
-    assert (tmp_path / 'a.png').read_text() == 'there'
+    assert (tmp_path / 'damaged' / 'a.png').read_text() == 'there' and not (tmp_path / 'a.png').exists()
+    assert caplog.text.count('is not as the call before has left it') == 1
