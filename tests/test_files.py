@@ -50,7 +50,7 @@ def test_a_folder_in_the_place_of_a_file_is_moved_aside_once_more_and_never_over
             temporary.write_text(str(number))
         assert (tmp_path / 'a.txt').read_text() == str(number)
         (tmp_path / 'a.txt').unlink()
-    assert sorted(path.name for path in (tmp_path / 'damaged').iterdir()) == ['a.txt', 'a.txt-2', 'a.txt-3']
+    assert sorted(path.name for path in (tmp_path / 'damaged').iterdir()) == ['a-2.txt', 'a-3.txt', 'a.txt']
     assert caplog.text.count('a folder stands where a file belongs') == 3
 
 

@@ -220,7 +220,8 @@ def _free_place(path: Path, owner: Path) -> Path:
 
 def _numbered(name: str) -> Iterator[str]:
     yield name
-    yield from (f'{name}-{i}' for i in itertools.count(2))
+    stem, suffix = os.path.splitext(name)
+    yield from (f'{stem}-{i}{suffix}' for i in itertools.count(2))
 
 
 def make_folder(path: str | os.PathLike) -> Path:

@@ -58,8 +58,8 @@ def main() -> int:
         print(f'train: stopped: {error}', file=sys.stderr)
         return 1
     except Interrupted as error:
-        left = 'its results are there' if error.done else 'the same command continues it'
-        print(f'train: {error}; {left}', file=sys.stderr)
+        again = f'the same command {"continues" if error.step else "begins"} it'
+        print(f'train: {error}; {"its results are there" if error.done else again}', file=sys.stderr)
         return 128 + error.signal
     if not progress.started:
         print(f'{workdir}: done already, {generator.step} steps; a larger --steps goes on from there')

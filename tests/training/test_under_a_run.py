@@ -98,7 +98,42 @@ def test_a_signal_says_whether_anything_is_left_to_do(tmp_path, step, done):
     with pytest.raises(Interrupted) as error:
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[stop], **EVERY)
     assert error.value.done == done == (tmp_path / 'results.json').exists()
-    assert str(error.value) == ('SIGTERM came when all was done' if done else 'stopped by SIGTERM and saved')
+    saved = max(int(path.name) for path in (tmp_path / 'checkpoints').iterdir() if path.name.isdecimal())
+    assert saved == error.value.step >= step
+    assert str(error.value) == (
+        'SIGTERM came when all was done' if done else f'stopped by SIGTERM at step {saved}, which is saved'
+    )
+
+
+def test_a_signal_before_the_first_step_does_not_speak_of_one(tmp_path):
+    class Stop(Callback):
+        def start(self, run):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r'^stopped by SIGTERM before the first step$') as error:
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Stop()], **EVERY)
+    assert error.value.step == 0 and not error.value.done
+    assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
+
+
+def test_going_on_with_other_devices_or_packages_is_said(tmp_path, caplog):
+    def go_on(steps, **options):
+        caplog.clear()
+        wgan_jax.train(tiny(steps=steps), tmp_path, dataset=IMAGES, **EVERY, **options)
+        return [record.getMessage() for record in caplog.records]
+
+    assert go_on(4, parallel='jit') == []
+    assert go_on(4, parallel='pmap') == []  # there is nothing to go on with
+    (line,) = go_on(6, parallel='pmap')
+    assert line == 'the run goes on with num_devices 1 -> 2: as well as before, but not to the same bits'
+    assert go_on(8, parallel='pmap') == []
+    config = json.loads((tmp_path / 'config.json').read_text())
+    config['versions']['jax'], config['devices'][0] = '0.0.1', 'cuda:0'
+    del config['versions']['optax'], config['run']['num_devices']  # as runs of before they were recorded
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    changed, line = go_on(10, parallel='jit')
+    assert 'has changed since' in changed
+    assert f'devices cuda -> cpu, jax 0.0.1 -> {jax.__version__}: as well' in line
 
 
 @pytest.mark.parametrize('name', ['12', '999'])

@@ -163,7 +163,8 @@ def within(
     left = LEFT * (seconds - beside)
     if left < one * gan.n_critic:
         raise ValueError(
-            f'minutes: compilation leaves no time for a step; {(1.5 * beside + 20 * one) / 60:.1f} would do for some'
+            f'minutes={minutes:.12g}: compilation and measuring took {(time.monotonic() - since) / 60:.2g} and leave '
+            f'no time for a step: give at least {(1.5 * beside + 20 * one) / 60:.1f}, more on a machine that is busy'
         )
     each = sum(taken / chore.every for taken, chore in zip(seconds_of, chores, strict=True))
     steps = _steps_of_as_many_critic_updates(gan, left / one, each / one)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,25 @@ def say_what_is_gone(
             logger.warning(f'{metrics}: the lines after step {last} are lost')
     if trained and before is not None and 'jax' in before and not manifest.exists():  # runs of before 0.3 had none
         logger.warning(f'{workdir}: the list of what the run wrote is gone: whether it is damaged cannot be told')
+
+
+def say_what_moves(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Warns when a run goes on with other devices or packages than it had: with others its last bits are others."""
+    were, are = _made_with(before or {}), _made_with(now)
+    moved = [f'{name} {were[name]} -> {are[name]}' for name in are if were.get(name, are[name]) != are[name]]
+    if moved:
+        logger.warning(f'the run goes on with {", ".join(moved)}: as well as before, but not to the same bits')
+
+
+def _made_with(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration, which somebody may have edited, changes sums in their last bits."""
+    run, devices, versions = (config.get(name) for name in ('run', 'devices', 'versions'))
+    made_with = {'num_devices': run.get('num_devices')} if isinstance(run, dict) else {}
+    if isinstance(devices, list) and devices and isinstance(devices[0], str):
+        made_with['devices'] = re.split(r'[_:]\d', devices[0])[0]
+    if isinstance(versions, dict):
+        made_with |= {name: versions.get(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}
+    return {name: value for name, value in made_with.items() if isinstance(value, int | str)}
 
 
 def mend(workdir: Path, changed: Sequence[Path]) -> None:

@@ -23,7 +23,7 @@ from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
 from wgan_jax.training.contents import list_contents
-from wgan_jax.training.continuation import longest, mend, say_what_is_gone, steps_of, take_up
+from wgan_jax.training.continuation import longest, mend, say_what_is_gone, say_what_moves, steps_of, take_up
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
 from wgan_jax.training.load import Generator
@@ -135,7 +135,11 @@ def train(
             'launcher': 'train',
             'settings': record(settings),
             'dataset': {'shape': [num_images, *images.pixels.shape[1:]], 'fingerprint': images.fingerprint},
-            'run': {'parallel': parallel, **{name: int(value) for name, value in counts.items()}},
+            'run': {
+                'parallel': parallel,
+                'num_devices': runner.num_devices,
+                **{name: int(value) for name, value in counts.items()},
+            },
             **environment(),
         }
         store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
@@ -164,6 +168,8 @@ def train(
             manifest.note(workdir / 'config.json')
             list_skipped(workdir, images)
             list_contents(workdir, images)
+            if step:
+                say_what_moves(before, config)
             schedule = Schedule(settings.steps, sample_every, checkpoint_every)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest,
@@ -213,7 +219,7 @@ def train(
         elif missing or 'results.json' not in manifest.names():  # as of a process that ended just before
             manifest.update(step)
         if received:
-            raise Interrupted(received[0], done=steps_of(results) == int(state.step))
+            raise Interrupted(received[0], int(state.step), done=steps_of(results) == int(state.step))
         return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
 
 

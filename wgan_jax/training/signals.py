@@ -14,12 +14,14 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes:
         signal: which one.
+        step: how many steps are done and saved.
         done: whether it came when all was done.
     """
 
-    def __init__(self, number: signal.Signals, done: bool = False):
-        super().__init__(f'{number.name} came when all was done' if done else f'stopped by {number.name} and saved')
-        self.signal, self.done = number, done
+    def __init__(self, number: signal.Signals, step: int, *, done: bool = False):
+        when = f'at step {step}, which is saved' if step else 'before the first step'
+        super().__init__(f'{number.name} came when all was done' if done else f'stopped by {number.name} {when}')
+        self.signal, self.step, self.done = number, step, done
 
 
 @contextlib.contextmanager
