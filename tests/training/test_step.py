@@ -225,7 +225,7 @@ def test_a_spectral_critic_scores_both_batches_with_the_same_norms():
 
     @jax.jit
     def both(state):
-        real, fake, _ = draw_batches(gan, state, PIXELS, 0)
+        real, fake, *_ = draw_batches(gan, state, PIXELS, 0)
         critic = Variables(state.params.critic, state.network_state.critic)
         return gan.networks.critic.apply(critic, jnp.concatenate([real, fake]), train=True)
 

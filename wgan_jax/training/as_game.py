@@ -19,7 +19,7 @@ from wgan_jax.training.dataset import ARRAY, with_images
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import draw_batches, generated_batch
+from wgan_jax.training.step import draw_batches, generated_batch, given
 from wgan_jax.types import Players, PyTree
 
 
@@ -38,13 +38,13 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
     Returns:
         A Game of players like ``state.params``. Weight clipping becomes the critic's projection.
     """
-    real, _, penalty_keys = draw_batches(gan, state, data, state.critic_step)
+    real, _, penalty_keys, labels = draw_batches(gan, state, data, state.critic_step)
 
     def generate(params):
-        return generated_batch(gan, state, params, state.critic_step)
+        return generated_batch(gan, state, params, state.critic_step, labels)
 
     def score(params, images):
-        return gan.networks.critic.apply(state.critic._replace(params=params), images, train=True)[0]
+        return gan.networks.critic.apply(state.critic._replace(params=params), images, train=True, **given(labels))[0]
 
     def generator_loss(players):
         return gan.objective.generator_loss(score(players.critic, generate(players.generator)))

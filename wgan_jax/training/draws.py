@@ -29,6 +29,7 @@ class Role(enum.IntEnum):
     NOISE_FAKE = 11
     NOISE_GENERATED = 12
     WATCH = 13
+    GENERATED_LABEL = 14
 
 
 def role_key(seed: Array | int, role: Role) -> Key:
@@ -69,6 +70,33 @@ Draw = Callable[..., Array]
 def draw_images(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
     """Real examples from images held as uint8 (number of images, H, W, C): every image once an epoch, in [-1, 1]."""
     return gather(data, batch_indices(seed, counter, examples, batch_size=batch_size, size=data.shape[0]))
+
+
+def draw_labelled(
+    data: tuple[Array, Array], seed: Array, counter: Array, examples: Array, *, batch_size: int
+) -> tuple[Array, Array]:
+    """Real examples as ``draw_images`` draws them, of (images, labels (number of images,)), and their labels (N,)."""
+    pixels, labels = data
+    indices = batch_indices(seed, counter, examples, batch_size=batch_size, size=pixels.shape[0])
+    return gather(pixels, indices), jnp.take(labels, indices, mode='clip')
+
+
+def draw_labels(shares: Sequence[float], seed: Array, counter: Array, examples: Array) -> Array:
+    """Labels of examples to be generated, each class as often as among the data.
+
+    Args:
+        shares: of the classes, in proportion.
+        seed: of the run.
+        counter: which generator update.
+        examples: global indices of the examples in the batch, (N,).
+
+    Returns:
+        int32 (N,), each in {0..number of classes - 1}, never of a class whose share is 0.
+    """
+    (keys,) = example_keys(seed, (Role.GENERATED_LABEL,), counter, examples)
+    ends = np.cumsum(np.asarray(shares, np.float64) / np.sum(shares)).astype(np.float32)
+    ends[np.flatnonzero(shares)[-1] :] = np.inf  # whatever the sums were rounded to
+    return jnp.searchsorted(ends, jax.vmap(jax.random.uniform)(keys), side='right').astype(jnp.int32)
 
 
 def first_images(

@@ -21,7 +21,7 @@ from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.groups import default_group, group_size, map_runs
 from wgan_jax.training.pace import SECONDS_PER_CALL, Pace
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
+from wgan_jax.training.step import critic_update, draw_batches, generator_gradient, given
 from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables
 
 
@@ -208,9 +208,9 @@ def probe_critic(
 
     Source: Arjovsky and Bottou, 2017, https://arxiv.org/abs/1701.04862, figures 2 and 3.
     """
-    real, fake, _ = draw_batches(gan, state, data, state.critic_step)
+    real, fake, _, labels = draw_batches(gan, state, data, state.critic_step)
     real_scores, fake_scores = (
-        gan.networks.critic.apply(state.critic, images, train=True)[0] for images in (real, fake)
+        gan.networks.critic.apply(state.critic, images, train=True, **given(labels))[0] for images in (real, fake)
     )
     right = jnp.concatenate([real_scores > 0, fake_scores < 0])
     counters = jnp.uint32(0x80000000) + jnp.uint32(state.critic_step) * draws + jnp.arange(draws, dtype=jnp.uint32)

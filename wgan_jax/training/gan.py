@@ -67,6 +67,8 @@ class GAN:
         noise_steps: generator updates over which it falls linearly to 0; 0 for constant noise.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
         draw: the real examples of a critic update, see ``draws.Draw``.
+        class_shares: of conditional networks, how often each class is among the data: as often is it asked of the
+            generator. ``draw`` gives (examples, labels) then. Empty for unconditional ones.
     """
 
     networks: Players[Network]
@@ -83,6 +85,7 @@ class GAN:
     noise_steps: int = 0
     ema_decay: float = 0.999
     draw: Draw = draw_images
+    class_shares: tuple[float, ...] = ()
 
     @property
     def batch_sizes(self) -> Players[int]:
