@@ -23,14 +23,18 @@ from wgan_jax.json_files import read_json
 from wgan_jax.latents import slerp
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.training.checkpoint import digest_of
+from wgan_jax.training.classes import ROW, number_of, row_labels
 from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
-from .common.flagtypes import define_number
+from .common.flagtypes import define_number, define_text
 
 NUM = define_number('num', 64, 'How many images.', COUNT)
 STEP = define_number('step', None, 'Checkpoint to sample from (default: the newest).', whole(0))
 EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
+LABEL = define_text(
+    'label', None, 'Of a conditional run: the class, by name or number (default: rows of one class each).'
+)
 COLUMNS = define_number('columns', None, 'Images in a row of the grid (default: about square).', COUNT)
 SINGLES = flags.DEFINE_bool('singles', True, 'Also write each image as a PNG of its own size.')
 WAYPOINTS = define_number(
@@ -49,10 +53,11 @@ def main() -> int:
             workdir = Path(launcher.WORKDIR.value or 'runs/flags')
             generator = load(workdir, STEP.value, EMA.value)
             _require_memory(generator)
+            label = _label(generator)
             folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
         before = _singles_before(folder)
         singles = [_single(i) for i in range(NUM.value)] if SINGLES.value else []
-        chosen = launcher.values_of(NUM, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
+        chosen = launcher.values_of(NUM, LABEL, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES)
         for name in sorted({*singles} - {*before}):
             if os.path.lexists(folder / name):
                 set_aside(folder / name, 'it is not of the call before', folder)
@@ -62,13 +67,14 @@ def main() -> int:
             flags=chosen,
         )  # fmt: skip
         sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
-        images = np.asarray(generator.sample(sample_key, NUM.value))
-        pictures.save_png(folder / 'grid.png', pictures.grid(images, COLUMNS.value))
+        images = _samples(generator, sample_key, label)
+        columns = COLUMNS.value or (ROW if generator.classes and label is None else None)
+        pictures.save_png(folder / 'grid.png', pictures.grid(images, columns))
         if SINGLES.value:
             _write_singles(folder, to_uint8(images))
-        ends, walk = _walk(generator, walk_key)
+        ends, walk = _walk(generator, walk_key, label or 0)
         pictures.save_gif(folder / 'interpolation.gif', [pictures.grid(frame[None]) for frame in walk], seconds=0.06)
-        strip = _strip(generator, ends)
+        strip = _strip(generator, ends, label or 0)
         pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
         with atomic_path(folder / 'samples.npz') as temporary:
             np.savez(temporary, samples=images, strip=strip)
@@ -100,19 +106,40 @@ def _require_memory(generator: Generator) -> None:
     memory.require(grid_bytes(walk, height, width), f'waypoints={WAYPOINTS.value} x frames={FRAMES.value}')
 
 
-def _walk(generator: Generator, key: jax.Array) -> tuple[jax.Array, np.ndarray]:
+def _label(generator: Generator) -> int | None:
+    """The number of the class that is asked for."""
+    if LABEL.value is None:
+        return None
+    if not generator.classes:
+        raise ValueError('label has no effect on an unconditional run: leave it out')
+    return number_of(LABEL.value, generator.classes)
+
+
+def _samples(generator: Generator, key: jax.Array, label: int | None) -> np.ndarray:
+    if label is not None or not generator.classes:
+        return np.asarray(generator.sample(key, NUM.value, label))
+    rows = row_labels(NUM.value, len(generator.classes))
+    return np.asarray(generator.generate(generator.latents(key, NUM.value), rows))
+
+
+def _of_class(generator: Generator, latents: list[jax.Array], label: int) -> np.ndarray:
+    joined = jnp.concatenate(latents)
+    return np.asarray(generator.generate(joined, np.full(len(joined), label) if generator.classes else None))
+
+
+def _walk(generator: Generator, key: jax.Array, label: int) -> tuple[jax.Array, np.ndarray]:
     """The waypoints, and images all the way round them."""
     ends = generator.latents(key, WAYPOINTS.value)
     t = jnp.arange(FRAMES.value) / FRAMES.value
     path = [slerp(a, b, t) for a, b in zip(ends, jnp.roll(ends, -1, axis=0), strict=True)]
-    return ends, np.asarray(generator.generate(jnp.concatenate(path)))
+    return ends, _of_class(generator, path, label)
 
 
-def _strip(generator: Generator, ends: jax.Array) -> np.ndarray:
+def _strip(generator: Generator, ends: jax.Array, label: int) -> np.ndarray:
     """One row of images from each waypoint to the next."""
     t = jnp.linspace(0, 1, STRIP_STEPS)
     rows = [slerp(a, b, t) for a, b in itertools.pairwise(ends)]
-    return np.asarray(generator.generate(jnp.concatenate(rows)))
+    return _of_class(generator, rows, label)
 
 
 def _write_singles(folder: Path, images: np.ndarray) -> None:

@@ -49,18 +49,18 @@ def compiled_once():
     gans, runners = {}, {}
     build_gan, make_runner = prepare.build_gan, prepare.make_runner
 
-    def same_gan(settings, channels):
+    def same_gan(settings, channels, class_shares=()):
         if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
-            return build_gan(settings, channels)  # two parts may be called the same
-        key = repr(dataclasses.replace(settings, seed=0, dataset='', init_from=None)), channels
+            return build_gan(settings, channels, class_shares=class_shares)  # two parts may be called the same
+        key = repr(dataclasses.replace(settings, seed=0, dataset='', init_from=None)), channels, class_shares
         if key not in gans:
-            gans[key] = build_gan(settings, channels)
+            gans[key] = build_gan(settings, channels, class_shares=class_shares)
         return gans[key]
 
-    def same_runner(gan, hyperparameters, pixels, *, mode):
-        key = id(gan), pixels.tobytes(), mode
+    def same_runner(gan, hyperparameters, data, *, mode):
+        key = id(gan), *(leaf.tobytes() for leaf in jax.tree.leaves(data)), mode
         if key not in runners:  # which holds the GAN, so that no other one gets its id
-            runners[key] = gan, make_runner(gan, hyperparameters, pixels, mode=mode)
+            runners[key] = gan, make_runner(gan, hyperparameters, data, mode=mode)
         return runners[key][1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -69,3 +69,8 @@ class Network(NamedTuple):
     bounds: Callable[..., tuple[Array, ...]] | None = None
     activations: Callable[..., tuple[Array, tuple[Array, ...]]] | None = None
     num_classes: int = 0
+
+
+def given(labels: Array | None) -> dict[str, Array]:
+    """Labels as a network takes them: an unconditional one need not know of any."""
+    return {} if labels is None else {'labels': labels}

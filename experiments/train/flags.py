@@ -47,6 +47,8 @@ def settings_from_flags(seed: int) -> Settings:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
     changes = given(_SETTINGS)
+    if changes.get('conditional') and LOG_LIPSCHITZ.value:
+        raise ValueError('log_lipschitz has no effect on conditional runs, whose critic is one for each class')
     for name in ('steps', 'decay_steps'):
         if MINUTES.value is not None and name in changes:
             raise ValueError(f'{name} has no effect with --minutes, which chooses it: leave one of them out')

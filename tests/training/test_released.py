@@ -20,7 +20,7 @@ UNSET = {
     'held_out': 0.0, 'instance_noise': 0.0, 'beta1': 0.5, 'beta2': 0.999, 'decay_steps': 0, 'critic_warmup': False,
     'generator_batch_size': 0, 'precision': 'float32', 'augment': 'none', 'ema_decay': 0.0, 'init_from': None,
     'deterministic': False, 'seed': 0, 'channels': 'auto', 'fit': 'crop', 'background': '#ffffff', 'min_side': 0,
-    'max_images': 0,
+    'max_images': 0, 'conditional': False,
 }  # fmt: skip
 
 DCGAN = {

@@ -19,7 +19,7 @@ class Architecture(NamedTuple):
 
     Attributes:
         build: ``build(settings, image_shape, parametrization, conv_impl) -> (generator, critic)``, two ``Network``, for
-            images (H, W, C).
+            images (H, W, C). For a conditional run it is given ``num_classes`` besides.
         check: ``check(settings, parametrization)`` raises ValueError, in one line that names a setting, for what it
             cannot build.
         reads: the settings that not all architectures read and this one does.

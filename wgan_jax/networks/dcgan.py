@@ -185,8 +185,8 @@ class _Critic(nn.Module):
         return score(last, x.reshape(x.shape[0], -1), labels, self.num_classes, train=train, report=report)
 
 
-def _build(settings, image_shape, parametrization, conv_impl):
-    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl}
+def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
+    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, 'num_classes': num_classes}
     width = settings.critic_width or settings.width
     return (
         generator(

@@ -167,8 +167,8 @@ class _Critic(nn.Module):
         return score(partial(Dense, **options), x, labels, self.num_classes, train=train, report=report)
 
 
-def _build(settings, image_shape, parametrization, conv_impl):
-    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl}
+def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
+    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, 'num_classes': num_classes}
     width = settings.critic_width or settings.width
     return (
         generator(image_shape, latent_dim=settings.latent_dim, width=settings.width, **common),

@@ -338,8 +338,13 @@ class _Critic(nn.Module):
         return score(last, x.reshape(x.shape[0], -1), labels, self.num_classes, train=train, report=report)
 
 
-def _build(settings, image_shape, parametrization, conv_impl):
-    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, **_resolve(settings, 'variant')}
+def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
+    common = {
+        'dtype': jnp.dtype(settings.precision),
+        'conv_impl': conv_impl,
+        'num_classes': num_classes,
+        **_resolve(settings, 'variant'),
+    }
     # The sum over pixels goes with spectral norm (Miyato et al. 2018); without it the mean is published.
     pooling = 'mean' if parametrization is None else 'sum'
     return (

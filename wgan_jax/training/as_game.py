@@ -15,12 +15,13 @@ from wgan_jax.games.game import Game
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import unflatten
+from wgan_jax.training.classes import check_classes, class_counts, data_of, record_of
 from wgan_jax.training.dataset import ARRAY, with_images
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import draw_batches, generated_batch, given
-from wgan_jax.types import Players, PyTree
+from wgan_jax.training.step import draw_batches, generated_batch
+from wgan_jax.types import Players, PyTree, given
 
 
 def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree) -> Game:
@@ -103,10 +104,11 @@ def load_game(
             )
         _, images = with_images(settings)
     else:
+        check_classes(settings, images)
         images = hold_out(images, settings.held_out)
-    if images.fingerprint != config['dataset']['fingerprint']:
+    if record_of(settings, images)['fingerprint'] != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
-    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=class_counts(settings, images))
     target = jax.eval_shape(lambda: init_state(gan, hyperparameters, np.uint32(0)))
     state = jax.tree.map(jnp.asarray, unflatten(target, found.arrays, str(workdir)))
-    return as_game(gan, hyperparameters, state, images.pixels), state.params, found.step
+    return as_game(gan, hyperparameters, state, data_of(settings, images)), state.params, found.step

@@ -1,16 +1,19 @@
 """From settings to the GAN they describe."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 from wgan_jax.latents import LATENTS
 from wgan_jax.objectives import label_smoothed
-from wgan_jax.training.draws import Draw, draw_images
+from wgan_jax.training.draws import Draw, draw_images, draw_labelled
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.parts import find_part
 from wgan_jax.training.settings import Settings
-from wgan_jax.types import Network, Players
+from wgan_jax.types import Network, Players, given
 
 # Fields that GAN and Settings share.
 _AS_THEY_ARE = (
@@ -18,12 +21,15 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 
 
-def build_networks(settings: Settings, channels: int, *, conv_impl: str | None = None) -> Players[Network]:
+def build_networks(
+    settings: Settings, channels: int, *, num_classes: int = 0, conv_impl: str | None = None
+) -> Players[Network]:
     """The networks that settings describe.
 
     Args:
         settings: validated settings.
         channels: of the images.
+        num_classes: of which they are, where the settings are conditional.
         conv_impl: 'matmul' or 'native'; None chooses by the default backend.
 
     Returns:
@@ -33,14 +39,20 @@ def build_networks(settings: Settings, channels: int, *, conv_impl: str | None =
         ValueError: for networks of one's own with other shapes.
     """
     shape = (*settings.height_width, channels)
+    if settings.conditional and num_classes < 1:
+        raise ValueError('conditional networks need a number of classes')
+    num_classes = num_classes if settings.conditional else 0
     architecture = find_part('arch', settings.arch)
     if isinstance(architecture, Players):
-        return fitting(architecture, settings.latent_dim, shape)
+        return fitting(architecture, settings.latent_dim, shape, num_classes)
     parametrization = find_part('constraint', settings.constraint).parametrization
-    return Players(*architecture.build(settings, shape, parametrization, conv_impl))
+    classes = {'num_classes': num_classes} if num_classes else {}
+    return Players(*architecture.build(settings, shape, parametrization, conv_impl, **classes))
 
 
-def fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...]) -> Players[Network]:
+def fitting(
+    networks: Players[Network], latent_dim: int, shape: tuple[int, ...], num_classes: int = 0
+) -> Players[Network]:
     """The networks, if they map latents (N, latent_dim) to examples (N, *shape) and those to scores (N,).
 
     Raises:
@@ -51,12 +63,15 @@ def fitting(networks: Players[Network], latent_dim: int, shape: tuple[int, ...])
     def out(network, size):
         inputs = jax.ShapeDtypeStruct((batch, *size), jnp.float32)
         variables = jax.eval_shape(network.init, jax.random.key(0))
-        return jax.eval_shape(lambda v, x: network.apply(v, x, train=True)[0], variables, inputs).shape
+        labels = jnp.zeros(batch, jnp.int32) if num_classes else None
+        return jax.eval_shape(lambda v, x: network.apply(v, x, train=True, **given(labels))[0], variables, inputs).shape
 
     for name, network, size, wanted in (
         ('generator', networks.generator, (latent_dim,), shape),
         ('critic', networks.critic, shape, ()),
     ):
+        if network.num_classes != num_classes:
+            raise ValueError(f'arch: the {name} is of {network.num_classes} classes, and the dataset has {num_classes}')
         try:
             found = out(network, size)
         except ValueError as error:
@@ -106,18 +121,26 @@ def hyperparameters_of(settings: Settings) -> Hyperparameters:
     return Hyperparameters(*(jnp.float32(getattr(settings, name)) for name in Hyperparameters._fields))
 
 
-def build_gan(settings: Settings, channels: int, *, conv_impl: str | None = None) -> tuple[GAN, Hyperparameters]:
+def build_gan(
+    settings: Settings, channels: int, *, class_shares: Sequence[float] = (), conv_impl: str | None = None
+) -> tuple[GAN, Hyperparameters]:
     """The GAN on images that settings describe, and its traced hyperparameters.
 
     Args:
         settings: validated settings.
         channels: of the images.
+        class_shares: how often each class is among them; read where the settings are conditional.
         conv_impl: 'matmul' or 'native'; None chooses by the default backend.
 
     Returns:
-        (GAN, Hyperparameters); its steps take images, uint8 (number of images, H, W, C), as data.
+        (GAN, Hyperparameters); its steps take images, uint8 (number of images, H, W, C), as data, if conditional
+        (images, labels).
 
     Raises:
         ValueError: for networks of one's own that do not fit.
     """
-    return make_gan(settings, build_networks(settings, channels, conv_impl=conv_impl))
+    networks = build_networks(settings, channels, num_classes=len(class_shares), conv_impl=conv_impl)
+    if not settings.conditional:
+        return make_gan(settings, networks)
+    gan, hyperparameters = make_gan(settings, networks, draw=draw_labelled)
+    return dataclasses.replace(gan, class_shares=tuple(class_shares)), hyperparameters

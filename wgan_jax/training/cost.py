@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from wgan_jax import memory
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.types import Network, Variables
+from wgan_jax.types import Network, Variables, given
 
 _STATES = 3  # the state itself, what an update makes of it, and gradients
 _STORED, _STORED_ON_CPU = 4, 2  # one result in so many is stored, about; others are computed along with the next
@@ -70,13 +70,18 @@ def _batch_bytes(gan: GAN, state: TrainState) -> int:
     """Of all that the two networks compute for one batch, the larger of the two players."""
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), max(gan.batch_sizes)))
     latents = jax.eval_shape(jax.vmap(gan.latent), keys)
-    images, held = _forward(gan.networks.generator, state.generator, latents)
-    return held + _forward(gan.networks.critic, state.critic, images)[1]
+    labels = jax.ShapeDtypeStruct(keys.shape, jnp.int32) if gan.class_shares else None
+    images, held = _forward(gan.networks.generator, state.generator, latents, labels)
+    return held + _forward(gan.networks.critic, state.critic, images, labels)[1]
 
 
-def _forward(network: Network, variables: Variables, x: Any) -> tuple[Any, int]:
+def _forward(network: Network, variables: Variables, x: Any, labels: Any) -> tuple[Any, int]:
     """The output's shape, and the bytes of everything on the way to it."""
-    jaxpr, (output, _) = jax.make_jaxpr(lambda v, x: network.apply(v, x, train=True), return_shape=True)(variables, x)
+
+    def apply(variables, x, labels):
+        return network.apply(variables, x, train=True, **given(labels))
+
+    jaxpr, (output, _) = jax.make_jaxpr(apply, return_shape=True)(variables, x, labels)
     return output, _computed(jaxpr.jaxpr)
 
 

@@ -12,6 +12,7 @@ from wgan_jax.data.images import Images, collect, hold_out
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.files import atomic_path, discard
 from wgan_jax.text import listed
+from wgan_jax.training.classes import check_classes
 from wgan_jax.training.configure import settings as preset_settings
 from wgan_jax.training.settings import Settings, override, view_of
 
@@ -52,6 +53,7 @@ def with_images(
             raise ValueError('dataset=array: this run was given its images, pass them again')
         size, view = settings.height_width, view_of(settings)
         images = data.load(settings.dataset, *size, data_dir=settings.data_dir, on_progress=on_progress, **view)
+        check_classes(settings, images)
         return settings, hold_out(images, settings.held_out)
     for name, value in view_of(settings).items():
         if value != getattr(Settings(), name):
@@ -63,6 +65,7 @@ def with_images(
         images = collect(_as_images(_as_array(dataset)))
     height, width = images.pixels.shape[1:3]
     settings = override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'})
+    check_classes(settings, images)
     return settings, hold_out(images, settings.held_out)
 
 

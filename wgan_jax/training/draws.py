@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,8 @@ def example_keys(
 # A draw of real examples: ``draw(data, seed, counter, examples, *, batch_size) -> (N, ...)``, float32, where ``data``
 # is what the run holds on the device, ``counter`` the critic update and ``examples`` (N,) the global indices of the
 # wanted ones among the ``batch_size`` of this update.
-Draw = Callable[..., Array]
+# Of a conditional run it gives (examples, labels (N,)).
+Draw = Callable[..., Any]
 
 
 def draw_images(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:
@@ -81,7 +83,7 @@ def draw_labelled(
     return gather(pixels, indices), jnp.take(labels, indices, mode='clip')
 
 
-def draw_labels(shares: Sequence[float], seed: Array, counter: Array, examples: Array) -> Array:
+def draw_labels(shares: Sequence[float], seed: Array, counter: Array | int, examples: Array) -> Array:
     """Labels of examples to be generated, each class as often as among the data.
 
     Args:
@@ -94,6 +96,11 @@ def draw_labels(shares: Sequence[float], seed: Array, counter: Array, examples: 
         int32 (N,), each in {0..number of classes - 1}, never of a class whose share is 0.
     """
     (keys,) = example_keys(seed, (Role.GENERATED_LABEL,), counter, examples)
+    return draw_shares(shares, keys)
+
+
+def draw_shares(shares: Sequence[float], keys: Key) -> Array:
+    """One class for each key (N,), as often as its share says: int32 (N,)."""
     ends = np.cumsum(np.asarray(shares, np.float64) / np.sum(shares)).astype(np.float32)
     ends[np.flatnonzero(shares)[-1] :] = np.inf  # whatever the sums were rounded to
     return jnp.searchsorted(ends, jax.vmap(jax.random.uniform)(keys), side='right').astype(jnp.int32)
@@ -114,20 +121,26 @@ def first_images(
     Returns:
         (n, H, W, C) in [-1, 1].
     """
-    counters, examples = np.divmod(np.arange(n), batch_size)
-    indices = [
-        batch_indices(seed, counter, examples[counters == counter], batch_size=batch_size, size=len(pixels), xp=np)
-        for counter in range(counters[-1] + 1)
-    ]
-    images = to_float(pixels[np.concatenate(indices)])
+    images = to_float(pixels[first_places(len(pixels), seed, n, batch_size=batch_size)])
     if augment is None:
         return images
+    counters, examples = np.divmod(np.arange(n), batch_size)
 
     def key(counter, example):
         return example_keys(seed, (Role.AUGMENT_REAL,), counter, example[None])[0][0]
 
     keys = jax.vmap(key)(jnp.asarray(counters), jnp.asarray(examples))
     return jnp.clip(jax.jit(augment)(keys, images), -1, 1)
+
+
+def first_places(size: int, seed: int, n: int, *, batch_size: int) -> np.ndarray:
+    """Where in a dataset of ``size`` images the first ``n`` lie that a run's critic sees, (n,)."""
+    counters, examples = np.divmod(np.arange(n), batch_size)
+    places = [
+        batch_indices(seed, counter, examples[counters == counter], batch_size=batch_size, size=size, xp=np)
+        for counter in range(counters[-1] + 1)
+    ]
+    return np.concatenate(places)
 
 
 def draw_points(data: Array, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Array:

@@ -21,8 +21,8 @@ from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.groups import default_group, group_size, map_runs
 from wgan_jax.training.pace import SECONDS_PER_CALL, Pace
 from wgan_jax.training.state import TrainState, init_state
-from wgan_jax.training.step import critic_update, draw_batches, generator_gradient, given
-from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables
+from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
+from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables, given
 
 
 class CriticProbe(NamedTuple):

@@ -4,23 +4,27 @@ import dataclasses
 import functools
 import logging
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax import memory
+from wgan_jax.json_files import check_shape
 from wgan_jax.latents import LATENTS, check_key
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.ranges import BATCH, whole
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import unflatten
+from wgan_jax.training.classes import number_of, row_labels
 from wgan_jax.training.compiled import compiled
-from wgan_jax.training.draws import Role, example_keys
+from wgan_jax.training.draws import Role, draw_shares, example_keys
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.parts import record_part, same_part
 from wgan_jax.training.settings import Settings
-from wgan_jax.types import Array, Key, Network, Players, Variables
+from wgan_jax.types import Array, ArrayLike, Key, Network, Players, Variables, given
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +48,16 @@ class Generator:
         variables: its arrays.
         settings: of the run that trained it.
         step: generator updates it had.
+        classes: that it was trained on, by number; () for an unconditional one.
+        class_shares: how often each was among the data.
     """
 
     network: Network
     variables: Variables
     settings: Settings
     step: int
+    classes: tuple[str, ...] = ()
+    class_shares: tuple[float, ...] = ()
 
     def latents(self, key: Key, n: int) -> Array:
         """The latent vectors (n, latent_dim) of ``sample``; the first m of n are those of ``latents(key, m)``.
@@ -63,15 +71,23 @@ class Generator:
         draw = functools.partial(_latents, self.settings.latent, self.settings.latent_dim, CHUNK, key)
         return jax.device_put(np.concatenate([draw(np.int32(start)) for start in range(0, n, CHUNK)])[:n])
 
-    def generate(self, latents: Array, *, batch_size: int = CHUNK) -> Array:
-        """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim).
+    def labels(self, key: Key, n: int) -> Array:
+        """Labels (n,), int32, as frequent as among the data; the first m of n are those of ``labels(key, m)``."""
+        check_key(key)
+        whole(1).check('n', n)
+        if not self.classes:
+            raise ValueError('this generator is unconditional: it has no labels')
+        return draw_shares(self.class_shares, jax.vmap(functools.partial(jax.random.fold_in, key))(np.arange(n)))
+
+    def generate(self, latents: Array, labels: ArrayLike | None = None, *, batch_size: int = CHUNK) -> Array:
+        """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim), if conditional with labels (N,).
 
         They are made ``batch_size`` at a time, the last batch filled up: one program serves every N, every checkpoint
         and every run of the same architecture, and an image does not depend on how many others are asked for. Under jit
         and grad all are made at once.
 
         Raises:
-            ValueError: for latents of another shape, none of them, or a batch size below 1.
+            ValueError: for latents or labels of another shape, none of them, or a batch size below 1.
         """
         size = self.settings.latent_dim
         try:
@@ -83,27 +99,45 @@ class Generator:
         BATCH.check('batch_size', batch_size)
         if not jnp.issubdtype(kind, jnp.floating) and not jnp.issubdtype(kind, jnp.integer):
             raise ValueError(f'latents must be real numbers, not {kind}')
-        if isinstance(latents, jax.core.Tracer):
-            return _images(self.network, self.variables, latents)
+        if bool(self.classes) != (labels is not None):
+            needed = f'labels (N,) of its {len(self.classes)} classes' if self.classes else 'no labels'
+            raise ValueError(f'this generator needs {needed}')
+        if labels is not None and np.shape(labels) != np.shape(latents)[:1]:
+            raise ValueError(f'labels must be {np.shape(latents)[:1]}, not {np.shape(labels)}')
+        if isinstance(latents, jax.core.Tracer) or isinstance(labels, jax.core.Tracer):
+            return _images(self.network, self.variables, latents, None if labels is None else jnp.asarray(labels))
         vectors = np.asarray(latents)
         n = len(vectors)
         # On the host: a slice, a pad or a concatenation on the device is a program for each N.
         vectors = np.concatenate([vectors, np.zeros((-n % batch_size, size), vectors.dtype)])
         batches = np.split(vectors, len(vectors) // batch_size)
         draw = compiled(_images, self.network)
-        images = [draw(self.variables, batch) for batch in batches]
+        of_batches: Sequence[np.ndarray | None] = [None] * len(batches)
+        if labels is not None:
+            numbers = np.array([number_of(label, self.classes) for label in np.asarray(labels).tolist()], np.int32)
+            of_batches = np.split(np.concatenate([numbers, np.zeros(-n % batch_size, np.int32)]), len(batches))
+        images = [draw(self.variables, *batch) for batch in zip(batches, of_batches, strict=True)]
         return jax.device_put(np.concatenate(images)[:n])
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int, label: int | str | None = None) -> Array:
         """``n`` images (n, H, W, C) in [-1, 1], float32, a pure function of the key.
 
+        Of a conditional generator, of one class by its number or name; by default each class as often as in the data.
+
         Raises:
-            ValueError: for n < 1, or a key that is none.
+            ValueError: for n < 1, a key that is none, or a class that there is not.
         """
         whole(1).check('n', n)
         height, width = self.settings.height_width
         memory.require(8 * n * height * width * 4, f'n={n} images of {height}x{width}')
-        return self.generate(self.latents(key, n))
+        latents = self.latents(key, n)
+        if label is not None and not self.classes:
+            raise ValueError(f'label={label}: this generator is unconditional')
+        if not self.classes:
+            return self.generate(latents)
+        if label is None:
+            return self.generate(latents, self.labels(jax.random.fold_in(key, np.uint32(2**32 - 1)), n))
+        return self.generate(latents, np.full(n, number_of(label, self.classes)))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -112,21 +146,22 @@ def _latents(name, size, count, key, start):
     return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(start + jnp.arange(count))
 
 
-def _images(network, variables, latents):
-    images, _ = network.apply(variables, latents, train=False)
+def _images(network, variables, latents, labels):
+    images, _ = network.apply(variables, latents, train=False, **given(labels))
     return jnp.clip(images.astype(jnp.float32), -1, 1)  # the MLP's pixels are not bounded by themselves
 
 
-def _architecture(settings: Settings, channels: int) -> tuple[Network, Variables]:
+def _architecture(settings: Settings, channels: int, num_classes: int) -> tuple[Network, Variables]:
     """The generator of some settings, the same object for the same architecture, and its arrays' shapes."""
     default = Settings()
-    return _built(dataclasses.replace(settings, **{name: getattr(default, name) for name in _OF_TRAINING}), channels)
+    plain = dataclasses.replace(settings, **{name: getattr(default, name) for name in _OF_TRAINING})
+    return _built(plain, channels, num_classes)
 
 
 @functools.lru_cache(maxsize=16)
-def _built(settings, channels):
+def _built(settings, channels, num_classes):
     # A compiled program is kept for the network it was compiled of, and networks are compared by identity.
-    return _with_shapes(build_networks(settings, channels).generator)
+    return _with_shapes(build_networks(settings, channels, num_classes=num_classes).generator)
 
 
 def _with_shapes(network: Network) -> tuple[Network, Variables]:
@@ -137,7 +172,16 @@ def sample_images(generator: Generator, seed: int, n: int) -> Array:
     """The ``n`` fixed images by which a run is watched while it trains: one key per example of the run's seed."""
     latent = LATENTS[generator.settings.latent](generator.settings.latent_dim)
     (keys,) = example_keys(np.uint32(seed), (Role.SAMPLE,), 0, jnp.arange(n))
-    return generator.generate(jax.vmap(latent)(keys))
+    return generator.generate(jax.vmap(latent)(keys), row_labels(n, len(generator.classes)))
+
+
+def classes_of(config: dict[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The classes of a run by its configuration, and how often each is among the data; () for an unconditional one."""
+    if not config['settings'].get('conditional'):
+        return (), ()
+    check_shape(config['dataset'], {'classes': [str], 'class_counts': [int]}, 'config.json: dataset')
+    counts = config['dataset']['class_counts']
+    return tuple(config['dataset']['classes']), tuple(count / max(1, sum(counts)) for count in counts)
 
 
 def load(
@@ -169,6 +213,7 @@ def load(
         raise ValueError(f'ema={ema!r} must be True or False')
     config = read_run(workdir)
     settings = settings_of(config)
+    classes, shares = classes_of(config)
     if networks is not None:
         if not isinstance(networks, Architecture) and not (
             isinstance(networks, Players) and all(isinstance(network, Network) for network in networks)
@@ -177,11 +222,12 @@ def load(
         if not same_part(record_part(networks), settings.arch):
             logger.warning(f'{workdir} was trained with {settings.arch}, not with {record_part(networks)}')
         mine = dataclasses.replace(settings, arch=networks, constraint='none')
-        network, shapes = _with_shapes(build_networks(mine, config['dataset']['shape'][-1]).generator)
+        channels = config['dataset']['shape'][-1]
+        network, shapes = _with_shapes(build_networks(mine, channels, num_classes=len(classes)).generator)
     elif settings.arch not in ARCHITECTURES:
         raise ValueError(f'{workdir} was trained with networks of its own, {settings.arch}: load(..., networks=...)')
     else:
-        network, shapes = _architecture(settings, config['dataset']['shape'][-1])
+        network, shapes = _architecture(settings, config['dataset']['shape'][-1], len(classes))
     found = checkpoint_of(workdir, config, step)
     arrays = found.arrays
     if ema:
@@ -190,4 +236,4 @@ def load(
         params = unflatten({'params': {'generator': shapes.params}}, arrays, str(workdir))
         state = unflatten({'network_state': {'generator': shapes.state}}, arrays, str(workdir))
         variables = Variables(params['params']['generator'], state['network_state']['generator'])
-    return Generator(network, jax.tree.map(jnp.asarray, variables), settings, found.step)
+    return Generator(network, jax.tree.map(jnp.asarray, variables), settings, found.step, classes, shares)

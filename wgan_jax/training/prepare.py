@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
+from wgan_jax.data.images import Images
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.ranges import whole
 from wgan_jax.text import reason
 from wgan_jax.training.build import build_gan
+from wgan_jax.training.classes import class_counts, data_of
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.parallel import AXIS, Runner, make_runner
@@ -21,20 +22,22 @@ from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import train_step
 from wgan_jax.training.watch import watch_bytes
+from wgan_jax.types import PyTree
 
 
 def built(
-    settings: Settings, pixels: np.ndarray, parallel: str, num_devices: int | None
+    settings: Settings, images: Images, parallel: str, num_devices: int | None
 ) -> tuple[GAN, Callable[[], TrainState], TrainState, Runner]:
     """What trains with these settings: the GAN, what makes its first state, the shapes of that, and the runner."""
-    gan, hyperparameters = build_gan(settings, pixels.shape[-1])
+    counts, data = class_counts(settings, images), data_of(settings, images)
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=counts)
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
     shown, watched = grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width)
     devices = 1 if parallel == 'jit' else jax.local_device_count()
     require_memory(gan, hyperparameters, what, state=shapes, beside=shown, on_device=watched, devices=devices)
-    runner = make_runner(gan, hyperparameters, pixels, mode=parallel)
+    runner = make_runner(gan, hyperparameters, data, mode=parallel)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
     if num_devices is not None and runner.num_devices < num_devices:
@@ -42,17 +45,15 @@ def built(
         sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
         raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
     if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
-        _try_parts(gan, hyperparameters, shapes, pixels, runner.num_devices)
+        _try_parts(gan, hyperparameters, shapes, data, runner.num_devices)
     return gan, fresh, shapes, runner
 
 
-def _try_parts(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, pixels: np.ndarray, num_devices: int
-) -> None:
+def _try_parts(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, num_devices: int) -> None:
     """Traces one step with parts of one's own, before anything is written. Raises ValueError with what they raise."""
 
     def step(state: TrainState, axis_name: str | None) -> Any:
-        return train_step(gan, hyperparameters, state, pixels, axis_name=axis_name)
+        return train_step(gan, hyperparameters, state, data, axis_name=axis_name)
 
     try:
         if num_devices == 1:

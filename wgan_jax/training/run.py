@@ -22,11 +22,12 @@ from wgan_jax.training import budget
 from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
+from wgan_jax.training.classes import record_of
 from wgan_jax.training.contents import list_contents
 from wgan_jax.training.continuation import longest, mend, say_what_is_gone, say_what_moves, steps_of, take_up
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
-from wgan_jax.training.load import Generator
+from wgan_jax.training.load import Generator, classes_of
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.prepare import built, check_deterministic
@@ -112,9 +113,8 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     check_deterministic(settings)
-    num_images = len(images.pixels) + (0 if images.held_out is None else len(images.held_out))
     first = settings if minutes is None else budget.to_measure(settings)
-    gan, fresh, shapes, runner = built(first, images.pixels, parallel, num_devices)
+    gan, fresh, shapes, runner = built(first, images, parallel, num_devices)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
@@ -129,12 +129,12 @@ def train(
             settings = known
             if gan.noise_steps:  # its program depends on them
                 del runner  # and with it the dataset on the device, which the next one holds
-                gan, fresh, shapes, runner = built(settings, images.pixels, parallel, num_devices)
+                gan, fresh, shapes, runner = built(settings, images, parallel, num_devices)
             runner = runner.of(hyperparameters_of(settings))
         config = {
             'launcher': 'train',
             'settings': record(settings),
-            'dataset': {'shape': [num_images, *images.pixels.shape[1:]], 'fingerprint': images.fingerprint},
+            'dataset': record_of(settings, images),
             'run': {
                 'parallel': parallel,
                 'num_devices': runner.num_devices,
@@ -220,7 +220,8 @@ def train(
             manifest.update(step)
         if received:
             raise Interrupted(received[0], int(state.step), done=steps_of(results) == int(state.step))
-        return Generator(gan.networks.generator, jax.tree.map(jnp.asarray, state.ema), settings, int(state.step))
+        ema = jax.tree.map(jnp.asarray, state.ema)
+        return Generator(gan.networks.generator, ema, settings, int(state.step), *classes_of(config))
 
 
 class _Profiler:

@@ -14,6 +14,7 @@ from wgan_jax.files import WriteError, discard, make_folder, matching, remove_le
 from wgan_jax.training.alarm import FIRST, Alarm
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.classes import ROW
 from wgan_jax.training.folder import lock_of
 from wgan_jax.training.load import Generator, sample_images
 from wgan_jax.training.loop import MetricsChunk, Schedule
@@ -148,7 +149,8 @@ class RunFiles:
 
     def _draw(self, step: int, state: TrainState) -> Array:
         images = draw_watched(self._generator, state, self._settings)
-        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES])))
+        columns = ROW if self._settings.conditional else None
+        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES]), columns))
         self._manifest.note(self._picture(step))
         return images
 
@@ -181,7 +183,8 @@ class RunFiles:
 
 def draw_watched(network: Network, state: TrainState, settings: Settings) -> Array:
     """The fixed samples of a run that are watched, of which the first are shown."""
-    generator = Generator(network, state.ema, settings, int(state.step))
+    classes = tuple(map(str, range(network.num_classes)))
+    generator = Generator(network, state.ema, settings, int(state.step), classes)
     return sample_images(generator, settings.seed, num_watched(*settings.height_width))
 
 

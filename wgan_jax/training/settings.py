@@ -58,6 +58,7 @@ class Settings:
     held_out: float = _setting(
         0.0, 'share of the images, chosen by their content, on which the critic is tried and not trained', FRACTION
     )
+    conditional: bool = _setting(False, 'train each class as such: the folders of a set, or the labels of TFDS')
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
     width: int = _setting(64, 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)', SIZE)
@@ -258,6 +259,10 @@ def validate(settings: Settings) -> None:
             f'constraint={shown} bounds the layers, and a normalisation between them would stretch what they bound: '
             'use critic_norm=none'
         )
+    if settings.conditional and constraint.parametrization == 'orthonormal':
+        raise ValueError(
+            f'constraint={shown} does not hold for conditional networks, whose scores are sums of two: use another'
+        )
     if constraint.penalty is not None and uses_batch_statistics:
         mend = 'use critic_norm=none or critic_norm=layer'
         if not isinstance(parts['arch'], Architecture):
@@ -275,6 +280,9 @@ def _check_own_networks(networks: Players, settings: Settings, constraint: Const
                 f'arch={type(networks).__name__} holds {type(network).__name__} as its {name}: a Network is needed, '
                 'such as from_linen(module, input_shape) makes'
             )
+        if bool(network.num_classes) != settings.conditional:
+            needed = 'of classes: from_linen(..., num_classes=...)' if settings.conditional else 'without classes'
+            raise ValueError(f'conditional={settings.conditional} needs a {name} {needed}')
     if constraint.parametrization is not None:
         raise ValueError(
             f"constraint={record_part(settings.constraint)} lies in the layers: with networks of one's own use "

@@ -5,7 +5,7 @@ names the mapped axis: each device then works on its share of the batch, and los
 are averaged over the axis.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.training.draws import Role, draw_labels, example_keys
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState
-from wgan_jax.types import Array, PyTree, Variables
+from wgan_jax.types import Array, PyTree, Variables, given
 
 
 class Metrics(NamedTuple):
@@ -230,7 +230,7 @@ def draw_batches(
     """
     examples = _local_examples(gan.batch_sizes.critic, axis_name)
     real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
-    drawn: Any = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
+    drawn = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
     real, labels = drawn if gan.class_shares else (drawn, None)
     real = _augment(gan.augmentation.real, real_keys, real)
     real = _with_noise(gan, state, Role.NOISE_REAL, counter, examples, real)
@@ -288,11 +288,6 @@ def _score_pair(gan, params, network_state, real, fake, labels, axis_name):
         network_state = after_real  # otherwise spectral layers would divide the two by different norms
     fake_scores, network_state = _scores(gan, params, network_state, fake, labels, axis_name)
     return real_scores, fake_scores, network_state
-
-
-def given(labels: Array | None) -> dict[str, Array]:
-    """Labels as a network takes them: an unconditional one need not know of any."""
-    return {} if labels is None else {'labels': labels}
 
 
 def _augment(augment, keys, images):

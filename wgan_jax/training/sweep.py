@@ -244,7 +244,7 @@ def sweep(
     gan, hyperparameters, data, settings = _build(settings, dataset)
     if steps is not None:
         settings = override(settings, {'steps': steps})
-    for name in ('init_from', 'deterministic'):
+    for name in ('init_from', 'deterministic', 'conditional'):
         if getattr(settings, name):
             raise ValueError(f'{name}={getattr(settings, name)} has no effect on a sweep: leave it out')
     if 'decay_steps' in values and settings.instance_noise:

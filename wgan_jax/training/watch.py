@@ -10,10 +10,11 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.metrics.duplicates import nearest_distances
 from wgan_jax.metrics.patches import patch_distance
+from wgan_jax.training.classes import row_labels
 from wgan_jax.training.compiled import compiled
-from wgan_jax.training.draws import Role, first_images, role_key
+from wgan_jax.training.draws import Role, first_images, first_places, role_key
 from wgan_jax.training.gan import GAN
-from wgan_jax.types import Array, Key, Network, Variables
+from wgan_jax.types import Array, Key, Network, Variables, given
 
 NUM_WATCHED = 256  # samples, and real images; of large ones fewer
 PIXELS = 2**24  # of them all, about: 64 of 512x512
@@ -69,6 +70,7 @@ class Watch:
     """
 
     def __init__(self, gan: GAN, images: Images, seed: int):
+        self._num_classes = len(gan.class_shares)
         self._augment = gan.augmentation.real if gan.augmentation.fake is None else None
         self._images, self._seed, self._batch_size = images, seed, gan.batch_size
         self._score = compiled(_scores, gan.networks.critic)
@@ -83,17 +85,26 @@ class Watch:
         looks: tuple[Array, ...] = (jnp.full(3, jnp.nan),)
         if len(self._real) > 1:
             looks = _look(samples, self._real, self._distances, role_key(self._seed, Role.WATCH))
-        of_samples = self._mean_score(critic, samples)
+        of_samples = self._mean_score(critic, samples, row_labels(len(samples), self._num_classes))
+        sides = (self._real, self._images.labels), (self._held_out, self._images.held_out_labels)
         gaps = [
-            jnp.nan if images is None else self._mean_score(critic, images) - of_samples
-            for images in (self._real, self._held_out)
+            jnp.nan if images is None else self._mean_score(critic, images, self._first_labels(labels)) - of_samples
+            for images, labels in sides
         ]
         values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
         return Looks(*(value if np.isfinite(value) else None for value in values))
 
-    def _mean_score(self, critic: Variables, images: Array) -> Array:
-        parts = [self._score(critic, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
-        return jnp.concatenate(parts).mean()
+    def _mean_score(self, critic: Variables, images: Array, labels: np.ndarray | None) -> Array:
+        parts = [slice(start, start + CHUNK) for start in range(0, len(images), CHUNK)]
+        scores = [self._score(critic, images[part], None if labels is None else labels[part]) for part in parts]
+        return jnp.concatenate(scores).mean()
+
+    def _first_labels(self, labels: np.ndarray | None) -> np.ndarray | None:
+        """Of the images that ``_first`` takes; None for an unconditional critic."""
+        if not self._num_classes or labels is None:
+            return None
+        count = min(num_watched(*self._images.pixels.shape[1:3]), len(labels))
+        return labels[first_places(len(labels), self._seed, count, batch_size=self._batch_size)]
 
     @functools.cached_property
     def _real(self) -> Array:
@@ -121,8 +132,8 @@ class Watch:
         return first_images(pixels, self._augment, self._seed, count, batch_size=self._batch_size)
 
 
-def _scores(network: Network, critic: Variables, images: Array) -> Array:
-    return network.apply(critic, images, train=False)[0]
+def _scores(network: Network, critic: Variables, images: Array, labels: Array | None) -> Array:
+    return network.apply(critic, images, train=False, **given(labels))[0]
 
 
 _nearest_distances = jax.jit(nearest_distances)
