@@ -19,12 +19,15 @@ from wgan_jax.types import Players
 pytestmark = pytest.mark.usefixtures('compiled_once')
 LABELS = (np.arange(60) % 3).astype(np.int32)
 CLASSES = ('dark', 'grey', 'light')
-PIXELS = (60 + 60 * LABELS[:, None, None, None] + np.arange(16).reshape(4, 4, 1)).astype(np.uint8)
+PIXELS = (60 + 60 * LABELS[:, None, None, None] + np.random.default_rng(0).integers(0, 20, (60, 4, 4, 1))).astype(
+    np.uint8
+)
 IMAGES = collect(PIXELS)._replace(labels=LABELS, classes=CLASSES)
 
 
 def _settings(**changes):
-    given = {'arch': 'mlp', 'width': 8, 'latent_dim': 2, 'batch_size': 6, 'n_critic': 2, 'steps': 12, **changes}
+    given = {'latent_dim': 2, 'batch_size': 6, 'n_critic': 2, 'steps': 12, **changes}
+    given = given if 'arch' in given else {'arch': 'mlp', 'width': 8, **given}
     return wgan_jax.settings('wgan_gp', conditional=True, **given)
 
 

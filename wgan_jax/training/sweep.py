@@ -244,7 +244,7 @@ def sweep(
     gan, hyperparameters, data, settings = _build(settings, dataset)
     if steps is not None:
         settings = override(settings, {'steps': steps})
-    for name in ('init_from', 'deterministic', 'conditional'):
+    for name in ('init_from', 'deterministic'):
         if getattr(settings, name):
             raise ValueError(f'{name}={getattr(settings, name)} has no effect on a sweep: leave it out')
     if 'decay_steps' in values and settings.instance_noise:
@@ -283,4 +283,6 @@ def _build(
         settings, images = with_images(settings, named if dataset is not None else None)
     except UnknownDataset as error:
         raise UnknownDataset(f'{error}; of densities there are {", ".join(DENSITIES)}') from None
+    if settings.conditional:
+        raise ValueError('conditional=True has no effect on a sweep: leave it out')
     return *build_gan(settings, images.pixels.shape[-1]), images.pixels, settings
