@@ -28,6 +28,7 @@ for _name, _value in _FLAGS.items():
         os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --{_name}={_value}'
 
 import jax  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 2)
@@ -57,10 +58,10 @@ def compiled_once():
             gans[key] = build_gan(settings, channels, class_shares=class_shares)
         return gans[key]
 
-    def same_runner(gan, hyperparameters, data, *, mode):
-        key = id(gan), *(leaf.tobytes() for leaf in jax.tree.leaves(data)), mode
+    def same_runner(gan, hyperparameters, data, *, mode, streamed):
+        key = id(gan), *(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(data)), mode, streamed
         if key not in runners:  # which holds the GAN, so that no other one gets its id
-            runners[key] = gan, make_runner(gan, hyperparameters, data, mode=mode)
+            runners[key] = gan, make_runner(gan, hyperparameters, data, mode=mode, streamed=streamed)
         return runners[key][1]
 
     with pytest.MonkeyPatch.context() as patch:

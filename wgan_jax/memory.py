@@ -13,6 +13,10 @@ _MEMINFO = Path('/proc/meminfo')
 _MEMBERSHIP = Path('/proc/self/cgroup')
 
 
+class NotEnough(ValueError):
+    """There is not enough memory for what is wanted; the text says for what, and what would do."""
+
+
 def free_bytes() -> int:
     """Memory that this process may still take.
 
@@ -31,11 +35,11 @@ def require(needed_bytes: float, what: str, instead: str = 'take fewer or smalle
         instead: what would do.
 
     Raises:
-        ValueError: in one line, with both numbers.
+        NotEnough: in one line, with both numbers.
     """
     free = free_bytes()
     if needed_bytes * SHARE > free:
-        raise ValueError(
+        raise NotEnough(
             f'{what} would take {_gigabytes(needed_bytes)} GB, and {_gigabytes(free)} GB are free, half of which may '
             f'be used: {instead}'
         )
@@ -49,12 +53,12 @@ def require_on_accelerator(needed_bytes: float, what: str) -> None:
         what: takes it, as the subject of a sentence.
 
     Raises:
-        ValueError: in one line, with both numbers.
+        NotEnough: in one line, with both numbers.
     """
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get('bytes_limit', math.inf)
     if needed_bytes > limit:
-        raise ValueError(
+        raise NotEnough(
             f'{what} would take about {_gigabytes(needed_bytes)} GB, and JAX may take {_gigabytes(limit)} GB of '
             f'{device.device_kind}: take fewer or smaller ones'
         )

@@ -48,6 +48,7 @@ def main() -> int:
             minutes=flags.MINUTES.value,
             parallel=flags.PARALLEL.value,
             num_devices=flags.DEVICES.value,
+            data_path=flags.DATA_PATH.value,
             profile=flags.PROFILE.value,
         )
     except ValueError as error:

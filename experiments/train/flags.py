@@ -7,6 +7,7 @@ from absl import flags
 from wgan_jax.ranges import whole
 from wgan_jax.training.budget import MINUTES as MINUTES_RANGE
 from wgan_jax.training.configure import settings
+from wgan_jax.training.prepare import DATA_PATHS
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
 
@@ -23,6 +24,13 @@ PARALLEL = define_choice(
     'parallel', 'auto', ('auto', 'jit', 'pmap'), 'jit: one device; pmap: all devices; auto: whichever fits.'
 )
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
+DATA_PATH = define_choice(
+    'data_path',
+    'auto',
+    DATA_PATHS,
+    'device: the pictures lie where the networks are; stream: they stay on the host, or on the disk, and each batch is '
+    'fetched when it is due, with the same result; auto: whichever fits.',
+)
 CHECKPOINT_EVERY = define_number('checkpoint_every', 500, 'Steps between checkpoints.', whole(1))
 KEEP_CHECKPOINTS = define_number('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.', whole(1))
 SAMPLE_EVERY = define_number('sample_every', 100, 'Steps between grids of samples.', whole(1))

@@ -52,7 +52,7 @@ class Progress(Callback):
         held_out = f', {num_held_out} more held out' if num_held_out else ''
         print(
             f'{len(run.images.pixels)} images of {settings.image_size}x{run.images.pixels.shape[-1]} '
-            f'({settings.dataset}{held_out}), {total:,} parameters, '
+            f'({settings.dataset}{held_out}{", streamed" if run.streamed else ""}), {total:,} parameters, '
             f'{run.num_devices} x {jax.devices()[0].device_kind}: '
             + (f'step {step} to {settings.steps}' if step else f'{settings.steps} steps'),
             flush=True,

@@ -104,7 +104,7 @@ def test_a_loss_and_a_penalty_of_one_s_own_are_what_is_minimised(tmp_path):
     gan, hyperparameters = build_gan(mine, 3)
     state = init_state(gan, hyperparameters, 0)
     pixels = small_pixels()[:, :6, :4]
-    real, fake, _ = draw_batches(gan, state, pixels, 0)
+    real, fake, *_ = draw_batches(gan, state, pixels, 0)
     f = lambda x: NETWORKS.critic.apply(state.critic, x, train=True)[0]  # noqa: E731
     slopes = jax.vmap(lambda x: jnp.sum(jax.grad(lambda y: f(y[None])[0])(x) ** 2))(real)
     expected = jnp.mean(f(fake)) - 2 * jnp.mean(f(real)) + 3 * jnp.mean(slopes**2)

@@ -11,9 +11,11 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -22,7 +24,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wgan_jax.data.images import Images, allocate
+from wgan_jax import memory
+from wgan_jax.data.images import Images, allocate, on_disk
 from wgan_jax.files import WriteError, atomic_path, writing
 from wgan_jax.text import reason
 
@@ -69,7 +72,35 @@ def through(
     images, lasting = load()
     if lasting and time.monotonic() - began >= _SECONDS:
         _write(path, images)
+        if on_disk(images.pixels):  # once, not twice
+            return _read(path, what, max_gigabytes) or images
     return images
+
+
+def room(num: int, height: int, width: int, channels: int, what: str, max_gigabytes: float) -> np.ndarray:
+    """Room for the pixels of a dataset: in memory, or for more than that in a file, where a folder for sets is named.
+
+    Args, returns, raises:
+        As ``images.allocate``; a ``np.memmap`` where it is a file, which goes when it is used no more.
+    """
+    try:
+        return allocate(num, height, width, channels, what, max_gigabytes)
+    except memory.NotEnough as error:
+        place, needed = os.environ.get(VARIABLE), num * height * width * channels
+        if not place:
+            raise ValueError(f'{error}, or name a folder for sets on a large disk by {VARIABLE}') from None
+        folder = Path(os.path.expanduser(place))
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_room(folder, needed)
+            free = shutil.disk_usage(folder).free
+            if 2 * needed > free:  # it is there twice for a moment
+                raise ValueError(f'{error}; nor has the disk of {folder} room for it twice: {free / 1e9:.3g} GB')
+            with tempfile.TemporaryFile(dir=folder) as file:
+                os.posix_fallocate(file.fileno(), 0, needed)  # a disk that is full later would end the process
+                return np.memmap(file, np.uint8, 'r+', shape=(num, height, width, channels))
+        except OSError as failure:
+            raise ValueError(f'{error}; nor can it lie in {folder} ({reason(failure)})') from None
 
 
 def state_of(path: str | os.PathLike) -> tuple[int, ...]:
@@ -106,9 +137,15 @@ def _read(path: Path, what: str, max_gigabytes: float) -> Images | None:
         with open(path, 'rb') as file:
             header = _header(file)
             num, height, width, channels = header['shape']
-            pixels = allocate(num, height, width, channels, what, max_gigabytes)
-            bytes_of = pixels.reshape(-1).data
-            if file.readinto(bytes_of) != len(bytes_of) or file.read(1) or zlib.crc32(bytes_of) != header['crc32']:
+            try:
+                pixels = allocate(num, height, width, channels, what, max_gigabytes)
+                whole = file.readinto(pixels.reshape(-1).data) == pixels.size and not file.read(1)
+            except memory.NotEnough:
+                place, size = file.tell(), os.fstat(file.fileno()).st_size
+                whole = size == place + num * height * width * channels
+                if whole:
+                    pixels = np.memmap(file, np.uint8, 'r', place, (num, height, width, channels))
+            if not whole or zlib.crc32(pixels.reshape(-1).data) != header['crc32']:
                 raise _Damaged('its pixels are not those that were written')
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -147,7 +184,8 @@ def _write(path: Path, images: Images) -> None:
         with writing(path.parent):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_room(path.parent, pixels.nbytes)
-        if pixels.nbytes > min(_MOST, shutil.disk_usage(path.parent).free / 2):
+        most = math.inf if on_disk(images.pixels) else _MOST  # else it would be read anew each time
+        if pixels.nbytes > min(most, shutil.disk_usage(path.parent).free / 2):
             return
         header = {
             'shape': images.pixels.shape,

@@ -12,7 +12,7 @@ import numpy as np
 
 from wgan_jax.data import cache
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
-from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, collect, find_duplicates, is_grey
+from wgan_jax.data.images import MAX_GIGABYTES, Images, collect, find_duplicates, first_channel, is_grey
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
 from wgan_jax.data.reading import NAME, BadFile, TooSmall, quiet, read_picture
 from wgan_jax.text import listed, printable
@@ -85,7 +85,7 @@ def _load(
     found: Listing, chosen: list[str], view: View, max_gigabytes: float, on_progress: Callable[[int, int], object]
 ) -> tuple[Images, bool]:
     root = printable(found.root, NAME)
-    pixels = allocate(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
+    pixels = cache.room(len(chosen), view.height, view.width, view.num_channels, f'folder {root}', max_gigabytes)
     names: list[str] = []
     skipped: list[str] = []
     sizes: list[tuple[int, int]] = []
@@ -111,7 +111,7 @@ def _load(
         raise ValueError(f'no image below {root} has sides of at least min_side={view.min_side} pixels')
     pixels = pixels[: len(names)]
     if view.channels == 'auto' and is_grey(pixels):
-        pixels = pixels[..., :1]
+        pixels = first_channel(pixels)
     counts = {
         f'with a side below {view.min_side} pixels': small,
         'enlarged': sum(is_enlarged(*size, view) for size in sizes),

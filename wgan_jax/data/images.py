@@ -8,10 +8,11 @@ True
 """
 
 import hashlib
+import math
 import operator
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,7 @@ from wgan_jax.text import printable
 from wgan_jax.types import Array, ArrayLike
 
 MAX_SIDE = 65_536  # pixels of a side
-MAX_GIGABYTES = 8.0  # of a dataset, unless another limit is asked for
+MAX_GIGABYTES = math.inf  # of a dataset, unless another limit is asked for
 
 
 class UnknownDataset(ValueError):
@@ -32,7 +33,8 @@ class Images(NamedTuple):
     """A dataset of equally large images.
 
     Attributes:
-        pixels: uint8 NumPy array (N, H, W, C), values 0 to 255.
+        pixels: uint8 NumPy array (N, H, W, C), values 0 to 255. Of sets that are larger than the memory it lies in a
+            file (``np.memmap``), or is ``Rows`` of such a one.
         names: one name per image, or () where there are none.
         fingerprint: SHA-256, in hex, of the shape and the pixels: equal content has an equal fingerprint.
         sizes: heights and widths of the originals, (N, 2), where they are known.
@@ -57,6 +59,38 @@ class Images(NamedTuple):
     held_out_labels: np.ndarray | None = None
 
 
+class Rows:
+    """Some images of an array in a file, copied when they are asked for; indexed by numbers, slices or arrays of them.
+
+    Args:
+        pixels: (N, H, W, C).
+        places: of the images, (n,).
+    """
+
+    def __init__(self, pixels: np.ndarray, places: np.ndarray):
+        self._pixels, self._places = pixels, places
+        self.dtype, self.shape = pixels.dtype, (len(places), *pixels.shape[1:])
+        self.size = math.prod(self.shape)
+        self.nbytes = self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.asarray(self._pixels[self._places[index]])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def on_disk(pixels: np.ndarray | Rows) -> bool:
+    """Whether pixels lie in a file, being too many for the memory."""
+    return isinstance(pixels, np.memmap | Rows)
+
+
 def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()) -> Images:
     """``Images`` of an array, checked and fingerprinted.
 
@@ -70,7 +104,8 @@ def collect(pixels: np.ndarray | Sequence[np.ndarray], names: Sequence[str] = ()
     Raises:
         ValueError: not uint8, not four axes, empty, or another number of names than images.
     """
-    pixels = np.ascontiguousarray(pixels)
+    if not (isinstance(pixels, np.memmap) and pixels.flags.c_contiguous):
+        pixels = np.ascontiguousarray(pixels)
     names = tuple(names)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.size == 0:
         raise ValueError(f'images must be uint8 (N, H, W, C) and not empty, got {pixels.dtype} {pixels.shape}')
@@ -131,7 +166,8 @@ def allocate(
         uint8 (num, height, width, channels), not filled.
 
     Raises:
-        ValueError: no images, an impossible size, more than the limit, or more than the machine has.
+        ValueError: no images, an impossible size, or more than the limit.
+        NotEnough: more than the machine has.
     """
     height, width = check_size(height, width)
     check_channels(channels)
@@ -175,12 +211,15 @@ def hold_out(images: Images, share: float) -> Images:
     def rows(column, places):
         return None if column is None else column[places]
 
+    def pixels(places):
+        return cast(np.ndarray, Rows(images.pixels, places)) if on_disk(images.pixels) else images.pixels[places]
+
     return images._replace(
-        pixels=images.pixels[kept],
+        pixels=pixels(kept),
         names=names(kept),
         sizes=rows(images.sizes, kept),
         labels=rows(images.labels, kept),
-        held_out=images.pixels[held],
+        held_out=pixels(held),
         held_out_names=names(held),
         held_out_labels=rows(images.labels, held),
     )
@@ -204,6 +243,21 @@ def is_grey(pixels: np.ndarray) -> bool:
     """Whether no pixel of uint8 (N, H, W, C) has a colour; looked at a part at a time."""
     parts = np.array_split(pixels, max(1, pixels.size >> 26))
     return all((part == part[..., :1]).all() for part in parts)
+
+
+def first_channel(pixels: np.ndarray) -> np.ndarray:
+    """The first channel, (N, H, W, 1), moved together in place of all: what was in the array is lost.
+
+    Args:
+        pixels: uint8 (N, H, W, C), contiguous.
+    """
+    num, height, width, _ = pixels.shape
+    flat, each = pixels.reshape(-1), height * width
+    together = max(1, 2**26 // each)
+    for start in range(0, num, together):  # what is written to has been read already
+        part = pixels[start : start + together, ..., 0].copy()
+        flat[start * each : start * each + part.size] = part.reshape(-1)
+    return flat[: num * each].reshape(num, height, width, 1)
 
 
 def to_float(pixels: ArrayLike) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from wgan_jax.data import cache
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
-from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, allocate, collect
+from wgan_jax.data.images import MAX_GIGABYTES, Images, UnknownDataset, collect
 from wgan_jax.data.reading import NAME, TooSmall, about_path, decode, of_the_machine, open_file, quiet
 from wgan_jax.text import listed, printable, reason
 
@@ -217,7 +217,7 @@ def load(
                 f'{this} in {place} is not in array_record form, which is the one that can be read without TensorFlow; '
                 f'prepare it in another folder: {prepare}'
             )
-        pixels = allocate(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
+        pixels = cache.room(taken, view.height, view.width, view.num_channels, this, max_gigabytes)
         return _collected(this, damaged, (key, *labelled), source, view, pixels, examples, on_progress), True
 
     described = (os.path.join(builder.data_path, file) for file in ('dataset_info.json', 'features.json'))

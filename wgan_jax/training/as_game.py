@@ -111,4 +111,5 @@ def load_game(
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=class_counts(settings, images))
     target = jax.eval_shape(lambda: init_state(gan, hyperparameters, np.uint32(0)))
     state = jax.tree.map(jnp.asarray, unflatten(target, found.arrays, str(workdir)))
-    return as_game(gan, hyperparameters, state, data_of(settings, images)), state.params, found.step
+    data = jax.tree.map(np.asarray, data_of(settings, images))
+    return as_game(gan, hyperparameters, state, data), state.params, found.step

@@ -23,6 +23,7 @@ class RunInfo(NamedTuple):
         images: the dataset.
         state: where it begins or goes on.
         num_devices: that share a batch.
+        streamed: whether the dataset stays on the host.
     """
 
     workdir: Path
@@ -31,6 +32,7 @@ class RunInfo(NamedTuple):
     images: Images
     state: TrainState
     num_devices: int
+    streamed: bool = False
 
 
 class Callback:

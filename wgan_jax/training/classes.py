@@ -31,7 +31,7 @@ def class_counts(settings: Settings, images: Images) -> tuple[int, ...]:
 
 
 def data_of(settings: Settings, images: Images) -> PyTree:
-    """What ``gan.draw`` takes: images, or images and labels."""
+    """What ``gan.draw`` takes: images, or images and labels; on the host, or on the disk."""
     return (images.pixels, images.labels) if settings.conditional else images.pixels
 
 

@@ -1,5 +1,6 @@
 """Which pictures a run was begun on, by name: so that a set that has changed can be told from the one before."""
 
+import itertools
 import os
 import zlib
 from pathlib import Path
@@ -44,6 +45,6 @@ def changes_of(workdir: Path, images: Images) -> str:
 
 
 def _checksums(images: Images) -> dict[str, int]:
-    held = () if images.held_out is None else images.held_out
-    names, pixels = (*images.names, *images.held_out_names), (*images.pixels, *held)
+    names = (*images.names, *images.held_out_names)
+    pixels = itertools.chain(images.pixels, () if images.held_out is None else images.held_out)
     return {name: zlib.crc32(np.ascontiguousarray(image).data) for name, image in zip(names, pixels, strict=True)}

@@ -44,7 +44,7 @@ def require_memory(
         devices: that share a batch.
 
     Raises:
-        ValueError: in one line, with both numbers.
+        NotEnough: in one line, with both numbers.
     """
     state = state_shapes(gan, hyperparameters) if state is None else state
     one, batch = bytes_of(state), _batch_bytes(gan, state)

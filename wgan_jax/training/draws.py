@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax.data.feed import Feed
 from wgan_jax.data.images import gather, to_float
 from wgan_jax.data.order import batch_indices
 from wgan_jax.types import Array, Key, PyTree
@@ -81,6 +82,30 @@ def draw_labelled(
     pixels, labels = data
     indices = batch_indices(seed, counter, examples, batch_size=batch_size, size=pixels.shape[0])
     return gather(pixels, indices), jnp.take(labels, indices, mode='clip')
+
+
+def draw_from_feed(feed: Feed, like: PyTree) -> Draw:
+    """Real examples as ``draw_images`` or ``draw_labelled`` draw them, to the bit, of data that stay on the host.
+
+    Args:
+        feed: gives them; asked from inside of the compiled program.
+        like: one example, or an example and its label, of which the shapes and types count.
+    """
+    shapes = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like)]
+
+    def draw(data: PyTree, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Any:
+        del data, batch_size
+        count = examples.shape[0]
+
+        def fetch(*place: Array) -> tuple[np.ndarray, ...]:
+            seed, counter, first = map(int, place)
+            return feed(seed, counter, first, count)
+
+        results = tuple(jax.ShapeDtypeStruct((count, *shape), dtype) for shape, dtype in shapes)
+        pixels, *labels = jax.pure_callback(fetch, results, seed, counter, examples[0])
+        return (to_float(pixels), *labels) if labels else to_float(pixels)
+
+    return draw
 
 
 def draw_labels(shares: Sequence[float], seed: Array, counter: Array | int, examples: Array) -> Array:

@@ -4,6 +4,7 @@ Under pmap every device holds the whole state and the whole dataset, works on it
 what it found with the others (data parallelism with replicated parameters).
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from wgan_jax.data.feed import Feed
+from wgan_jax.training.draws import draw_from_feed
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.step import train_steps
@@ -30,6 +33,7 @@ class Runner(NamedTuple):
         fetch: ``fetch(state) -> tree``: any part of a state as NumPy arrays.
         capacity: the most steps of one call.
         num_devices: how many devices share a batch.
+        streamed: whether the dataset stays on the host.
         of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
     """
 
@@ -38,27 +42,31 @@ class Runner(NamedTuple):
     fetch: Callable[[PyTree], PyTree]
     capacity: int
     num_devices: int
+    streamed: bool
     of: 'Callable[[Hyperparameters], Runner]'
 
 
 def make_runner(
     gan: GAN,
     hyperparameters: Hyperparameters,
-    data: np.ndarray,
+    data: PyTree,
     *,
     mode: str = 'auto',
     devices: Sequence[jax.Device] | None = None,
     capacity: int = 512,
+    streamed: bool = False,
 ) -> Runner:
-    """A Runner for a GAN on a dataset that is held on the device.
+    """A Runner for a GAN on a dataset, which is held on the device or streamed to it.
 
     Args:
         gan, hyperparameters: what is trained, and its hyperparameters.
-        data: the dataset, as ``gan.draw`` takes it.
+        data: the dataset, as ``gan.draw`` takes it, of NumPy arrays.
         mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share both players' batches
             evenly.
         devices: which to use; all local ones by default.
         capacity: the most steps of one call.
+        streamed: leave the dataset, images or (images, labels), on the host, and fetch each batch when it is due: the
+            same bits.
 
     Returns:
         A Runner; nothing is compiled before its first ``run``.
@@ -68,23 +76,30 @@ def make_runner(
     """
     if mode not in ('auto', 'jit', 'pmap'):
         raise ValueError(f'parallel={mode} is unknown; there are: auto, jit, pmap')
+    if streamed:
+        columns = data if isinstance(data, tuple) else (data,)
+        feed = Feed(*columns, batch_size=gan.batch_size)
+        gan = dataclasses.replace(gan, draw=draw_from_feed(feed, tuple(column[0] for column in columns)))
+        data = ()
+    else:
+        data = jax.tree.map(np.asarray, data)
     devices = list(jax.local_devices() if devices is None else devices)
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
     if mode == 'auto':  # as many as can share the batches evenly
         shares = math.gcd(*sizes.values())
         devices = devices[: max(n for n in range(1, len(devices) + 1) if shares % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
-        return _on_one(gan, hyperparameters, data, devices[0], capacity)
+        return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed)
     for name, size in sizes.items():
         if size % len(devices):
             raise ValueError(
                 f'{name}={size} cannot be shared evenly by {len(devices)} devices; '
                 f'{-(-size // len(devices)) * len(devices)} would do'
             )
-    return _on_many(gan, hyperparameters, data, devices, capacity)
+    return _on_many(gan, hyperparameters, data, devices, capacity, streamed)
 
 
-def _on_one(gan, hyperparameters, data, device, capacity):
+def _on_one(gan, hyperparameters, data, device, capacity, streamed):
     place = functools.partial(jax.device_put, device=device)
     data = place(data)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
@@ -97,13 +112,14 @@ def _on_one(gan, hyperparameters, data, device, capacity):
             fetch=_fetch,
             capacity=capacity,
             num_devices=1,
+            streamed=streamed,
             of=runner,
         )
 
     return runner(hyperparameters)
 
 
-def _on_many(gan, hyperparameters, data, devices, capacity):
+def _on_many(gan, hyperparameters, data, devices, capacity, streamed):
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
@@ -129,6 +145,7 @@ def _on_many(gan, hyperparameters, data, devices, capacity):
             fetch=_fetch,
             capacity=capacity,
             num_devices=len(devices),
+            streamed=streamed,
             of=runner,
         )
 

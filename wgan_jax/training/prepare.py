@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from wgan_jax.data.images import Images
+from wgan_jax import memory
+from wgan_jax.data.images import Images, on_disk
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.ranges import whole
 from wgan_jax.text import reason
@@ -24,11 +25,15 @@ from wgan_jax.training.step import train_step
 from wgan_jax.training.watch import watch_bytes
 from wgan_jax.types import PyTree
 
+DATA_PATHS = ('auto', 'device', 'stream')
+
 
 def built(
-    settings: Settings, images: Images, parallel: str, num_devices: int | None
+    settings: Settings, images: Images, parallel: str, num_devices: int | None, data_path: str = 'auto'
 ) -> tuple[GAN, Callable[[], TrainState], TrainState, Runner]:
     """What trains with these settings: the GAN, what makes its first state, the shapes of that, and the runner."""
+    if data_path not in DATA_PATHS:
+        raise ValueError(f'data_path={data_path} is unknown; there are: {", ".join(DATA_PATHS)}')
     counts, data = class_counts(settings, images), data_of(settings, images)
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=counts)
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
@@ -36,8 +41,9 @@ def built(
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
     shown, watched = grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width)
     devices = 1 if parallel == 'jit' else jax.local_device_count()
-    require_memory(gan, hyperparameters, what, state=shapes, beside=shown, on_device=watched, devices=devices)
-    runner = make_runner(gan, hyperparameters, data, mode=parallel)
+    need = functools.partial(require_memory, gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
+    streamed = _is_streamed(data, data_path, lambda size: need(on_device=watched + size))
+    runner = make_runner(gan, hyperparameters, data, mode=parallel, streamed=streamed)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
     if num_devices is not None and runner.num_devices < num_devices:
@@ -47,6 +53,22 @@ def built(
     if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
         _try_parts(gan, hyperparameters, shapes, data, runner.num_devices)
     return gan, fresh, shapes, runner
+
+
+def _is_streamed(data: PyTree, data_path: str, require: Callable[[float], None]) -> bool:
+    """Whether a dataset stays on the host. Raises NotEnough for what has no room, by ``require(bytes of data)``."""
+    leaves = jax.tree.leaves(data)
+    if data_path == 'stream' or (data_path == 'auto' and on_disk(leaves[0])):
+        require(0)
+        return True
+    try:
+        require(sum(leaf.nbytes for leaf in leaves))
+    except memory.NotEnough as error:
+        if data_path == 'device':
+            raise memory.NotEnough(f'{error}, or data_path=stream') from None
+        require(0)
+        return True
+    return False
 
 
 def _try_parts(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, num_devices: int) -> None:

@@ -53,6 +53,7 @@ def train(
     minutes: float | None = None,
     parallel: str = 'auto',
     num_devices: int | None = None,
+    data_path: str = 'auto',
     profile: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Generator:
@@ -76,6 +77,8 @@ def train(
             time allows, from this call to its return; measured once and recorded: from then on they are the run's.
         parallel: 'jit' for one device, 'pmap' for all, 'auto' for as many as share the batches evenly.
         num_devices: how many must be found to share them; None for whatever there is.
+        data_path: 'device' for a dataset that lies where the networks are, 'stream' for one that stays on the host and
+            of which each batch is fetched when it is due, 'auto' for the first where there is room; the same bits.
         profile: write a profile of a few steps to ``WORKDIR/profile``.
         should_stop: asked between calls, about every two seconds; True saves and returns.
 
@@ -114,7 +117,7 @@ def train(
     settings, images = with_images(settings, dataset, loading)
     check_deterministic(settings)
     first = settings if minutes is None else budget.to_measure(settings)
-    gan, fresh, shapes, runner = built(first, images, parallel, num_devices)
+    gan, fresh, shapes, runner = built(first, images, parallel, num_devices, data_path)
     with contextlib.ExitStack() as held:
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
@@ -129,7 +132,7 @@ def train(
             settings = known
             if gan.noise_steps:  # its program depends on them
                 del runner  # and with it the dataset on the device, which the next one holds
-                gan, fresh, shapes, runner = built(settings, images, parallel, num_devices)
+                gan, fresh, shapes, runner = built(settings, images, parallel, num_devices, data_path)
             runner = runner.of(hyperparameters_of(settings))
         config = {
             'launcher': 'train',
@@ -138,6 +141,7 @@ def train(
             'run': {
                 'parallel': parallel,
                 'num_devices': runner.num_devices,
+                'data_path': 'stream' if runner.streamed else 'device',
                 **{name: int(value) for name, value in counts.items()},
             },
             **environment(),
@@ -179,7 +183,7 @@ def train(
             held.callback(files.close)
             for listener in listeners:
                 held.callback(listener.close)
-                listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices))
+                listener.start(RunInfo(workdir, settings, gan, images, state, runner.num_devices, runner.streamed))
             manifest.update(step if found else 0)
             began = time.monotonic()
             profiler = _Profiler(workdir / 'profile') if profile else None

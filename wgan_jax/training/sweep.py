@@ -285,4 +285,4 @@ def _build(
         raise UnknownDataset(f'{error}; of densities there are {", ".join(DENSITIES)}') from None
     if settings.conditional:
         raise ValueError('conditional=True has no effect on a sweep: leave it out')
-    return *build_gan(settings, images.pixels.shape[-1]), images.pixels, settings
+    return *build_gan(settings, images.pixels.shape[-1]), np.asarray(images.pixels), settings

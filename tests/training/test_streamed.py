@@ -1,0 +1,106 @@
+"""Runs whose dataset stays on the host: the same bits as of one that lies on the device, however they are mixed."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import wgan_jax
+from tests.training.runs import EVERY, IMAGES, arrays, metrics, tiny
+from wgan_jax import memory
+from wgan_jax.data import cache
+from wgan_jax.data.images import collect, on_disk
+from wgan_jax.training import prepare
+from wgan_jax.training.parallel import make_runner
+
+pytestmark = pytest.mark.usefixtures('compiled_once')
+LABELS = collect(IMAGES)._replace(labels=(np.arange(20) % 3).astype(np.int32), classes=('a', 'b', 'c'))
+
+
+def _same(one, other):
+    (step, ours), (expected_step, expected) = arrays(one), arrays(other)
+    assert step == expected_step and ours.keys() == expected.keys()
+    for name in expected:
+        assert ours[name].tobytes() == expected[name].tobytes(), name
+    assert metrics(one) == metrics(other)
+    assert (one / 'samples' / 'step_00000012.png').read_bytes() == (
+        other / 'samples' / 'step_00000012.png'
+    ).read_bytes()
+
+
+@pytest.mark.parametrize('parallel', ['jit', 'pmap'])
+@pytest.mark.parametrize('conditional', [False, True])
+def test_the_bits_are_those_of_a_dataset_on_the_device(parallel, conditional, tmp_path):
+    # Fails if a streamed batch is another one, of another share, label, or rounding; or a continuation draws anew.
+    settings = dataclasses.replace(tiny(augment='flip,shift', n_critic=2, held_out=0.2), conditional=conditional)
+
+    def run(name, path, **options):
+        wgan_jax.train(settings, tmp_path / name, dataset=LABELS, parallel=parallel, data_path=path, **EVERY, **options)
+        return json.loads((tmp_path / name / 'config.json').read_text())['run']['data_path']
+
+    assert run('device', 'auto') == 'device' and run('stream', 'stream') == 'stream'
+    _same(tmp_path / 'stream', tmp_path / 'device')
+    stop = tmp_path / 'mixed' / 'checkpoints' / '4'
+    assert run('mixed', 'stream', should_stop=stop.exists) == 'stream'
+    assert not (tmp_path / 'mixed' / 'results.json').exists()
+    assert run('mixed', 'device') == 'device'
+    _same(tmp_path / 'mixed', tmp_path / 'device')
+
+
+def test_the_dataset_is_no_part_of_the_program():
+    # Fails if a streamed set is put on the device after all, as an argument or a constant.
+    from tests.training.common import small_gan
+    from wgan_jax.training.state import init_state
+
+    gan, hyperparameters = small_gan('wgan_gp')
+    pixels = np.zeros((2000, 16, 32, 3), np.uint8)
+    before = {id(array) for array in jax.live_arrays()}
+    runner = make_runner(gan, hyperparameters, pixels, mode='jit', streamed=True, capacity=4)
+    assert runner.streamed and runner.of(hyperparameters).streamed
+    _, rows = runner.run(runner.place(init_state(gan, hyperparameters, np.uint32(0))), 2)
+    assert np.isfinite(runner.fetch(rows)[:2]).all()
+    new = [array for array in jax.live_arrays() if id(array) not in before]
+    assert max(array.nbytes for array in new) < pixels.nbytes
+
+
+def test_auto_streams_what_does_not_fit(tmp_path, monkeypatch):
+    # Fails if a set is refused that could be streamed, or a forced path is not kept.
+    def refuse(*arguments, on_device, **options):
+        if on_device > prepare.watch_bytes(6, 4):
+            raise memory.NotEnough('training would take 9 GB: take fewer or smaller ones')
+
+    monkeypatch.setattr(prepare, 'require_memory', refuse)
+    wgan_jax.train(tiny(steps=2), tmp_path / 'a', dataset=IMAGES)
+    assert json.loads((tmp_path / 'a' / 'config.json').read_text())['run']['data_path'] == 'stream'
+    with pytest.raises(ValueError, match=r'take fewer or smaller ones, or data_path=stream$'):
+        wgan_jax.train(tiny(steps=2), tmp_path / 'b', dataset=IMAGES, data_path='device')
+    with pytest.raises(ValueError, match='data_path=disk is unknown; there are: auto, device, stream'):
+        wgan_jax.train(tiny(steps=2), tmp_path / 'b', dataset=IMAGES, data_path='disk')
+    assert not (tmp_path / 'b').exists()
+
+
+@pytest.mark.parametrize('path', ['auto', 'device'])
+def test_a_set_that_lies_in_a_file_trains_as_one_in_memory(path, tmp_path, monkeypatch):
+    # Fails if a part of a run needs the pixels to be an array in memory, or sees others.
+    (tmp_path / 'set').mkdir()
+    for number, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / 'set' / f'{number:02}.png')
+    settings = tiny(dataset=f'folder:{tmp_path}/set', held_out=0.2)
+    wgan_jax.train(settings, tmp_path / 'memory', **EVERY)
+
+    def refuse(*arguments):
+        raise memory.NotEnough('no room')
+
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / 'kept'))
+    monkeypatch.setattr(cache, 'allocate', refuse)
+    wgan_jax.train(settings, tmp_path / 'file', data_path=path, **EVERY)
+    _same(tmp_path / 'file', tmp_path / 'memory')
+    assert json.loads((tmp_path / 'file' / '.pictures.json').read_text()) == json.loads(
+        (tmp_path / 'memory' / '.pictures.json').read_text()
+    )
+    recorded = json.loads((tmp_path / 'file' / 'config.json').read_text())['run']['data_path']
+    assert recorded == {'auto': 'stream', 'device': 'device'}[path]
+    assert on_disk(wgan_jax.data.load(settings.dataset, 6, 4).pixels)

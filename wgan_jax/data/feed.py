@@ -1,0 +1,89 @@
+"""Batches of a dataset that stays on the host, gathered before they are asked for.
+
+>>> feed = Feed(np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1), batch_size=4)
+>>> epoch = [feed(0, counter, 0, 4)[0].ravel() for counter in range(3)]
+>>> sorted(np.concatenate(epoch).tolist()) == list(range(12))
+True
+"""
+
+import functools
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from wgan_jax.data.order import batch_indices
+
+_AHEAD = 8  # batches gathered before the first of them is taken
+_WORKERS = 2
+_TOGETHER = 32  # updates whose examples are looked up at once; divides 2**32
+
+_Place = tuple[int, int, int, int]
+
+
+class Feed:
+    """The real batch of any critic update, a pure function of (seed, update) as for data that lie on the device.
+
+    Threads gather those that come next, in the order in which they come; whoever asks for another one waits for that
+    one only. Pixels may lie in a file that is mapped into memory: then they are read from there as they are wanted.
+
+    Args:
+        pixels: uint8 (number of images, H, W, C), an array or what is indexed like one.
+        labels: int32 (number of images,), or None.
+        batch_size: examples of a batch.
+        ahead: how many batches to gather before they are asked for.
+        workers: threads that do it.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        batch_size: int,
+        ahead: int = _AHEAD,
+        workers: int = _WORKERS,
+    ):
+        self._columns: Sequence[np.ndarray] = (pixels,) if labels is None else (pixels, labels)
+        self._size, self._batch_size, self._ahead = len(pixels), batch_size, ahead
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix='feed')
+        self._begun: dict[_Place, Future] = {}
+        self._lock = threading.Lock()
+        self._places = functools.lru_cache(64)(self._of_block)
+
+    def __call__(self, seed: int, counter: int, first: int, count: int) -> tuple[np.ndarray, ...]:
+        """Some examples of the batch of a critic update.
+
+        Args:
+            seed: of the run.
+            counter: which critic update.
+            first, count: which examples of the batch: those of one device.
+
+        Returns:
+            uint8 (count, H, W, C); and int32 (count,) where there are labels.
+        """
+        with self._lock:
+            window = [(seed, (counter + i) % 2**32, first, count) for i in range(self._ahead + 1)]
+            for place in window:
+                if place not in self._begun:
+                    self._begun[place] = self._threads.submit(self._gather, *place)
+            wanted = self._begun.pop(window[0])
+            # Whoever goes on from elsewhere leaves what nobody will ask for.
+            for place in [p for p in self._begun if p[2:] == (first, count) and p not in window]:
+                self._begun.pop(place).cancel()
+        return wanted.result()
+
+    def _gather(self, seed: int, counter: int, first: int, count: int) -> tuple[np.ndarray, ...]:
+        indices = self._places(seed, counter // _TOGETHER, first, count)[counter % _TOGETHER]
+        return tuple(np.ascontiguousarray(column[indices]) for column in self._columns)
+
+    def _of_block(self, seed: int, block: int, first: int, count: int) -> np.ndarray:
+        """Which examples ``_TOGETHER`` updates draw, (updates, count): NumPy takes as long for one."""
+        updates = np.arange(block * _TOGETHER, (block + 1) * _TOGETHER)
+        slots = np.arange(first, first + count)
+        indices = batch_indices(
+            seed, np.repeat(updates, count), np.tile(slots, _TOGETHER),
+            batch_size=self._batch_size, size=self._size, xp=np,
+        )  # fmt: skip
+        return indices.reshape(_TOGETHER, count)
