@@ -106,7 +106,7 @@ def test_importing_the_room_is_light():
 
 def test_without_tfds_the_message_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
-    with pytest.raises(ValueError, match=r"not installed.*'flags', 'folder:PATH'"):
+    with pytest.raises(ValueError, match=r"not installed.*'flags', 'folder:PATH', 'stacked_mnist'"):
         data.load('mnist', 8, 8)
 
 
@@ -125,7 +125,9 @@ def mnist_dir(tfds):
 
 
 def test_unknown_and_unprepared_datasets(tfds, tmp_path):
-    with pytest.raises(ValueError, match="unknown dataset 'no_such_thing'; known are 'flags', 'folder:PATH'"):
+    with pytest.raises(
+        ValueError, match="unknown dataset 'no_such_thing'; known are 'flags', 'folder:PATH', 'stacked_mnist'"
+    ):
         data.load('no_such_thing', 8, 8, data_dir=tmp_path)
     with pytest.raises(ValueError, match='tfds build mnist --file_format=array_record --data_dir='):
         data.load('mnist', 8, 8, data_dir=tmp_path)

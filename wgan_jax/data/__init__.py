@@ -33,9 +33,16 @@ def _folder(argument: str, view: View, data_dir: str | os.PathLike | None, on_pr
     return folder.load(argument, view, on_progress=on_progress)
 
 
+def _stacked_mnist(argument: str, view: View, data_dir: str | os.PathLike | None, on_progress: Progress) -> Images:
+    from wgan_jax.data import stacked
+
+    return stacked.load(argument or 'train', view, data_dir=data_dir, on_progress=on_progress)
+
+
 DATASETS: dict[str, Callable[[str, View, str | os.PathLike | None, Progress], Images]] = {
     'flags': _flags,
     'folder': _folder,
+    'stacked_mnist': _stacked_mnist,
 }
 # What a view has that makes no difference to the images of a dataset.
 UNREAD = {'flags': ('fit', 'background', 'min_side', 'max_images')}
@@ -58,8 +65,9 @@ def load(
     """A dataset by name, in memory at one size.
 
     Args:
-        name: 'flags', 'flags:train' or 'flags:test', 'folder:PATH', a path that is none else, or a TFDS name such as
-            'mnist', 'mnist:test'. What precedes a colon is looked up in ``DATASETS`` and called with what follows it.
+        name: 'flags', 'flags:train' or 'flags:test', 'folder:PATH', a path that is none else, 'stacked_mnist' or
+            'stacked_mnist:test', or a TFDS name such as 'mnist', 'mnist:test'. What precedes a colon is looked up in
+            ``DATASETS`` and called with what follows it.
         height, width: pixels.
         data_dir: where TFDS datasets are prepared; None: TFDS's own default.
         on_progress: told how many pictures of how many have been looked at, now and then.

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from wgan_jax import memory
-from wgan_jax.data.images import Images, allocate, on_disk
+from wgan_jax.data.images import MAX_GIGABYTES, Images, allocate, on_disk
 from wgan_jax.files import WriteError, atomic_path, writing
 from wgan_jax.text import reason
 
@@ -77,7 +77,9 @@ def through(
     return images
 
 
-def room(num: int, height: int, width: int, channels: int, what: str, max_gigabytes: float) -> np.ndarray:
+def room(
+    num: int, height: int, width: int, channels: int, what: str, max_gigabytes: float = MAX_GIGABYTES
+) -> np.ndarray:
     """Room for the pixels of a dataset: in memory, or for more than that in a file, where a folder for sets is named.
 
     Args, returns, raises:
