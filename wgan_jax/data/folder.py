@@ -3,23 +3,20 @@
 import hashlib
 import itertools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
 from wgan_jax.data import cache
+from wgan_jax.data.decoding import decode_all
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
 from wgan_jax.data.images import MAX_GIGABYTES, Images, collect, find_duplicates, first_channel, is_grey
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
-from wgan_jax.data.reading import NAME, BadFile, TooSmall, quiet, read_picture
+from wgan_jax.data.reading import NAME, BadFile, TooSmall, read_picture
 from wgan_jax.text import listed, printable
 
 MAX_BAD = 0.1  # of the pictures, of which more than this are no accident
-_THREADS = min(8, os.cpu_count() or 1)  # Pillow's decoders and resizing let other threads run
-_AHEAD = 256  # pictures decoded before the first of them is taken
+_OFTEN = 256  # pictures, after which progress is told
 
 
 def read(path: str | os.PathLike, view: View) -> np.ndarray:
@@ -90,7 +87,7 @@ def _load(
     skipped: list[str] = []
     sizes: list[tuple[int, int]] = []
     small, lasting = 0, True
-    for done, (name, result) in enumerate(_read_all(found.root, chosen, view), 1):
+    for done, (name, result) in enumerate(decode_all(found.root, chosen, view), 1):
         if isinstance(result, TooSmall):
             small += 1
         elif isinstance(result, BadFile):
@@ -100,7 +97,7 @@ def _load(
             pixels[len(names)], its_height, its_width = result
             names.append(name)
             sizes.append((its_height, its_width))
-        if done % _AHEAD == 0 or done == len(chosen):
+        if done % _OFTEN == 0 or done == len(chosen):
             on_progress(done, len(chosen))
     if len(skipped) > MAX_BAD * len(chosen):
         raise ValueError(
@@ -142,29 +139,6 @@ def _choose(names: list[str], most: int) -> list[str]:
     if not most or len(names) <= most:
         return names
     return sorted(sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())[:most])
-
-
-def _read_all(root: Path, names: list[str], view: View) -> Iterator[tuple[str, tuple[np.ndarray, int, int] | BadFile]]:
-    """(name, what came of it) of every picture, in order, decoded in threads some way ahead.
-
-    What came of it is the pixels and the original's height and width, or what is wrong.
-    """
-
-    def one(name: str) -> tuple[np.ndarray, int, int] | BadFile:
-        try:
-            picture, height, width = read_picture(root / name, view, name=printable(name, NAME))
-            return fit(picture, view), height, width
-        except BadFile as error:
-            return error
-
-    with quiet('PIL'), ThreadPoolExecutor(_THREADS) as pool:
-        ahead: deque[tuple[str, Future]] = deque()
-        for name in names:
-            ahead.append((name, pool.submit(one, name)))
-            if len(ahead) > _AHEAD:
-                name, future = ahead.popleft()
-                yield name, future.result()
-        yield from ((name, future.result()) for name, future in ahead)
 
 
 def _kinds(found: Listing) -> str:
