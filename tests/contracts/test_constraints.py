@@ -83,6 +83,7 @@ def test_two_steps_of_every_objective_are_finite_and_one_program(constraint, arc
     assert steps._cache_size() == 1  # not another step, clip, penalty weight or objective compiles anything
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arch', [pytest.param(a, marks=() if a == 'mlp' else pytest.mark.slow) for a in ARCHITECTURES])
 def test_every_constraint_lowers_for_tpu_and_cuda(arch):
     # Each with one objective, taking turns: losses are functions of scores alone.

@@ -18,6 +18,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', PROGRAMS)
 def test_training_on_a_cpu_has_no_convolution_of_the_library(name):
     # Inside a loop XLA:CPU computes a convolution by a naive path unless its dimension numbers are the canonical ones,

@@ -46,8 +46,8 @@ def test_preset_lowers_for_tpu_and_cuda(preset, precision):
     assert exported.out_avals[-1].shape == (8, 6)
 
 
-# Of the others, another contract runs the objectives and the constraints; and residual networks take long to compile.
-RUN = ('flags', 'wgan', 'wgan_gp', 'dcgan')
+# Of the others, another contract runs the objectives and the constraints; and networks of this size compile long.
+RUN = ('wgan_gp',)
 
 
 @pytest.mark.parametrize(

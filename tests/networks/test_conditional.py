@@ -41,7 +41,7 @@ def _of_class(params, c):
     return {name: _of_class(inner, c) for name, inner in params.items()} if isinstance(params, dict) else params
 
 
-@pytest.mark.parametrize('arch', ['dcgan', 'resnet'])
+@pytest.mark.parametrize('arch', ['dcgan', pytest.param('resnet', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('conv_impl', ['native', 'matmul'])
 def test_a_generator_is_one_for_each_class(arch, conv_impl):
     # Fails if an example gets another one's scale, in either layout.
@@ -80,7 +80,7 @@ def test_the_mlp_is_told_beside_its_latent_vector():
     np.testing.assert_allclose(_scores(generator, variables, z, LABELS).reshape(4, -1), x, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('arch', MODULES)
+@pytest.mark.parametrize('arch', ['mlp', 'dcgan', pytest.param('resnet', marks=pytest.mark.slow)])
 def test_a_critic_projects_its_features_on_the_class(arch):
     # Fails if another class is added, or the projection is not of the features that are scored.
     _, critic = _pair(arch)

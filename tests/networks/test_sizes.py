@@ -49,6 +49,7 @@ def test_padding_is_zero_around_the_middle_and_undone():
     assert pad(padded, 3) is padded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', MODULES)
 def test_an_odd_size_is_the_middle_of_an_even_one(kind):
     # Fails if an image is cropped where the critic does not look, or the two sides are exchanged.

@@ -65,6 +65,7 @@ def test_wasserstein_game_is_zero_sum_where_the_players_meet():
     np.testing.assert_allclose(np.abs(found.jacobian), np.abs(expected[: len(found.jacobian)]), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])
 def test_a_bfloat16_run_is_a_game_too(preset):
     # The Jacobian needs forward mode over reverse: fails with TypeError where a product has a rule for reverse only. A

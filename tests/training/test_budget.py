@@ -125,6 +125,7 @@ def run(workdir, minutes, **options):
     return wgan_jax.train(tiny(steps=999, decay_steps=7), workdir, dataset=IMAGES, minutes=minutes, **EVERY, **options)
 
 
+@pytest.mark.slow
 def test_they_are_the_run_s_from_then_on(tmp_path, twelve):
     straight = wgan_jax.train(tiny(steps=12, decay_steps=12), tmp_path / 'straight', dataset=IMAGES, **EVERY)
     workdir = tmp_path / 'timed'

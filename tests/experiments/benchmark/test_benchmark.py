@@ -13,6 +13,7 @@ from wgan_jax.training.state import init_state
 from wgan_jax.training.step import critic_update
 
 
+@pytest.mark.slow
 def test_results_have_the_agreed_names(tmp_path):
     assert set(CASES) == {'clip', 'gp', 'resnet_gp', 'resnet_good_gp', 'sngan', 'mlp_gp', 'toy_gp'}
     flags = ['--pairs=1', '--batch_size=2', '--width=2', '--cases=gp_bfloat16']  # the one that uses every part
@@ -55,6 +56,7 @@ def test_shares_are_of_the_best_rate_in_the_same_precision():
     assert shares == {'gp_float32': 0.75, 'clip_float32': 0.75, 'gp_bfloat16': 0.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', CASES)
 def test_a_case_in_bfloat16_computes_in_it(case):
     # Fails for a case that ignores its precision. The score's layer, of one channel, is float32, as are the products of

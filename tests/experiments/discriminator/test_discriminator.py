@@ -1,12 +1,14 @@
 """The discriminator launcher as a process: its numbers, and that every claim about them finds its own."""
 
 import numpy as np
+import pytest
 
 from experiments.reproduce.checks import check
 from experiments.reproduce.claims import CLAIMS
 from tests.experiments.processes import done
 
 
+@pytest.mark.slow
 def test_discriminator_leaves_its_numbers_behind(tmp_path):
     # A short training is not optimal, but the value never exceeds the best one, and D is right about the order.
     _, results = done('discriminator', tmp_path, '--updates=1000', '--width=32', '--batch_size=256')

@@ -9,6 +9,7 @@ from experiments.reproduce.checks import check
 from experiments.reproduce.claims import CLAIMS
 from tests.experiments.processes import finish, start
 
+pytestmark = pytest.mark.slow
 SHEETS = ('sliding', 'parallel_lines', 'piles', 'clouds', 'directions', 'slide_home')
 
 

@@ -53,6 +53,7 @@ def test_vector_players_divergence_and_a_start(tmp_path):
     assert not (tmp_path / 'portraits.png').exists()
 
 
+@pytest.mark.slow
 def test_a_run_s_game_is_written_beside_it(tmp_path):
     run = tmp_path / 'run'
     code, _, err = launch(

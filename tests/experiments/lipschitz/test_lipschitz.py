@@ -26,6 +26,7 @@ def test_no_estimate_over_its_bound_passes_the_distance(tmp_path):
     assert 0.5 < table['distances']['rotated']['w1'] < 0.5519  # the chord of 22.5 degrees, less what the noise saves
 
 
+@pytest.mark.slow
 def test_surfaces_and_layers_are_of_clipped_and_of_penalised_critics(tmp_path):
     results = done('lipschitz', tmp_path, *TINY, '--parts=surfaces,layers')[1]
     assert 0 < results['surfaces']['clip']['weights_largest'] <= np.float32(0.01)

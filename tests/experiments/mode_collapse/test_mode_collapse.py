@@ -1,10 +1,12 @@
 """The mode_collapse launcher as a process: what it writes."""
 
 import numpy as np
+import pytest
 
 from tests.experiments.processes import done
 
 
+@pytest.mark.slow
 def test_both_densities_are_measured(tmp_path):
     config, results = done('mode_collapse', tmp_path, '--size=tiny', '--methods=r1_ema', '--seeds=2')
     assert config['methods']['r1_ema']['constraint'] == 'r1'

@@ -89,6 +89,7 @@ def reproduced(tmp_path_factory):
     return folder, flags, out
 
 
+@pytest.mark.slow
 def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
     # Fails if one cannot run at all, a claim asks for what none writes, or a launcher that is done begins anew.
     tmp_path, flags, out = reproduced

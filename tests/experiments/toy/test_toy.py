@@ -9,6 +9,7 @@ from tests.experiments.processes import done, finish, start
 from wgan_jax.distances import wasserstein_1d
 
 
+@pytest.mark.slow
 def test_every_combination_is_trained_on_samples_of_a_file(tmp_path):
     run = tmp_path / 'run'
     np.savez(tmp_path / 'points.npz', points=np.random.default_rng(0).normal([[3.0]], 0.5, (200, 1)))

@@ -9,8 +9,8 @@ from tests.experiments.train.conftest import outcome, train
 from tests.experiments.train.faults import failing
 from wgan_jax.files import WriteError
 
-KINDS = ('write', 'fsync')
-OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ('rename', 'close', 'open', 'mkdir')]
+KINDS = ('fsync',)
+SLOW = ('write', 'rename', 'close', 'open', 'mkdir')
 
 pytestmark = [
     pytest.mark.usefixtures('compiled_once'),
@@ -23,7 +23,7 @@ def undisturbed(request, tmp_path_factory):
     """Whether everything is written, what a run comes to, and on which path each call of each kind acts."""
     train(tmp_path_factory.mktemp('first') / 'run', request.param, keep_checkpoints=1)
     paths = {}
-    for kind in (*KINDS, 'rename', 'close', 'open', 'mkdir'):
+    for kind in (*KINDS, *SLOW):
         workdir = tmp_path_factory.mktemp(kind) / 'run'
         with failing(workdir, kind, 0) as faults:
             train(workdir, request.param, keep_checkpoints=1)
@@ -31,7 +31,7 @@ def undisturbed(request, tmp_path_factory):
     return request.param, outcome(workdir), paths
 
 
-@pytest.mark.parametrize('kind', [*KINDS, *OTHERS])
+@pytest.mark.parametrize('kind', [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)])
 def test_every_failed_write_ends_the_run_and_loses_nothing(kind, undisturbed, tmp_path):
     everything, wanted, paths = undisturbed
     numbers = range(1, len(paths[kind]) + 1)

@@ -90,6 +90,7 @@ def _wait_for(condition, process, seconds=240):
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 def test_kill_9_and_the_same_command_end_in_the_same_bits(straight, tmp_path):
     workdir = tmp_path / 'killed'
     command = [*TINY, f'--workdir={workdir}']
@@ -188,6 +189,7 @@ def test_help_lists_the_flags_and_exits_0():
     assert code == 0 and '--penalty_weight' in out and '--workdir' in out
 
 
+@pytest.mark.slow
 def test_two_virtual_devices_train(tmp_path):
     flags = ['--parallel=pmap', '--devices=2', '--steps=4', f'--workdir={tmp_path}']
     code, out, err = finish(start('train', *TINIER, *flags))
@@ -195,6 +197,7 @@ def test_two_virtual_devices_train(tmp_path):
     assert [m['step'] for m in metrics(tmp_path)] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_init_from_begins_with_another_run_s_networks(straight, tmp_path):
     flags = [*TINY[:-2], '--augment=diff', '--steps=1', '--generator_lr=1e-30', f'--init_from={straight}']
     code, _, err = finish(start('train', *flags, f'--workdir={tmp_path}'))
@@ -219,6 +222,7 @@ def test_sample_writes_pictures_beside_the_run(straight):
     assert code == 2 and 'not the folder of a training run' in err
 
 
+@pytest.mark.slow
 def test_sample_removes_its_own_pictures_only(straight, tmp_path):
     shutil.copytree(straight, tmp_path / 'run')
     images = tmp_path / 'run' / 'sample' / 'images'
