@@ -29,6 +29,7 @@ def environment() -> dict[str, Any]:
     return {
         'versions': {'python': sys.version.split()[0], **{p: importlib.metadata.version(p) for p in PACKAGES}},
         'devices': [str(device) for device in jax.devices()],
+        'device_kind': jax.devices()[0].device_kind,
         'git_commit': _git_commit(),
         **numerics(),
     }

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from wgan_jax import memory
-from wgan_jax.data import cache, folder, reading
+from wgan_jax.data import cache, decoding, folder, reading
 from wgan_jax.data.fitting import View
 
 RANDOM = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def _not_read(monkeypatch):
     def read(*arguments, **options):
         raise AssertionError('a picture is decoded again')
 
-    monkeypatch.setattr(folder, 'read_picture', read)
+    monkeypatch.setattr(decoding, 'read_picture', read)
 
 
 def test_a_set_is_read_once(place, pictures, monkeypatch):
@@ -158,7 +158,7 @@ def test_what_was_left_out_for_now_is_read_another_time(place, pictures, monkeyp
         return reading.read_picture(path, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, 'read_picture', read)
+        patch.setattr(decoding, 'read_picture', read)
         assert len(folder.load(pictures, VIEW).pixels) == 19
     assert len(folder.load(pictures, VIEW).pixels) == 20
 

@@ -11,7 +11,7 @@ from PIL import Image
 from wgan_jax import memory
 from wgan_jax.data import cache, folder
 from wgan_jax.data.fitting import View
-from wgan_jax.data.images import Rows, first_channel, hold_out, on_disk
+from wgan_jax.data.images import Rows, allocate, first_channel, hold_out, on_disk
 
 RANDOM = np.random.default_rng(0)
 VIEW = View(4, 6)
@@ -95,6 +95,26 @@ def test_no_room_is_said_in_a_line(pictures, little_memory, monkeypatch):
     with pytest.raises(ValueError, match=rf'^{more}; nor can it lie in .* \(No space left on device\)$'):
         folder.load(pictures / 'colour', VIEW)
     assert list(little_memory.iterdir()) == []
+
+
+def test_large_sets_and_small_ones_leave_each_other(pictures, little_memory, monkeypatch, caplog):
+    # Fails if a set that is larger than all together may be removes the others, or is removed by the next.
+    monkeypatch.setattr(cache, '_SECONDS', 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, 'allocate', allocate)
+        folder.load(pictures / 'grey', VIEW)
+    monkeypatch.setattr(cache, '_MOST', 1500.0)  # the grey set's 720 bytes and a header
+    folder.load(pictures / 'colour', VIEW)
+    assert len(list(little_memory.iterdir())) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, 'allocate', allocate)
+        folder.load(pictures / 'grey', View(4, 5))
+    assert max(path.stat().st_size for path in little_memory.iterdir()) > 2160
+    # The first look at the disk is before its room is taken, the second when the set is to be kept.
+    frees = iter((10**9, 100))
+    monkeypatch.setattr('shutil.disk_usage', lambda path: types.SimpleNamespace(free=next(frees)))
+    assert on_disk(folder.load(pictures / 'colour', View(4, 4)).pixels)
+    assert 'what has been read is not kept for another time: No space left on device' in caplog.text
 
 
 @pytest.mark.parametrize('channels', [1, 3, 4])

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import wgan_jax
 from wgan_jax import data
 from wgan_jax.data import tfds_images
 from wgan_jax.data.images import collect
@@ -41,6 +42,7 @@ def test_every_channel_is_an_order_of_its_own_and_the_label_says_which_digits(as
         assert images.classes[label] == ''.join(str(LABELS[digit]) for digit in image)
     assert len(images.classes) == 1000 and images.labels.dtype == np.int32
     assert data.load('stacked_mnist', 4, 6).fingerprint == images.fingerprint
+    assert wgan_jax.settings('wgan_gp', dataset='stacked_mnist', data_dir='/somewhere').data_dir == '/somewhere'
     (name, view, data_dir), _ = asked
     assert (name, view.channels, data_dir) == ('mnist:train', '1', '/somewhere')
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zlib
 
 import jax
 import numpy as np
@@ -62,6 +63,10 @@ def test_a_run_is_continued_exactly_and_sampled_by_class(tmp_path):
     assert (np.asarray(loaded.labels(key, 7)) == labels[:7]).all()
     again = loaded.generate(loaded.latents(key, 5), np.full(5, 1))
     np.testing.assert_array_equal(again, by_name)
+    # A label tells nothing of the latent vector beside it, and the two together are what is sampled.
+    latents, labels = np.asarray(loaded.latents(key, 3000)), np.asarray(loaded.labels(key, 3000))
+    assert np.abs(np.corrcoef(np.column_stack([latents, labels]), rowvar=False)[-1, :-1]).max() < 0.08
+    np.testing.assert_array_equal(loaded.generate(latents[:400], labels[:400]), mixed)
     with Image.open(tmp_path / 'straight' / 'samples' / 'step_00000012.png') as sheet:
         assert sheet.width == 8 * 66 + 2  # rows of one class each
 
@@ -100,6 +105,69 @@ def test_what_is_refused(tmp_path):
     for call in (lambda: plain_run.sample(key, 2, 1), lambda: plain_run.labels(key, 2)):
         with pytest.raises(ValueError, match='unconditional'):
             call()
+
+
+@pytest.mark.parametrize(
+    ('labels', 'message'),
+    [
+        (LABELS[:10], r'labels must be \(60,\) whole numbers, one for each image, not \(10,\) int32'),
+        (LABELS / 2, r'one for each image, not \(60,\) float64'),
+        (LABELS * 5, 'a label is 5, and there are 3 classes, from 0 on'),
+        (LABELS - 1, 'a label is -1, and there are 3 classes'),
+    ],
+)
+def test_labels_that_are_none(labels, message, tmp_path):
+    # Fails if labels are clipped, or of another number of classes than there are names.
+    with pytest.raises(ValueError, match=message):
+        wgan_jax.train(_settings(), tmp_path / 'new', dataset=IMAGES._replace(labels=labels))
+    assert not (tmp_path / 'new').exists()
+
+
+def test_labels_of_any_whole_type(tmp_path):
+    # Fails if the type of labels that were passed reaches the program.
+    for name, labels in (('list', LABELS.tolist()), ('int64', LABELS.astype(np.int64))):
+        for path in ('stream', 'device'):
+            wgan_jax.train(
+                _settings(), tmp_path / name / path, dataset=IMAGES._replace(labels=labels), data_path=path, **EVERY
+            )
+            assert _arrays(tmp_path / name / path) == _arrays(tmp_path / 'list' / 'stream')
+
+
+def test_other_labels_held_out_are_another_dataset(tmp_path):
+    wgan_jax.train(_settings(held_out=0.2), tmp_path, dataset=IMAGES, **EVERY)
+    held = np.array([zlib.crc32(np.ascontiguousarray(image).data) < 0.2 * 2**32 for image in PIXELS])
+    other = np.where(held, (LABELS + 1) % 3, LABELS).astype(np.int32)
+    assert held.any() and (other[~held] == LABELS[~held]).all()
+    with pytest.raises(ValueError, match='with other settings'):
+        wgan_jax.train(_settings(held_out=0.2), tmp_path, dataset=IMAGES._replace(labels=other), **EVERY)
+
+
+def test_damaged_classes_are_not_those_of_the_checkpoint(tmp_path):
+    # Fails if the names in a configuration that somebody edited are taken for those that were trained on.
+    wgan_jax.train(_settings(), tmp_path, dataset=IMAGES, **EVERY)
+    path, key = tmp_path / 'config.json', jax.random.key(0)
+    good = json.loads(path.read_text())
+    changes = (
+        {'classes': list(CLASSES[::-1])}, {'class_counts': [10, 1, 1]}, {'class_counts': [60]},
+        {'class_counts': [0, 0, 0]}, {'class_counts': [-1, 30, 31]}, {'classes': []}, {'class_counts': [10**400, 1, 1]},
+    )  # fmt: skip
+    for change in changes:
+        path.write_text(json.dumps({**good, 'dataset': {**good['dataset'], **change}}))
+        with pytest.raises(ValueError, match=r'config\.json: dataset: class_counts must|of the dataset: others'):
+            wgan_jax.load(tmp_path).sample(key, 2)
+    wgan_jax.train(_settings(), tmp_path, dataset=IMAGES, **EVERY)  # which writes it anew
+    assert json.loads(path.read_text())['dataset'] == good['dataset']
+
+
+def test_a_class_without_images_is_said_and_not_sampled(tmp_path, caplog):
+    # Fails if what was never seen is generated in silence.
+    more = IMAGES._replace(classes=(*CLASSES, 'red', 'blue'))
+    generator = wgan_jax.train(_settings(), tmp_path, dataset=more, **EVERY)
+    assert 'of these classes there is no image to train on, 2: red, blue' in caplog.text
+    for label in ('red', 4):
+        with pytest.raises(ValueError, match=f'label={label}: there was no image of this class to train on'):
+            generator.sample(jax.random.key(0), 1, label)
+    assert set(np.asarray(generator.labels(jax.random.key(0), 200))) == {0, 1, 2}
 
 
 def test_a_conditional_run_is_a_game(tmp_path):

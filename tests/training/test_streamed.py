@@ -1,7 +1,10 @@
 """Runs whose dataset stays on the host: the same bits as of one that lies on the device, however they are mixed."""
 
 import dataclasses
+import gc
 import json
+import threading
+import weakref
 
 import jax
 import numpy as np
@@ -9,12 +12,17 @@ import pytest
 from PIL import Image
 
 import wgan_jax
+from tests.training.common import small_gan
 from tests.training.runs import EVERY, IMAGES, arrays, metrics, tiny
 from wgan_jax import memory
 from wgan_jax.data import cache
-from wgan_jax.data.images import collect, on_disk
-from wgan_jax.training import prepare
+from wgan_jax.data.feed import Feed
+from wgan_jax.data.images import Rows, collect, on_disk
+from wgan_jax.objectives import Objective
+from wgan_jax.training import cost, prepare
+from wgan_jax.training.as_game import load_game
 from wgan_jax.training.parallel import make_runner
+from wgan_jax.training.state import init_state
 
 pytestmark = pytest.mark.usefixtures('compiled_once')
 LABELS = collect(IMAGES)._replace(labels=(np.arange(20) % 3).astype(np.int32), classes=('a', 'b', 'c'))
@@ -52,9 +60,6 @@ def test_the_bits_are_those_of_a_dataset_on_the_device(parallel, conditional, tm
 
 def test_the_dataset_is_no_part_of_the_program():
     # Fails if a streamed set is put on the device after all, as an argument or a constant.
-    from tests.training.common import small_gan
-    from wgan_jax.training.state import init_state
-
     gan, hyperparameters = small_gan('wgan_gp')
     pixels = np.zeros((2000, 16, 32, 3), np.uint8)
     before = {id(array) for array in jax.live_arrays()}
@@ -64,6 +69,53 @@ def test_the_dataset_is_no_part_of_the_program():
     assert np.isfinite(runner.fetch(rows)[:2]).all()
     new = [array for array in jax.live_arrays() if id(array) not in before]
     assert max(array.nbytes for array in new) < pixels.nbytes
+    runner.close()
+
+
+def test_a_run_that_is_over_lets_go_of_its_dataset(tmp_path):
+    # Fails if a program that lives longer keeps a dataset, or the file that it lies in, with it.
+    class Pixels(np.ndarray):
+        pass
+
+    pixels = IMAGES.view(Pixels)
+    gone = weakref.ref(pixels)
+    feed = Feed(pixels, batch_size=4)
+    before = threading.active_count()
+    assert feed(0, 0, 0, 4)[0].any()
+    feed.close()
+    del pixels
+    gc.collect()
+    assert gone() is None and threading.active_count() <= before
+    assert not feed(0, 1, 0, 4)[0].any()  # asked by a call that was under way
+    wgan_jax.train(tiny(steps=2), tmp_path, dataset=IMAGES, data_path='stream')
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('feed')]
+
+
+def test_parts_of_one_s_own_are_tried_without_the_dataset(tmp_path, monkeypatch):
+    # Fails if a set that lies on the disk is loaded to see whether a step can be traced.
+    def mine(fake_scores, real_scores=None):
+        return -fake_scores.mean()
+
+    objective = Objective(lambda real, fake: fake.mean() - real.mean(), mine)
+    monkeypatch.setattr(Rows, '__array__', lambda *arguments, **options: pytest.fail('all of it is read'))
+    (tmp_path / 'pixels').write_bytes(IMAGES.tobytes())
+    pixels = np.memmap(tmp_path / 'pixels', np.uint8, 'r', shape=IMAGES.shape)
+    workdir = tmp_path / 'run'
+    wgan_jax.train(tiny(steps=2, objective=objective, held_out=0.2), workdir, dataset=pixels)
+    assert json.loads((workdir / 'config.json').read_text())['run']['data_path'] == 'stream'
+    game, players, _ = load_game(workdir, images=collect(pixels), parts={'objective': objective})
+    assert np.isfinite(float(game.losses.critic(players)))
+
+
+def test_an_accelerator_holds_all_of_a_set_or_none(monkeypatch):
+    # Fails if the size of a set, which is known, is reckoned less as an estimate is.
+    gan, hyperparameters = small_gan('wgan_gp')
+    asked = []
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    monkeypatch.setattr(memory, 'require_on_accelerator', lambda needed, what: asked.append(needed))
+    for size in (0, 10**9):
+        cost.require_memory(gan, hyperparameters, 'training', on_device=size)
+    assert asked[1] - asked[0] == pytest.approx(10**9, rel=1e-6)
 
 
 def test_auto_streams_what_does_not_fit(tmp_path, monkeypatch):

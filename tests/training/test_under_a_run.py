@@ -128,12 +128,12 @@ def test_going_on_with_other_devices_or_packages_is_said(tmp_path, caplog):
     assert line == 'the run goes on with num_devices 1 -> 2: as well as before, but not to the same bits'
     assert go_on(8, parallel='pmap') == []
     config = json.loads((tmp_path / 'config.json').read_text())
-    config['versions']['jax'], config['devices'][0] = '0.0.1', 'cuda:0'
+    config['versions']['jax'], config['device_kind'] = '0.0.1', 'NVIDIA H100'
     del config['versions']['optax'], config['run']['num_devices']  # as runs of before they were recorded
     (tmp_path / 'config.json').write_text(json.dumps(config))
     changed, line = go_on(10, parallel='jit')
     assert 'has changed since' in changed
-    assert f'devices cuda -> cpu, jax 0.0.1 -> {jax.__version__}: as well' in line
+    assert f'device_kind NVIDIA H100 -> cpu, jax 0.0.1 -> {jax.__version__}: as well' in line
 
 
 @pytest.mark.parametrize('name', ['12', '999'])

@@ -31,6 +31,24 @@ def watch(pixels=PIXELS, real=None, fake=None, held_out=None):
     return lambda samples: looking(samples, jnp.float32(3))
 
 
+def test_samples_are_compared_with_images_of_their_own_classes():
+    # Fails if scores of different classes are compared: a critic may lift each as it likes, and the loss is the same.
+    labels = np.r_[np.zeros(30, np.int32), np.ones(10, np.int32)]
+    critic = Network(
+        lambda key: None,
+        lambda critic, x, train, labels: (critic * x.mean((1, 2, 3)) + 1000.0 * labels, None),
+        num_classes=2,
+    )
+    gan = SimpleNamespace(augmentation=Augmentation(None, None), batch_size=8, networks=Players(None, critic))
+    held = {'held_out': PIXELS[:9], 'held_out_labels': np.ones(9, np.int32)}
+    looking = Watch(gan, collect(PIXELS)._replace(labels=labels, classes=('a', 'b'), **held), 0)
+    assert sorted(looking.labels) == sorted(labels) and (looking.held_out_labels == 1).all()
+    dark, light = jnp.full_like(REAL, -0.5), jnp.full_like(REAL[:9], 0.5)
+    looks = looking(dark, jnp.float32(3), light)
+    assert looks.gap == pytest.approx(3 * float(REAL.mean() + 0.5), abs=1e-3)
+    assert looks.held_out_gap == pytest.approx(3 * float(REAL[:9].mean() - 0.5), abs=1e-3)
+
+
 def test_the_data_look_like_themselves_and_one_sample_like_itself():
     looks = watch()(REAL)
     assert (looks.duplicates, looks.diversity) == (0, pytest.approx(1, abs=1e-6)) and looks.patch_distance < 0.15

@@ -44,6 +44,7 @@ DATASETS: dict[str, Callable[[str, View, str | os.PathLike | None, Progress], Im
     'folder': _folder,
     'stacked_mnist': _stacked_mnist,
 }
+OF_TFDS = ('stacked_mnist',)  # that are made of a TFDS dataset
 # What a view has that makes no difference to the images of a dataset.
 UNREAD = {'flags': ('fit', 'background', 'min_side', 'max_images')}
 

@@ -7,11 +7,11 @@ folder is the user's alone, as the pictures may be.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
 import logging
-import math
 import os
 import re
 import shutil
@@ -82,8 +82,15 @@ def room(
 ) -> np.ndarray:
     """Room for the pixels of a dataset: in memory, or for more than that in a file, where a folder for sets is named.
 
-    Args, returns, raises:
-        As ``images.allocate``; a ``np.memmap`` where it is a file, which goes when it is used no more.
+    Args:
+        As ``images.allocate`` takes them.
+
+    Returns:
+        uint8 (num, height, width, channels), not filled; a ``np.memmap`` where it is a file, which goes when it is used
+        no more.
+
+    Raises:
+        ValueError: no images, an impossible size, more than the limit, or no room in either.
     """
     try:
         return allocate(num, height, width, channels, what, max_gigabytes)
@@ -94,12 +101,14 @@ def room(
         folder = Path(os.path.expanduser(place))
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make_room(folder, needed)
             free = shutil.disk_usage(folder).free
             if 2 * needed > free:  # it is there twice for a moment
                 raise ValueError(f'{error}; nor has the disk of {folder} room for it twice: {free / 1e9:.3g} GB')
             with tempfile.TemporaryFile(dir=folder) as file:
-                os.posix_fallocate(file.fileno(), 0, needed)  # a disk that is full later would end the process
+                if hasattr(os, 'posix_fallocate'):  # a disk that is full later would end the process
+                    os.posix_fallocate(file.fileno(), 0, needed)
+                else:
+                    file.truncate(needed)
                 return np.memmap(file, np.uint8, 'r+', shape=(num, height, width, channels))
         except OSError as failure:
             raise ValueError(f'{error}; nor can it lie in {folder} ({reason(failure)})') from None
@@ -185,10 +194,13 @@ def _write(path: Path, images: Images) -> None:
     try:
         with writing(path.parent):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_room(path.parent, pixels.nbytes)
-        most = math.inf if on_disk(images.pixels) else _MOST  # else it would be read anew each time
-        if pixels.nbytes > min(most, shutil.disk_usage(path.parent).free / 2):
+        free = shutil.disk_usage(path.parent).free
+        if on_disk(images.pixels):
+            if pixels.nbytes > free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        elif pixels.nbytes > min(_MOST, free / 2):
             return
+        _make_room(path.parent, pixels.nbytes)
         header = {
             'shape': images.pixels.shape,
             'names': images.names,
@@ -202,7 +214,7 @@ def _write(path: Path, images: Images) -> None:
         }
         line = json.dumps(header).encode() + b'\n'
         if len(line) > _LONGEST:
-            return
+            raise OSError(errno.EFBIG, 'its pictures have too many names')
         with atomic_path(path) as temporary, open(temporary, 'wb') as file:
             file.write(_beginning(line) + line)
             file.write(pixels)
@@ -212,14 +224,21 @@ def _write(path: Path, images: Images) -> None:
 
 
 def _make_room(folder: Path, needed: float) -> None:
-    """Removes the sets that were used longest ago, while all are too large together, and what was never finished."""
+    """Removes the sets that were used longest ago, while all are too large together, and what was never finished.
+
+    Single ones that are larger than all together may be were kept knowingly, and are left.
+    """
     with contextlib.suppress(OSError):
         ours = [(path.stat(), path) for path in folder.iterdir() if _OURS.fullmatch(path.name)]
         for state, path in ours:
             if path.name.startswith('.') and time.time() - state.st_mtime > _OLD:
                 path.unlink()
-        kept = sorted((state.st_mtime, state.st_size, path) for state, path in ours if not path.name.startswith('.'))
-        total = needed + sum(size for _, size, _ in kept)
+        kept = sorted(
+            (state.st_mtime, state.st_size, path)
+            for state, path in ours
+            if not path.name.startswith('.') and state.st_size <= _MOST
+        )
+        total = (needed if needed <= _MOST else 0) + sum(size for _, size, _ in kept)
         for _, size, path in kept:
             if total > _MOST:
                 path.unlink()

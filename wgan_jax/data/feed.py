@@ -22,6 +22,12 @@ _TOGETHER = 32  # updates whose examples are looked up at once; divides 2**32
 _Place = tuple[int, int, int, int]
 
 
+def feed_bytes(data: np.ndarray | tuple[np.ndarray, np.ndarray], batch_size: int) -> int:
+    """Memory that batches gathered ahead take."""
+    pixels = data[0] if isinstance(data, tuple) else data
+    return (_AHEAD + 1) * batch_size * int(np.prod(pixels.shape[1:]))
+
+
 class Feed:
     """The real batch of any critic update, a pure function of (seed, update) as for data that lie on the device.
 
@@ -34,6 +40,9 @@ class Feed:
         batch_size: examples of a batch.
         ahead: how many batches to gather before they are asked for.
         workers: threads that do it.
+
+    Raises:
+        ValueError: for more examples than can be ordered, see ``batch_indices``.
     """
 
     def __init__(
@@ -46,11 +55,23 @@ class Feed:
         workers: int = _WORKERS,
     ):
         self._columns: Sequence[np.ndarray] = (pixels,) if labels is None else (pixels, labels)
+        self._example = tuple(np.array(column[0]) for column in self._columns)
         self._size, self._batch_size, self._ahead = len(pixels), batch_size, ahead
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix='feed')
         self._begun: dict[_Place, Future] = {}
-        self._lock = threading.Lock()
-        self._places = functools.lru_cache(64)(self._of_block)
+        self._lock, self._closed = threading.Lock(), False
+        self._places = functools.lru_cache(4)(self._of_block)
+        self._of_block(0, 0)  # what cannot be ordered is refused now
+
+    @classmethod
+    def of(cls, data: np.ndarray | tuple[np.ndarray, np.ndarray], batch_size: int) -> 'Feed':
+        """Of a dataset as a GAN's draw takes it: images, or (images, labels)."""
+        return cls(*(data if isinstance(data, tuple) else (data,)), batch_size=batch_size)
+
+    @property
+    def example(self) -> tuple[np.ndarray, ...]:
+        """One image, and its label where there are labels."""
+        return self._example
 
     def __call__(self, seed: int, counter: int, first: int, count: int) -> tuple[np.ndarray, ...]:
         """Some examples of the batch of a critic update.
@@ -64,6 +85,8 @@ class Feed:
             uint8 (count, H, W, C); and int32 (count,) where there are labels.
         """
         with self._lock:
+            if self._closed:  # of a call that was under way when its run ended: nobody looks at what it makes
+                return tuple(np.zeros((count, *one.shape), one.dtype) for one in self._example)
             window = [(seed, (counter + i) % 2**32, first, count) for i in range(self._ahead + 1)]
             for place in window:
                 if place not in self._begun:
@@ -75,15 +98,21 @@ class Feed:
         return wanted.result()
 
     def _gather(self, seed: int, counter: int, first: int, count: int) -> tuple[np.ndarray, ...]:
-        indices = self._places(seed, counter // _TOGETHER, first, count)[counter % _TOGETHER]
+        indices = self._places(seed, counter // _TOGETHER)[counter % _TOGETHER, first : first + count]
         return tuple(np.ascontiguousarray(column[indices]) for column in self._columns)
 
-    def _of_block(self, seed: int, block: int, first: int, count: int) -> np.ndarray:
-        """Which examples ``_TOGETHER`` updates draw, (updates, count): NumPy takes as long for one."""
-        updates = np.arange(block * _TOGETHER, (block + 1) * _TOGETHER)
-        slots = np.arange(first, first + count)
-        indices = batch_indices(
-            seed, np.repeat(updates, count), np.tile(slots, _TOGETHER),
-            batch_size=self._batch_size, size=self._size, xp=np,
-        )  # fmt: skip
-        return indices.reshape(_TOGETHER, count)
+    def _of_block(self, seed: int, block: int) -> np.ndarray:
+        """Which examples ``_TOGETHER`` updates draw, (updates, batch_size): NumPy takes as long for one."""
+        updates = np.repeat(np.arange(block * _TOGETHER, (block + 1) * _TOGETHER), self._batch_size)
+        slots = np.tile(np.arange(self._batch_size), _TOGETHER)
+        indices = batch_indices(seed, updates, slots, batch_size=self._batch_size, size=self._size, xp=np)
+        return indices.reshape(_TOGETHER, self._batch_size)
+
+    def close(self) -> None:
+        """Lets go of the threads and of the dataset; a program that was compiled with this may live longer."""
+        with self._lock:
+            self._closed = True
+            self._begun.clear()
+        self._threads.shutdown(cancel_futures=True)
+        self._places.cache_clear()
+        self._columns = ()

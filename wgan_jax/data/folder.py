@@ -10,7 +10,7 @@ import numpy as np
 from wgan_jax.data import cache
 from wgan_jax.data.decoding import decode_all
 from wgan_jax.data.fitting import View, check_view, fit, is_enlarged
-from wgan_jax.data.images import MAX_GIGABYTES, Images, collect, find_duplicates, first_channel, is_grey
+from wgan_jax.data.images import MAX_GIGABYTES, Images, collect, find_duplicates, first_channel, is_grey, on_disk
 from wgan_jax.data.listing import SUFFIXES, Listing, list_pictures
 from wgan_jax.data.reading import NAME, BadFile, TooSmall, read_picture
 from wgan_jax.text import listed, printable
@@ -108,7 +108,7 @@ def _load(
         raise ValueError(f'no image below {root} has sides of at least min_side={view.min_side} pixels')
     pixels = pixels[: len(names)]
     if view.channels == 'auto' and is_grey(pixels):
-        pixels = first_channel(pixels)
+        pixels = first_channel(pixels) if on_disk(pixels) else pixels[..., :1]
     counts = {
         f'with a side below {view.min_side} pixels': small,
         'enlarged': sum(is_enlarged(*size, view) for size in sizes),

@@ -17,6 +17,7 @@ from wgan_jax.data.order import epoch_key, permute
 
 CLASSES = tuple(f'{number:03}' for number in range(1000))
 _SEED = 0
+_TOGETHER = 1024
 
 
 def load(
@@ -52,7 +53,9 @@ def load(
     labels = np.zeros(taken, np.int32)
     for channel in range(3):
         places = permute(np.arange(taken, dtype=np.uint32), epoch_key(_SEED, channel, xp=np), num, xp=np)
-        pixels[..., channel] = digits.pixels[places, ..., 0]
+        for start in range(0, taken, _TOGETHER):  # the set may lie on the disk
+            part = slice(start, start + _TOGETHER)
+            pixels[part, ..., channel] = digits.pixels[places[part], ..., 0]
         labels = 10 * labels + digits.labels[places]
     notes = (f'not taken: {num - taken}',) if taken < num else ()
     return collect(pixels)._replace(labels=labels, classes=CLASSES, notes=notes)

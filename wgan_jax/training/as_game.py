@@ -10,15 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.data.images import Images, hold_out
+from wgan_jax.data.feed import Feed
+from wgan_jax.data.images import Images, hold_out, on_disk
 from wgan_jax.games.game import Game
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.checkpoint import unflatten
-from wgan_jax.training.classes import check_classes, class_counts, data_of, record_of
+from wgan_jax.training.classes import check_classes, class_shares, data_of, record_of
 from wgan_jax.training.dataset import ARRAY, with_images
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.parallel import streaming
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import draw_batches, generated_batch
 from wgan_jax.types import Players, PyTree, given
@@ -104,12 +106,13 @@ def load_game(
             )
         _, images = with_images(settings)
     else:
-        check_classes(settings, images)
-        images = hold_out(images, settings.held_out)
+        images = hold_out(check_classes(settings, images), settings.held_out)
     if record_of(settings, images)['fingerprint'] != config['dataset']['fingerprint']:
         raise ValueError(f'{settings.dataset} is not the dataset that {workdir} was trained on: its content differs')
-    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=class_counts(settings, images))
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=class_shares(settings, images))
     target = jax.eval_shape(lambda: init_state(gan, hyperparameters, np.uint32(0)))
     state = jax.tree.map(jnp.asarray, unflatten(target, found.arrays, str(workdir)))
-    data = jax.tree.map(np.asarray, data_of(settings, images))
+    data = data_of(settings, images)
+    if on_disk(images.pixels):  # of which one batch is wanted
+        gan, data = streaming(gan, Feed.of(data, gan.batch_size)), ()
     return as_game(gan, hyperparameters, state, data), state.params, found.step

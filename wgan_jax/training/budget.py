@@ -19,7 +19,7 @@ from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import completed, read_run
 from wgan_jax.training.gan import GAN, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.parallel import Runner
-from wgan_jax.training.run_files import NUM_SAMPLES, draw_watched
+from wgan_jax.training.run_files import draw_watched
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.watch import Watch
@@ -102,9 +102,9 @@ def chores(
     store = CheckpointStore(folder / 'checkpoints', 1)
 
     def sample(state: TrainState) -> None:
-        images = draw_watched(gan.networks.generator, state, settings)
-        watch(images, state.critic)
-        pictures.save_png(folder / 'samples.png', pictures.grid(np.asarray(images[:NUM_SAMPLES])))
+        drawn = draw_watched(gan.networks.generator, state, settings, watch)
+        watch(drawn.samples, state.critic, drawn.beside_held_out)
+        pictures.save_png(folder / 'samples.png', pictures.grid(np.asarray(drawn.shown)))
 
     def checkpoint(state: TrainState) -> None:
         store.save(max(store.steps(), default=0) + 1, state)

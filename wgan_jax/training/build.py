@@ -47,7 +47,16 @@ def build_networks(
         return fitting(architecture, settings.latent_dim, shape, num_classes)
     parametrization = find_part('constraint', settings.constraint).parametrization
     classes = {'num_classes': num_classes} if num_classes else {}
-    return Players(*architecture.build(settings, shape, parametrization, conv_impl, **classes))
+    try:
+        networks = Players(*architecture.build(settings, shape, parametrization, conv_impl, **classes))
+    except TypeError as error:
+        if not num_classes or 'num_classes' not in str(error):
+            raise
+        raise ValueError("arch: this architecture's build takes no num_classes, which conditional runs need") from None
+    for name, network in networks._asdict().items():
+        if network.num_classes != num_classes:
+            raise ValueError(f'arch: the {name} is of {network.num_classes} classes, and {num_classes} are wanted')
+    return networks
 
 
 def fitting(

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -168,10 +167,9 @@ def say_what_moves(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
 
 def _made_with(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration, which somebody may have edited, changes sums in their last bits."""
-    run, devices, versions = (config.get(name) for name in ('run', 'devices', 'versions'))
+    run, versions = config.get('run'), config.get('versions')
     made_with = {'num_devices': run.get('num_devices')} if isinstance(run, dict) else {}
-    if isinstance(devices, list) and devices and isinstance(devices[0], str):
-        made_with['devices'] = re.split(r'[_:]\d', devices[0])[0]
+    made_with['device_kind'] = config.get('device_kind')
     if isinstance(versions, dict):
         made_with |= {name: versions.get(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}
     return {name: value for name, value in made_with.items() if isinstance(value, int | str)}

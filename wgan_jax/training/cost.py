@@ -52,8 +52,8 @@ def require_memory(
         memory.require(runs * _STATES * one + batch / _STORED_ON_CPU + beside + on_device, what)
     else:
         memory.require(beside, what)
-        needed = (runs + _STATES - 1) * one + batch / _STORED / devices + on_device
-        memory.require_on_accelerator(needed / _DOUBT, what)
+        needed = (runs + _STATES - 1) * one + batch / _STORED / devices
+        memory.require_on_accelerator(needed / _DOUBT + on_device, what)
 
 
 def state_shapes(gan: GAN, hyperparameters: Hyperparameters) -> TrainState:

@@ -53,20 +53,20 @@ def with_images(
             raise ValueError('dataset=array: this run was given its images, pass them again')
         size, view = settings.height_width, view_of(settings)
         images = data.load(settings.dataset, *size, data_dir=settings.data_dir, on_progress=on_progress, **view)
-        check_classes(settings, images)
-        return settings, hold_out(images, settings.held_out)
+        return settings, hold_out(check_classes(settings, images), settings.held_out)
     for name, value in view_of(settings).items():
         if value != getattr(Settings(), name):
             raise ValueError(f'{name}={value} has no effect on images that are passed: make them so, and leave it out')
     if isinstance(dataset, Images):
+        if dataset.held_out is not None:
+            raise ValueError('dataset: some of these images are held out already: pass all of them')
         made = collect(dataset.pixels, dataset.names)
         images = dataset._replace(pixels=made.pixels, names=made.names, fingerprint=made.fingerprint)
     else:
         images = collect(_as_images(_as_array(dataset)))
     height, width = images.pixels.shape[1:3]
     settings = override(settings, {'dataset': ARRAY, 'image_size': f'{height}x{width}'})
-    check_classes(settings, images)
-    return settings, hold_out(images, settings.held_out)
+    return settings, hold_out(check_classes(settings, images), settings.held_out)
 
 
 def checked(settings: str | Settings) -> str | Settings:
@@ -80,7 +80,7 @@ def checked(settings: str | Settings) -> str | Settings:
 
 def _as_array(dataset: Any) -> np.ndarray:
     try:
-        array = np.asarray(dataset)
+        array = np.asanyarray(dataset) if isinstance(dataset, np.memmap) else np.asarray(dataset)
     except ValueError:  # of sequences of different lengths
         raise ValueError(
             "dataset: the images differ in shape; those of files are made alike by dataset='folder:PATH'"

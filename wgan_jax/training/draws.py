@@ -65,8 +65,7 @@ def example_keys(
 
 # A draw of real examples: ``draw(data, seed, counter, examples, *, batch_size) -> (N, ...)``, float32, where ``data``
 # is what the run holds on the device, ``counter`` the critic update and ``examples`` (N,) the global indices of the
-# wanted ones among the ``batch_size`` of this update.
-# Of a conditional run it gives (examples, labels (N,)).
+# wanted ones among the ``batch_size`` of this update. Of a conditional run it gives (examples, labels (N,)).
 Draw = Callable[..., Any]
 
 
@@ -84,25 +83,26 @@ def draw_labelled(
     return gather(pixels, indices), jnp.take(labels, indices, mode='clip')
 
 
-def draw_from_feed(feed: Feed, like: PyTree) -> Draw:
+def draw_from_feed(feed: Feed) -> Draw:
     """Real examples as ``draw_images`` or ``draw_labelled`` draw them, to the bit, of data that stay on the host.
 
     Args:
-        feed: gives them; asked from inside of the compiled program.
-        like: one example, or an example and its label, of which the shapes and types count.
+        feed: gives them. It is asked from inside of the compiled program, which waits: each critic update of an
+            accelerator takes as much longer as asking and moving a batch takes.
     """
-    shapes = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like)]
+    shapes = [(leaf.shape, leaf.dtype) for leaf in feed.example]
 
     def draw(data: PyTree, seed: Array, counter: Array, examples: Array, *, batch_size: int) -> Any:
         del data, batch_size
         count = examples.shape[0]
 
-        def fetch(*place: Array) -> tuple[np.ndarray, ...]:
-            seed, counter, first = map(int, place)
+        def fetch(place: Array) -> tuple[np.ndarray, ...]:
+            seed, counter, first = np.asarray(place).tolist()
             return feed(seed, counter, first, count)
 
         results = tuple(jax.ShapeDtypeStruct((count, *shape), dtype) for shape, dtype in shapes)
-        pixels, *labels = jax.pure_callback(fetch, results, seed, counter, examples[0])
+        place = jnp.stack([jnp.asarray(number).astype(jnp.uint32) for number in (seed, counter, examples[0])])
+        pixels, *labels = jax.pure_callback(fetch, results, place)
         return (to_float(pixels), *labels) if labels else to_float(pixels)
 
     return draw

@@ -134,7 +134,13 @@ def check_identity(workdir: str | os.PathLike, found: Checkpoint, config: dict[s
     """
     if found.run is None:
         return
-    changed = differences(completed(found.run, f'the record in checkpoint {found.step} of {workdir}'), config)
+    before = completed(found.run, f'the record in checkpoint {found.step} of {workdir}')
+    changed = differences(before, config)
+    changed += [
+        f'{name} of the dataset: others'
+        for name in ('classes', 'class_counts')
+        if before['dataset'].get(name) != config['dataset'].get(name)
+    ]
     if changed:
         raise ValueError(
             f'checkpoint {found.step} of {workdir} was made with other settings ({"; ".join(changed)}): choose another '

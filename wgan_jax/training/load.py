@@ -18,7 +18,7 @@ from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.ranges import BATCH, whole
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.checkpoint import unflatten
-from wgan_jax.training.classes import number_of, row_labels
+from wgan_jax.training.classes import number_of
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, draw_shares, example_keys
 from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
@@ -72,12 +72,18 @@ class Generator:
         return jax.device_put(np.concatenate([draw(np.int32(start)) for start in range(0, n, CHUNK)])[:n])
 
     def labels(self, key: Key, n: int) -> Array:
-        """Labels (n,), int32, as frequent as among the data; the first m of n are those of ``labels(key, m)``."""
+        """The labels (n,) of ``sample``, int32, as frequent as among the data; the first m of n are ``labels(key, m)``.
+
+        Raises:
+            ValueError: for n < 1, a key that is none, or an unconditional generator.
+        """
         check_key(key)
         whole(1).check('n', n)
+        memory.require(16 * n, f'n={n} labels')
         if not self.classes:
             raise ValueError('this generator is unconditional: it has no labels')
-        return draw_shares(self.class_shares, jax.vmap(functools.partial(jax.random.fold_in, key))(np.arange(n)))
+        draw = functools.partial(_labels, self.class_shares, CHUNK, key)
+        return jax.device_put(np.concatenate([draw(np.int32(start)) for start in range(0, n, CHUNK)])[:n])
 
     def generate(self, latents: Array, labels: ArrayLike | None = None, *, batch_size: int = CHUNK) -> Array:
         """Images (N, H, W, C) in [-1, 1], float32, of latent vectors (N, latent_dim), if conditional with labels (N,).
@@ -104,6 +110,10 @@ class Generator:
             raise ValueError(f'this generator needs {needed}')
         if labels is not None and np.shape(labels) != np.shape(latents)[:1]:
             raise ValueError(f'labels must be {np.shape(latents)[:1]}, not {np.shape(labels)}')
+        if labels is not None and not isinstance(labels, jax.core.Tracer):
+            given_labels = np.asarray(labels).tolist()
+            numbers = {label: number_of(label, self.classes) for label in set(given_labels)}
+            labels = np.array([numbers[label] for label in given_labels], np.int32)
         if isinstance(latents, jax.core.Tracer) or isinstance(labels, jax.core.Tracer):
             return _images(self.network, self.variables, latents, None if labels is None else jnp.asarray(labels))
         vectors = np.asarray(latents)
@@ -114,8 +124,8 @@ class Generator:
         draw = compiled(_images, self.network)
         of_batches: Sequence[np.ndarray | None] = [None] * len(batches)
         if labels is not None:
-            numbers = np.array([number_of(label, self.classes) for label in np.asarray(labels).tolist()], np.int32)
-            of_batches = np.split(np.concatenate([numbers, np.zeros(-n % batch_size, np.int32)]), len(batches))
+            filled = np.concatenate([np.asarray(labels), np.zeros(-n % batch_size, np.int32)])
+            of_batches = np.split(filled, len(batches))
         images = [draw(self.variables, *batch) for batch in zip(batches, of_batches, strict=True)]
         return jax.device_put(np.concatenate(images)[:n])
 
@@ -125,7 +135,7 @@ class Generator:
         Of a conditional generator, of one class by its number or name; by default each class as often as in the data.
 
         Raises:
-            ValueError: for n < 1, a key that is none, or a class that there is not.
+            ValueError: for n < 1, a key that is none, or a class that there is not, or was no image of.
         """
         whole(1).check('n', n)
         height, width = self.settings.height_width
@@ -136,14 +146,23 @@ class Generator:
         if not self.classes:
             return self.generate(latents)
         if label is None:
-            return self.generate(latents, self.labels(jax.random.fold_in(key, np.uint32(2**32 - 1)), n))
-        return self.generate(latents, np.full(n, number_of(label, self.classes)))
+            return self.generate(latents, self.labels(key, n))
+        number = number_of(label, self.classes)
+        if not self.class_shares[number]:
+            raise ValueError(f'label={label}: there was no image of this class to train on')
+        return self.generate(latents, np.full(n, number))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _latents(name, size, count, key, start):
     latent = LATENTS[name](size)
     return jax.vmap(lambda i: latent(jax.random.fold_in(key, i)))(start + jnp.arange(count))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _labels(shares, count, key, start):
+    apart = jax.random.fold_in(key, np.uint32(2**32 - 1))  # by the keys of the latents, a label would tell of these
+    return draw_shares(shares, jax.vmap(lambda i: jax.random.fold_in(apart, i))(start + jnp.arange(count)))
 
 
 def _images(network, variables, latents, labels):
@@ -168,11 +187,11 @@ def _with_shapes(network: Network) -> tuple[Network, Variables]:
     return network, jax.eval_shape(network.init, jax.random.key(0))
 
 
-def sample_images(generator: Generator, seed: int, n: int) -> Array:
+def sample_images(generator: Generator, seed: int, n: int, labels: ArrayLike | None = None) -> Array:
     """The ``n`` fixed images by which a run is watched while it trains: one key per example of the run's seed."""
     latent = LATENTS[generator.settings.latent](generator.settings.latent_dim)
     (keys,) = example_keys(np.uint32(seed), (Role.SAMPLE,), 0, jnp.arange(n))
-    return generator.generate(jax.vmap(latent)(keys), row_labels(n, len(generator.classes)))
+    return generator.generate(jax.vmap(latent)(keys), labels)
 
 
 def classes_of(config: dict[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -181,7 +200,9 @@ def classes_of(config: dict[str, Any]) -> tuple[tuple[str, ...], tuple[float, ..
         return (), ()
     check_shape(config['dataset'], {'classes': [str], 'class_counts': [int]}, 'config.json: dataset')
     counts = config['dataset']['class_counts']
-    return tuple(config['dataset']['classes']), tuple(count / max(1, sum(counts)) for count in counts)
+    if len(counts) != len(config['dataset']['classes']) or min(counts, default=0) < 0 or not sum(counts):
+        raise ValueError('config.json: dataset: class_counts must say how many images are of each of the classes')
+    return tuple(config['dataset']['classes']), tuple(count / sum(counts) for count in counts)
 
 
 def load(

@@ -34,6 +34,7 @@ class Runner(NamedTuple):
         capacity: the most steps of one call.
         num_devices: how many devices share a batch.
         streamed: whether the dataset stays on the host.
+        close: ``close()``: lets go of a dataset on the host; nothing is run afterwards.
         of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
     """
 
@@ -43,6 +44,7 @@ class Runner(NamedTuple):
     capacity: int
     num_devices: int
     streamed: bool
+    close: Callable[[], None]
     of: 'Callable[[Hyperparameters], Runner]'
 
 
@@ -77,29 +79,27 @@ def make_runner(
     if mode not in ('auto', 'jit', 'pmap'):
         raise ValueError(f'parallel={mode} is unknown; there are: auto, jit, pmap')
     if streamed:
-        columns = data if isinstance(data, tuple) else (data,)
-        feed = Feed(*columns, batch_size=gan.batch_size)
-        gan = dataclasses.replace(gan, draw=draw_from_feed(feed, tuple(column[0] for column in columns)))
-        data = ()
+        feed = Feed.of(data, gan.batch_size)
+        gan, data, close = streaming(gan, feed), (), feed.close
     else:
-        data = jax.tree.map(np.asarray, data)
+        data, close = jax.tree.map(np.asarray, data), _nothing
     devices = list(jax.local_devices() if devices is None else devices)
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
     if mode == 'auto':  # as many as can share the batches evenly
         shares = math.gcd(*sizes.values())
         devices = devices[: max(n for n in range(1, len(devices) + 1) if shares % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
-        return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed)
+        return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed, close)
     for name, size in sizes.items():
         if size % len(devices):
             raise ValueError(
                 f'{name}={size} cannot be shared evenly by {len(devices)} devices; '
                 f'{-(-size // len(devices)) * len(devices)} would do'
             )
-    return _on_many(gan, hyperparameters, data, devices, capacity, streamed)
+    return _on_many(gan, hyperparameters, data, devices, capacity, streamed, close)
 
 
-def _on_one(gan, hyperparameters, data, device, capacity, streamed):
+def _on_one(gan, hyperparameters, data, device, capacity, streamed, close):
     place = functools.partial(jax.device_put, device=device)
     data = place(data)
     steps = jax.jit(functools.partial(train_steps, gan, capacity=capacity), donate_argnums=1)
@@ -113,13 +113,14 @@ def _on_one(gan, hyperparameters, data, device, capacity, streamed):
             capacity=capacity,
             num_devices=1,
             streamed=streamed,
+            close=close,
             of=runner,
         )
 
     return runner(hyperparameters)
 
 
-def _on_many(gan, hyperparameters, data, devices, capacity, streamed):
+def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
@@ -146,10 +147,20 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed):
             capacity=capacity,
             num_devices=len(devices),
             streamed=streamed,
+            close=close,
             of=runner,
         )
 
     return runner(hyperparameters)
+
+
+def streaming(gan: GAN, feed: Feed) -> GAN:
+    """The GAN whose real examples come from a feed; its steps take () as data."""
+    return dataclasses.replace(gan, draw=draw_from_feed(feed))
+
+
+def _nothing() -> None:
+    pass
 
 
 def _copied(state):

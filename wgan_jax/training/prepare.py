@@ -1,5 +1,6 @@
 """What trains, made and checked before anything is written or computed."""
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from typing import Any
 import jax
 
 from wgan_jax import memory
+from wgan_jax.data.feed import feed_bytes
 from wgan_jax.data.images import Images, on_disk
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.ranges import whole
 from wgan_jax.text import reason
 from wgan_jax.training.build import build_gan
-from wgan_jax.training.classes import class_counts, data_of
+from wgan_jax.training.classes import class_shares, data_of
 from wgan_jax.training.cost import require_memory
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.parallel import AXIS, Runner, make_runner
@@ -34,15 +36,17 @@ def built(
     """What trains with these settings: the GAN, what makes its first state, the shapes of that, and the runner."""
     if data_path not in DATA_PATHS:
         raise ValueError(f'data_path={data_path} is unknown; there are: {", ".join(DATA_PATHS)}')
-    counts, data = class_counts(settings, images), data_of(settings, images)
-    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=counts)
+    shares, data = class_shares(settings, images), data_of(settings, images)
+    gan, hyperparameters = build_gan(settings, images.pixels.shape[-1], class_shares=shares)
     fresh = functools.partial(init_state, gan, hyperparameters, settings.seed)
     shapes = jax.eval_shape(fresh)
     what = f'training with image_size={settings.image_size}, batch_size={settings.batch_size}, width={settings.width}'
     shown, watched = grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width)
     devices = 1 if parallel == 'jit' else jax.local_device_count()
-    need = functools.partial(require_memory, gan, hyperparameters, what, state=shapes, beside=shown, devices=devices)
-    streamed = _is_streamed(data, data_path, lambda size: need(on_device=watched + size))
+    need = functools.partial(require_memory, gan, hyperparameters, what, state=shapes, devices=devices)
+    streamed = _is_streamed(data, data_path, lambda size: need(beside=shown, on_device=watched + size))
+    if streamed:
+        need(beside=shown + feed_bytes(data, gan.batch_size), on_device=watched)
     runner = make_runner(gan, hyperparameters, data, mode=parallel, streamed=streamed)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
@@ -56,33 +60,43 @@ def built(
 
 
 def _is_streamed(data: PyTree, data_path: str, require: Callable[[float], None]) -> bool:
-    """Whether a dataset stays on the host. Raises NotEnough for what has no room, by ``require(bytes of data)``."""
+    """Whether a dataset stays on the host. Raises ValueError for what has no room, by ``require(bytes of data)``."""
     leaves = jax.tree.leaves(data)
-    if data_path == 'stream' or (data_path == 'auto' and on_disk(leaves[0])):
-        require(0)
-        return True
-    try:
-        require(sum(leaf.nbytes for leaf in leaves))
-    except memory.NotEnough as error:
-        if data_path == 'device':
+    size = sum(leaf.nbytes for leaf in leaves)
+    require(0)
+    if data_path == 'device':
+        try:
+            if on_disk(leaves[0]):  # it passes through memory on its way
+                memory.require(size, 'the dataset')
+            require(size)
+        except memory.NotEnough as error:
             raise memory.NotEnough(f'{error}, or data_path=stream') from None
-        require(0)
-        return True
-    return False
+        return False
+    if data_path == 'auto' and not on_disk(leaves[0]):
+        with contextlib.suppress(memory.NotEnough):
+            require(size)
+            return False
+    try:
+        jax.local_devices(backend='cpu')
+    except RuntimeError:
+        raise ValueError("data_path=stream needs JAX's CPU beside the accelerator: add cpu to JAX_PLATFORMS") from None
+    return True
 
 
 def _try_parts(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, num_devices: int) -> None:
     """Traces one step with parts of one's own, before anything is written. Raises ValueError with what they raise."""
 
-    def step(state: TrainState, axis_name: str | None) -> Any:
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), data)  # it may lie on the disk
+
+    def step(state: TrainState, data: PyTree, axis_name: str | None) -> Any:
         return train_step(gan, hyperparameters, state, data, axis_name=axis_name)
 
     try:
         if num_devices == 1:
-            jax.eval_shape(functools.partial(step, axis_name=None), state)
+            jax.eval_shape(functools.partial(step, axis_name=None), state, shapes)
         else:
-            each = jax.vmap(lambda state: step(state, AXIS), None, axis_name=AXIS, axis_size=num_devices)
-            jax.eval_shape(each, state)
+            each = jax.vmap(lambda state, data: step(state, data, AXIS), None, axis_name=AXIS, axis_size=num_devices)
+            jax.eval_shape(each, state, shapes)
     except Exception as error:
         raise ValueError(
             f"a step with these parts of one's own fails: {type(error).__name__}: {reason(error)}"

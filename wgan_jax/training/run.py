@@ -22,7 +22,7 @@ from wgan_jax.training import budget
 from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
-from wgan_jax.training.classes import record_of
+from wgan_jax.training.classes import record_of, say_what_is_empty
 from wgan_jax.training.contents import list_contents
 from wgan_jax.training.continuation import longest, mend, say_what_is_gone, say_what_moves, steps_of, take_up
 from wgan_jax.training.dataset import list_skipped, with_images
@@ -131,9 +131,11 @@ def train(
                     known = budget.within(settings, gan, runner, fresh(), minutes, called, chores)
             settings = known
             if gan.noise_steps:  # its program depends on them
+                runner.close()
                 del runner  # and with it the dataset on the device, which the next one holds
                 gan, fresh, shapes, runner = built(settings, images, parallel, num_devices, data_path)
             runner = runner.of(hyperparameters_of(settings))
+        held.callback(runner.close)
         config = {
             'launcher': 'train',
             'settings': record(settings),
@@ -172,6 +174,7 @@ def train(
             manifest.note(workdir / 'config.json')
             list_skipped(workdir, images)
             list_contents(workdir, images)
+            say_what_is_empty(settings, images)
             if step:
                 say_what_moves(before, config)
             schedule = Schedule(settings.steps, sample_every, checkpoint_every)

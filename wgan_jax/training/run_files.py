@@ -1,11 +1,12 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
+import functools
 import logging
 import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from wgan_jax.files import WriteError, discard, make_folder, matching, remove_le
 from wgan_jax.training.alarm import FIRST, Alarm
 from wgan_jax.training.callbacks import Callback, Record
 from wgan_jax.training.checkpoint import CheckpointStore
-from wgan_jax.training.classes import ROW
+from wgan_jax.training.classes import ROW, row_labels
 from wgan_jax.training.folder import lock_of
 from wgan_jax.training.load import Generator, sample_images
 from wgan_jax.training.loop import MetricsChunk, Schedule
@@ -105,10 +106,10 @@ class RunFiles:
     def sample(self, step: int, state: TrainState) -> None:
         """A grid of the fixed samples, from the generator's moving average, and what they look like."""
         self._check_folder()
-        images = self._draw(step, state)
+        drawn = self._draw(step, state)
         if self._unwatched is not None:
-            self._write_unwatched(self._watch(images, state.critic)._asdict())
-        self._tell('sample', step, state, images[:NUM_SAMPLES])
+            self._write_unwatched(self._watch(drawn.samples, state.critic, drawn.beside_held_out)._asdict())
+        self._tell('sample', step, state, drawn.shown)
 
     def write_unseen(self) -> None:
         """Writes the metrics of a step whose samples will not be drawn, since its parameters are not finite."""
@@ -147,12 +148,12 @@ class RunFiles:
     def _picture(self, step: int) -> Path:
         return self._samples / f'step_{step:08d}.png'
 
-    def _draw(self, step: int, state: TrainState) -> Array:
-        images = draw_watched(self._generator, state, self._settings)
+    def _draw(self, step: int, state: TrainState) -> 'Drawn':
+        drawn = draw_watched(self._generator, state, self._settings, self._watch)
         columns = ROW if self._settings.conditional else None
-        pictures.save_png(self._picture(step), pictures.grid(np.asarray(images[:NUM_SAMPLES]), columns))
+        pictures.save_png(self._picture(step), pictures.grid(np.asarray(drawn.shown), columns))
         self._manifest.note(self._picture(step))
-        return images
+        return drawn
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """A checkpoint, after everything before it is on the disk."""
@@ -181,11 +182,33 @@ class RunFiles:
         self._log.close()
 
 
-def draw_watched(network: Network, state: TrainState, settings: Settings) -> Array:
-    """The fixed samples of a run that are watched, of which the first are shown."""
+class Drawn(NamedTuple):
+    """The fixed samples of a run, in [-1, 1].
+
+    Attributes:
+        shown: ``NUM_SAMPLES`` of them, of a conditional run in rows of one class each.
+        samples: that are watched.
+        beside_held_out: of a conditional run, those of the classes of the images held out.
+    """
+
+    shown: Array
+    samples: Array
+    beside_held_out: Array | None
+
+
+def draw_watched(network: Network, state: TrainState, settings: Settings, watch: Watch) -> Drawn:
+    """The fixed samples of a run by the moving average of its generator."""
     classes = tuple(map(str, range(network.num_classes)))
     generator = Generator(network, state.ema, settings, int(state.step), classes)
-    return sample_images(generator, settings.seed, num_watched(*settings.height_width))
+    draw = functools.partial(sample_images, generator, settings.seed)
+    if watch.labels is None:
+        samples = draw(num_watched(*settings.height_width))
+        return Drawn(samples[:NUM_SAMPLES], samples, None)
+    held = watch.held_out_labels
+    beside = None if held is None else draw(len(held), held)
+    return Drawn(
+        draw(NUM_SAMPLES, row_labels(NUM_SAMPLES, len(classes))), draw(len(watch.labels), watch.labels), beside
+    )
 
 
 def pictures_after(workdir: Path, step: int) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.constraints import Constraint
-from wgan_jax.data import DATASETS, is_path
+from wgan_jax.data import DATASETS, OF_TFDS, is_path
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.fitting import View, check_view
 from wgan_jax.latents import LATENTS
@@ -312,6 +312,6 @@ def _without_effect(settings: Settings) -> dict[str, str]:
     if settings.optimizer != 'adam':
         unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
     kind = settings.dataset.partition(':')[0]
-    if kind in DATASETS or is_path(settings.dataset):
+    if (kind in DATASETS and kind not in OF_TFDS) or is_path(settings.dataset):
         unused['data_dir'] = f'with dataset={settings.dataset}, which TFDS does not read'
     return unused

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wgan_jax import memory
 from wgan_jax.data.images import Images, UnknownDataset
 from wgan_jax.data.synthetic import DENSITIES, Density
 from wgan_jax.data.synthetic import load as load_density
@@ -279,10 +280,11 @@ def _build(
                 raise ValueError(f'preset={settings} is unknown for a density; there are: {", ".join(TOY_PRESETS)}')
             settings = TOY_PRESETS[settings]
         return *build_toy(settings, named), None, settings
+    if isinstance(settings, Settings) and settings.conditional:
+        raise ValueError('conditional=True has no effect on a sweep: leave it out')
     try:
         settings, images = with_images(settings, named if dataset is not None else None)
     except UnknownDataset as error:
         raise UnknownDataset(f'{error}; of densities there are {", ".join(DENSITIES)}') from None
-    if settings.conditional:
-        raise ValueError('conditional=True has no effect on a sweep: leave it out')
+    memory.require(images.pixels.nbytes, f'{settings.dataset}, whose images a sweep holds in memory,')
     return *build_gan(settings, images.pixels.shape[-1]), np.asarray(images.pixels), settings

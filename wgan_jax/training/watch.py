@@ -10,7 +10,6 @@ import numpy as np
 from wgan_jax.data.images import Images
 from wgan_jax.metrics.duplicates import nearest_distances
 from wgan_jax.metrics.patches import patch_distance
-from wgan_jax.training.classes import row_labels
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, first_images, first_places, role_key
 from wgan_jax.training.gan import GAN
@@ -70,13 +69,26 @@ class Watch:
     """
 
     def __init__(self, gan: GAN, images: Images, seed: int):
-        self._num_classes = len(gan.class_shares)
+        self._conditional = gan.networks.critic.num_classes > 0
         self._augment = gan.augmentation.real if gan.augmentation.fake is None else None
         self._images, self._seed, self._batch_size = images, seed, gan.batch_size
         self._score = compiled(_scores, gan.networks.critic)
 
-    def __call__(self, samples: Array, critic: Variables) -> Looks:
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """Of which classes the samples must be, which are those of the real images beside them; None for no classes."""
+        return self._first_labels(self._images.labels)
+
+    @functools.cached_property
+    def held_out_labels(self) -> np.ndarray | None:
+        """The same for the images held out; None where there are none."""
+        return self._first_labels(self._images.held_out_labels)
+
+    def __call__(self, samples: Array, critic: Variables, beside_held_out: Array | None = None) -> Looks:
         """What the fixed samples (N, H, W, C) in [-1, 1] look like, N at least as many as are watched.
+
+        A conditional critic's scores of two classes cannot be compared: samples are scored as of the classes that they
+        and the real images beside them are of, and others beside those held out.
 
         Everything is None that one image, or images that are all the same, cannot tell; the patch distance of images
         that are smaller than a patch; and what takes images held out where there are none.
@@ -85,12 +97,12 @@ class Watch:
         looks: tuple[Array, ...] = (jnp.full(3, jnp.nan),)
         if len(self._real) > 1:
             looks = _look(samples, self._real, self._distances, role_key(self._seed, Role.WATCH))
-        of_samples = self._mean_score(critic, samples, row_labels(len(samples), self._num_classes))
-        sides = (self._real, self._images.labels), (self._held_out, self._images.held_out_labels)
-        gaps = [
-            jnp.nan if images is None else self._mean_score(critic, images, self._first_labels(labels)) - of_samples
-            for images, labels in sides
-        ]
+        of_samples = self._mean_score(critic, samples, self.labels)
+        gaps: list[Array | float] = [self._mean_score(critic, self._real, self.labels) - of_samples, jnp.nan]
+        if self._held_out is not None:
+            if beside_held_out is not None:
+                of_samples = self._mean_score(critic, beside_held_out, self.held_out_labels)
+            gaps[1] = self._mean_score(critic, self._held_out, self.held_out_labels) - of_samples
         values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
         return Looks(*(value if np.isfinite(value) else None for value in values))
 
@@ -101,7 +113,7 @@ class Watch:
 
     def _first_labels(self, labels: np.ndarray | None) -> np.ndarray | None:
         """Of the images that ``_first`` takes; None for an unconditional critic."""
-        if not self._num_classes or labels is None:
+        if not self._conditional or labels is None or not len(labels):
             return None
         count = min(num_watched(*self._images.pixels.shape[1:3]), len(labels))
         return labels[first_places(len(labels), self._seed, count, batch_size=self._batch_size)]
