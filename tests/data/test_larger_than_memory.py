@@ -109,9 +109,17 @@ def test_large_sets_and_small_ones_leave_each_other(pictures, little_memory, mon
     with monkeypatch.context() as patch:
         patch.setattr(cache, 'allocate', allocate)
         folder.load(pictures / 'grey', View(4, 5))
-    assert max(path.stat().st_size for path in little_memory.iterdir()) > 2160
-    # The first look at the disk is before its room is taken, the second when the set is to be kept.
-    frees = iter((10**9, 100))
+    (large,) = (path for path in little_memory.iterdir() if path.stat().st_size > 2160)
+    with monkeypatch.context() as patch:  # another large one takes its place where the disk has no room for two
+        patch.setattr('shutil.disk_usage', lambda path: types.SimpleNamespace(free=10**5 if large.exists() else 10**9))
+        patch.setattr(cache, '_MOST', 1000.0)
+        with pytest.raises(ValueError, match='nor has the disk'):  # nor for it alone
+            cache.room(10**6, 4, 6, 3, 'a set')
+        assert large.exists()
+        cache.room(700, 4, 6, 3, 'a set')
+        assert not large.exists()
+    # The first looks at the disk are before its room is taken, the last when the set is to be kept.
+    frees = iter((10**9, 10**9, 100))
     monkeypatch.setattr('shutil.disk_usage', lambda path: types.SimpleNamespace(free=next(frees)))
     assert on_disk(folder.load(pictures / 'colour', View(4, 4)).pixels)
     assert 'what has been read is not kept for another time: No space left on device' in caplog.text

@@ -18,9 +18,9 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -101,6 +101,7 @@ def room(
         folder = Path(os.path.expanduser(place))
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_room_for_large(folder, 2 * needed)
             free = shutil.disk_usage(folder).free
             if 2 * needed > free:  # it is there twice for a moment
                 raise ValueError(f'{error}; nor has the disk of {folder} room for it twice: {free / 1e9:.3g} GB')
@@ -226,20 +227,41 @@ def _write(path: Path, images: Images) -> None:
 def _make_room(folder: Path, needed: float) -> None:
     """Removes the sets that were used longest ago, while all are too large together, and what was never finished.
 
-    Single ones that are larger than all together may be were kept knowingly, and are left.
+    Single ones larger than all may be together are not counted among these, see ``_make_room_for_large``.
     """
     with contextlib.suppress(OSError):
-        ours = [(path.stat(), path) for path in folder.iterdir() if _OURS.fullmatch(path.name)]
-        for state, path in ours:
-            if path.name.startswith('.') and time.time() - state.st_mtime > _OLD:
+        for path in folder.glob('.tmp-*'):
+            if _OURS.fullmatch(path.name) and time.time() - path.stat().st_mtime > _OLD:
                 path.unlink()
-        kept = sorted(
-            (state.st_mtime, state.st_size, path)
-            for state, path in ours
-            if not path.name.startswith('.') and state.st_size <= _MOST
-        )
-        total = (needed if needed <= _MOST else 0) + sum(size for _, size, _ in kept)
-        for _, size, path in kept:
-            if total > _MOST:
-                path.unlink()
-                total -= size
+        kept = [one for one in _kept(folder) if one.size <= _MOST]
+        if needed <= _MOST:
+            _remove(kept, needed + sum(one.size for one in kept) - _MOST)
+
+
+def _make_room_for_large(folder: Path, needed: float) -> None:
+    """Removes large sets that were used longest ago, if that leaves so many bytes of the disk free."""
+    with contextlib.suppress(OSError):
+        kept = [one for one in _kept(folder) if one.size > _MOST]
+        missing = needed - shutil.disk_usage(folder).free
+        if missing <= sum(one.size for one in kept):
+            _remove(kept, missing)
+
+
+class _Kept(NamedTuple):
+    used: float
+    size: int
+    path: Path
+
+
+def _kept(folder: Path) -> list[_Kept]:
+    """The sets in a folder, that which was used longest ago first."""
+    names = [path for path in folder.iterdir() if _OURS.fullmatch(path.name) and not path.name.startswith('.')]
+    return sorted(_Kept((state := path.stat()).st_mtime, state.st_size, path) for path in names)
+
+
+def _remove(kept: Sequence[_Kept], excess: float) -> None:
+    """Removes the first of some sets until they are so many bytes less."""
+    for one in kept:
+        if excess > 0:
+            one.path.unlink()
+            excess -= one.size

@@ -1,6 +1,5 @@
 """What trains, made and checked before anything is written or computed."""
 
-import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -44,9 +43,11 @@ def built(
     shown, watched = grid_bytes(NUM_SAMPLES, *settings.height_width), watch_bytes(*settings.height_width)
     devices = 1 if parallel == 'jit' else jax.local_device_count()
     need = functools.partial(require_memory, gan, hyperparameters, what, state=shapes, devices=devices)
-    streamed = _is_streamed(data, data_path, lambda size: need(beside=shown, on_device=watched + size))
-    if streamed:
-        need(beside=shown + feed_bytes(data, gan.batch_size), on_device=watched)
+    ahead = feed_bytes(data, gan.batch_size)
+    streamed = _is_streamed(
+        data, data_path,
+        lambda size: need(beside=shown if size else shown + ahead, on_device=watched + size),
+    )  # fmt: skip
     runner = make_runner(gan, hyperparameters, data, mode=parallel, streamed=streamed)
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
@@ -60,22 +61,25 @@ def built(
 
 
 def _is_streamed(data: PyTree, data_path: str, require: Callable[[float], None]) -> bool:
-    """Whether a dataset stays on the host. Raises ValueError for what has no room, by ``require(bytes of data)``."""
+    """Whether a dataset stays on the host.
+
+    Raises:
+        ValueError: for what has no room, by ``require(bytes of data on the device)``.
+    """
     leaves = jax.tree.leaves(data)
     size = sum(leaf.nbytes for leaf in leaves)
-    require(0)
-    if data_path == 'device':
+    if data_path == 'device' or (data_path == 'auto' and not on_disk(leaves[0])):
         try:
             if on_disk(leaves[0]):  # it passes through memory on its way
                 memory.require(size, 'the dataset')
             require(size)
-        except memory.NotEnough as error:
-            raise memory.NotEnough(f'{error}, or data_path=stream') from None
-        return False
-    if data_path == 'auto' and not on_disk(leaves[0]):
-        with contextlib.suppress(memory.NotEnough):
-            require(size)
             return False
+        except memory.NotEnough as error:
+            require(0)  # has its own words where it would not help to stream
+            if data_path == 'device':
+                raise memory.NotEnough(f'{error}, or data_path=stream') from None
+    else:
+        require(0)
     try:
         jax.local_devices(backend='cpu')
     except RuntimeError:
