@@ -12,7 +12,7 @@ from PIL import Image
 
 from wgan_jax import data, metrics
 from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.data import DATASETS
+from wgan_jax.data import DATASETS, tfds_images
 from wgan_jax.data.augmentation import AUGMENTATION_PARTS, AUGMENTATIONS, augmentation
 from wgan_jax.data.images import collect
 from wgan_jax.data.synthetic import DENSITIES, draw, load
@@ -65,8 +65,15 @@ def pictures(tmp_path_factory):
     return {'folder': f'folder:{folder}'}  # what a dataset that takes an argument is named by
 
 
+def _mnist(name, view, **options):
+    digits = np.random.default_rng(view.height).integers(0, 256, (20, view.height, view.width, 1), np.uint8)
+    return collect(digits)._replace(labels=np.arange(20, dtype=np.int32) % 10)
+
+
 @pytest.mark.parametrize('name', DATASETS)
-def test_dataset_has_the_asked_size_and_says_what_it_holds(name, pictures):
+def test_dataset_has_the_asked_size_and_says_what_it_holds(name, pictures, monkeypatch):
+    if name in data.OF_TFDS:
+        monkeypatch.setattr(tfds_images, 'load', _mnist)
     given = pictures.get(name, name)
     images = data.load(given, 10, 14)
     assert images.pixels.dtype == np.uint8 and images.pixels.shape[1:3] == (10, 14) and images.pixels.size
