@@ -33,9 +33,9 @@ class Runner(NamedTuple):
         fetch: ``fetch(state) -> tree``: any part of a state as NumPy arrays.
         capacity: the most steps of one call.
         num_devices: how many devices share a batch.
+        of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
         streamed: whether the dataset stays on the host.
         close: ``close()``: lets go of a dataset on the host; nothing is run afterwards.
-        of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
     """
 
     place: Callable[[TrainState], TrainState]
@@ -43,9 +43,9 @@ class Runner(NamedTuple):
     fetch: Callable[[PyTree], PyTree]
     capacity: int
     num_devices: int
-    streamed: bool
-    close: Callable[[], None]
     of: 'Callable[[Hyperparameters], Runner]'
+    streamed: bool = False
+    close: Callable[[], None] = lambda: None
 
 
 def make_runner(
@@ -82,7 +82,7 @@ def make_runner(
         feed = Feed.of(data, gan.batch_size)
         gan, data, close = streaming(gan, feed), (), feed.close
     else:
-        data, close = jax.tree.map(np.asarray, data), _nothing
+        data, close = jax.tree.map(np.asarray, data), Runner._field_defaults['close']
     devices = list(jax.local_devices() if devices is None else devices)
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
     if mode == 'auto':  # as many as can share the batches evenly
@@ -157,10 +157,6 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
 def streaming(gan: GAN, feed: Feed) -> GAN:
     """The GAN whose real examples come from a feed; its steps take () as data."""
     return dataclasses.replace(gan, draw=draw_from_feed(feed))
-
-
-def _nothing() -> None:
-    pass
 
 
 def _copied(state):
