@@ -1,7 +1,9 @@
 """Batches gathered on the host: those of the order, whoever asks, in whatever sequence, by however many threads."""
 
+import functools
 import threading
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,8 +14,11 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (50, 3, 2, 3), np.uint8)
 LABELS = np.arange(50, dtype=np.int32)
 
 
+_order = jax.jit(functools.partial(batch_indices, batch_size=8, size=50))
+
+
 def _expected(seed, counter, slots):
-    return batch_indices(seed, counter, slots, batch_size=8, size=50)
+    return _order(np.uint32(seed), np.uint32(counter), slots)
 
 
 @pytest.mark.parametrize('workers', [1, 3])

@@ -59,6 +59,7 @@ def test_parts_of_it(asked):
             data.load('stacked_mnist', 4, 6, channels=channels)
 
 
+@pytest.mark.slow
 def test_the_whole_set_has_all_classes():
     place = os.environ.get('WGAN_JAX_TFDS_DIR')
     if not place or not Path(place, 'mnist').is_dir():

@@ -123,6 +123,7 @@ def test_labels_that_are_none(labels, message, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+@pytest.mark.slow
 def test_labels_of_any_whole_type(tmp_path):
     # Fails if the type of labels that were passed reaches the program.
     for name, labels in (('list', LABELS.tolist()), ('int64', LABELS.astype(np.int64))):

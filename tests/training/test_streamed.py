@@ -39,8 +39,15 @@ def _same(one, other):
     ).read_bytes()
 
 
-@pytest.mark.parametrize('parallel', ['jit', 'pmap'])
-@pytest.mark.parametrize('conditional', [False, True])
+@pytest.mark.parametrize(
+    ('parallel', 'conditional'),
+    [
+        ('jit', False),
+        ('pmap', True),
+        pytest.param('jit', True, marks=pytest.mark.slow),
+        pytest.param('pmap', False, marks=pytest.mark.slow),
+    ],
+)
 def test_the_bits_are_those_of_a_dataset_on_the_device(parallel, conditional, tmp_path):
     # Fails if a streamed batch is another one, of another share, label, or rounding; or a continuation draws anew.
     settings = dataclasses.replace(tiny(augment='flip,shift', n_critic=2, held_out=0.2), conditional=conditional)
