@@ -112,7 +112,7 @@ def test_large_sets_and_small_ones_leave_each_other(pictures, little_memory, mon
     (large,) = (path for path in little_memory.iterdir() if path.stat().st_size > 2160)
     with monkeypatch.context() as patch:  # another large one takes its place where the disk has no room for two
         patch.setattr('shutil.disk_usage', lambda path: types.SimpleNamespace(free=10**5 if large.exists() else 10**9))
-        patch.setattr(cache, '_MOST', 1000.0)
+        patch.setattr(cache, '_MOST', 2000.0)  # more than the small ones have
         with pytest.raises(ValueError, match='nor has the disk'):  # nor for it alone
             cache.room(10**6, 4, 6, 3, 'a set')
         assert large.exists()
