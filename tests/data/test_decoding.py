@@ -74,13 +74,22 @@ def test_what_they_do_not_deliver_is_decoded_here(what, pictures, processes, mon
     elif what == 'says something else':
         monkeypatch.setattr(decoding, '_START', 'print("hello")')
 
+    here, read = [], decoding.read_picture
+
+    def counted(path, *arguments, **options):
+        here.append(path)
+        return read(path, *arguments, **options)
+
     def on_progress(done, of):
-        if what == 'killed' and processes:
+        if what == 'killed':
             for process in processes:
                 process.send_signal(signal.SIGKILL)
 
+    monkeypatch.setattr(decoding, 'read_picture', counted)
     monkeypatch.setattr(folder, '_OFTEN', 20)
     _same(folder.load(pictures, VIEW, on_progress=on_progress), expected)
+    assert len(here) == len(set(here))  # none twice
+    assert 0 < len(here) < 301 if what == 'killed' else len(here) == 301
 
 
 def test_none_is_left_when_reading_ends_early(pictures, processes):
