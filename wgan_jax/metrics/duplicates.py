@@ -7,6 +7,7 @@ from wgan_jax.metrics.patches import halve
 from wgan_jax.types import Array
 
 SIDE = 16  # pixels: what differs in finer detail only is alike
+NEAR = 0.5  # of the median distance between nearest real images, at most: a near-duplicate
 
 
 def nearest_distances(images: Array) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
-from wgan_jax.metrics.duplicates import nearest_distances
+from wgan_jax.metrics.duplicates import NEAR, nearest_distances
 from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, first_images, first_places, role_key
@@ -20,7 +20,6 @@ PIXELS = 2**24  # of them all, about: 64 of 512x512
 CHUNK = 64  # images that are scored at once
 PATCH, PATCHES = 7, 8  # pixels a side; of each image at each level
 NUM_PROJECTIONS = 64
-NEAR = 0.5  # of the median distance between nearest real images, at most: a near-duplicate
 
 
 class Looks(NamedTuple):

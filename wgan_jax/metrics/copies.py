@@ -1,0 +1,123 @@
+"""Copies: of the training data, and of each other.
+
+>>> train, new = np.arange(20.0)[:, None], np.arange(20.0)[:, None] + 0.3
+>>> memorisation(train[:5], train, new).statistic, memorisation(new, train, new).statistic
+(1.0, 0.5)
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import betaincinv
+
+from wgan_jax.metrics.checks import as_features
+from wgan_jax.metrics.duplicates import NEAR
+from wgan_jax.metrics.neighbours import nearest_neighbours, pair_squares
+from wgan_jax.ranges import POSITIVE
+from wgan_jax.types import ArrayLike
+
+
+class Memorisation(NamedTuple):
+    """Whether samples are nearer to the training data than new data are.
+
+    Attributes:
+        statistic: probability that a sample is nearer to the training set than a held-out item is, ties counted half;
+            0.5 for samples that know the training set no better, 1 for copies.
+        p_value: of a statistic as large by chance, one-sided, if both had the same distances.
+        nearest: index of the training item that is nearest to each sample, (n,).
+        distances: from each sample to it, (n,); exactly 0 for a copy.
+        held_out_distances: from each held-out item to its nearest training item.
+    """
+
+    statistic: float
+    p_value: float
+    nearest: np.ndarray
+    distances: np.ndarray
+    held_out_distances: np.ndarray
+
+
+class SupportSize(NamedTuple):
+    """How many different things samples show.
+
+    Attributes:
+        size: the estimate; inf where no two samples are alike.
+        low, high: ends of its 95 % confidence interval.
+        duplicates: pairs of samples that are alike.
+        threshold: distance below which a pair is alike.
+    """
+
+    size: float
+    low: float
+    high: float
+    duplicates: int
+    threshold: float
+
+
+def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike) -> Memorisation:
+    """Tests whether samples are nearer to the training data than held-out data are, by the ranks of the distances.
+
+    With L(z) = min over t in train of |z - t|, the statistic is U / (n m), the Mann-Whitney estimate of
+    P(L(sample) < L(held out)) + P(equal) / 2.
+
+    Args:
+        samples: features (n, d).
+        train: of the items that the generator was trained on.
+        held_out: of items of the same kind that it was not; without twins of theirs in ``train``.
+
+    Returns:
+        Memorisation. A statistic far below 0.5 says the opposite: the samples are farther from the data than data are.
+
+    Raises:
+        ValueError: for features that cannot be compared, and for none.
+
+    Source: Meehan et al. 2020, https://arxiv.org/abs/2004.05675, section 3, without its cells.
+    """
+    from scipy.stats import mannwhitneyu  # slow to import, and the package is imported to train
+
+    samples, train, held_out = as_features(samples=samples, train=train, held_out=held_out)
+    near, beside = nearest_neighbours(samples, train), nearest_neighbours(held_out, train)
+    distances, held_out_distances = near.distances[:, 0], beside.distances[:, 0]
+    if np.ptp(np.concatenate([distances, held_out_distances])) == 0:
+        statistic, p_value = 0.5, 1.0  # all equal: the test would divide by 0
+    else:
+        u, p_value = mannwhitneyu(held_out_distances, distances, alternative='greater')
+        statistic = u / (len(samples) * len(held_out))
+    return Memorisation(float(statistic), float(p_value), near.indices[:, 0], distances, held_out_distances)
+
+
+def support_size(real: ArrayLike, fake: ArrayLike, *, near: float = NEAR) -> SupportSize:
+    """How many equally frequent things the samples show, by how many pairs of them are alike.
+
+    Of n draws from N things, each as likely, n (n - 1) / (2 N) pairs are expected to be alike, whence
+    N = n (n - 1) / (2 C) with C the pairs that are. For unequal ones it estimates 1 / sum of p^2, which is smaller than
+    their number: a lower bound. A pair is alike when it is no farther apart than ``near`` times the median distance
+    from a real item to the nearest other one (twins left out); no human looks.
+
+    Args:
+        real: features of the data, (m, d), m >= 2, not all equal: only the threshold is taken from them.
+        fake: features of the samples, (n, d), n >= 2. n samples can tell sizes up to about n^2 / 2.
+        near: in median distances.
+
+    Returns:
+        SupportSize; the interval is Clopper and Pearson's for C of n (n - 1) / 2 pairs. ``support_size(real, real)``
+        says how many of the data are alike by the same measure.
+
+    Raises:
+        ValueError: for features that cannot be compared, less than two, and data that are all equal.
+
+    Source: after Arora and Zhang 2017, https://arxiv.org/abs/1706.08224, section 2, where a human looks at the pairs,
+        and batches grow until half of them have one.
+    """
+    POSITIVE.check('near', near)
+    real, fake = as_features(2, real=real, fake=fake)
+    apart = nearest_neighbours(real).distances
+    if not apart.any():
+        raise ValueError('real items are all equal, or all have twins: no distance between them says what is alike')
+    threshold = near * float(np.median(apart[apart > 0]))
+    pairs = len(fake) * (len(fake) - 1) // 2
+    alike = sum(int((squares <= threshold**2).sum()) for _, squares in pair_squares(fake, fake, leave_one_out=True))
+    alike //= 2  # every pair was seen from both sides
+    least = betaincinv(alike, pairs - alike + 1, 0.025) if alike else 0.0
+    most = betaincinv(alike + 1, pairs - alike, 0.975) if alike < pairs else 1.0
+    size, high = (1 / share if share > 0 else np.inf for share in (alike / pairs, least))
+    return SupportSize(float(size), float(1 / most), float(high), alike, threshold)
