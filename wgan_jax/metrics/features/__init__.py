@@ -9,9 +9,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from wgan_jax.metrics.features.classifier import Classifier, classifier
-from wgan_jax.metrics.features.dinov2 import VITB14, VITL14, dinov2
-from wgan_jax.metrics.features.inception import inception_v3
+from wgan_jax.metrics.features import classifier, dinov2, inception
+from wgan_jax.metrics.features.classifier import Classifier
 from wgan_jax.metrics.features.network import FeatureNetwork
 from wgan_jax.metrics.features.simple import pixels, random_conv
 from wgan_jax.metrics.features.training import train_classifier
@@ -21,10 +20,10 @@ from wgan_jax.text import printable
 FEATURES: dict[str, Callable[..., FeatureNetwork]] = {
     'pixels': pixels,
     'random_conv': random_conv,
-    'classifier': classifier,
-    'inception_v3': inception_v3,
-    'dinov2_vitb14': partial(dinov2, VITB14),
-    'dinov2_vitl14': partial(dinov2, VITL14),
+    'classifier': classifier.from_file,
+    'inception_v3': inception.from_file,
+    'dinov2_vitb14': partial(dinov2.from_file, dinov2.VITB14),
+    'dinov2_vitl14': partial(dinov2.from_file, dinov2.VITL14),
 }
 OF_NO_FILE = ('pixels', 'random_conv')
 

@@ -48,7 +48,9 @@ class Classifier(NamedTuple):
     def network(self) -> FeatureNetwork:
         """Its 128 features before the last map, and its probabilities, as 'classifier(DATASET)'."""
         name = f'classifier({printable(self.dataset, 60)})'
-        functions = (Partial(_for_shape(function, self.shape, name), self.params) for function in (_features, _probable))
+        functions = (
+            Partial(_for_shape(function, self.shape, name), self.params) for function in (_features, _probable)
+        )
         return FeatureNetwork(name, *functions, classes=self.classes)
 
 
@@ -164,11 +166,15 @@ def load(path: str | os.PathLike) -> Classifier:
     shape, classes = (*check_size(height, width), channels), tuple(read['classes'])
     params = check_tensors(tensors, shapes(shape, len(classes)), shown)
     return Classifier(
-        {name: jnp.asarray(x) for name, x in params.items()}, shape, classes, header.get('dataset', ''), read['accuracy']
+        {name: jnp.asarray(x) for name, x in params.items()},
+        shape,
+        classes,
+        header.get('dataset', ''),
+        read['accuracy'],
     )
 
 
-def classifier(path: str | os.PathLike) -> FeatureNetwork:
+def from_file(path: str | os.PathLike) -> FeatureNetwork:
     """The network in a file that ``save``, or the launcher ``classifier``, wrote.
 
     Args:

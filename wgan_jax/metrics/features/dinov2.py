@@ -53,7 +53,7 @@ VITL14 = Release(
 )  # fmt: skip
 
 
-def dinov2(release: Release, path: str | os.PathLike) -> FeatureNetwork:
+def from_file(release: Release, path: str | os.PathLike) -> FeatureNetwork:
     """A transformer with the weights of a file.
 
     Images are brought to 256 levels, as a PNG would, grey repeated, alpha over white, and to 224x224 pixels by Pillow's

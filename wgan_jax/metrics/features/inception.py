@@ -38,7 +38,7 @@ class Convolve(Protocol):
     ) -> Array: ...
 
 
-def inception_v3(path: str | os.PathLike) -> FeatureNetwork:
+def from_file(path: str | os.PathLike) -> FeatureNetwork:
     """The network with the weights of a file.
 
     Images are brought to 256 levels, as a PNG would, grey repeated, alpha over white, and to 299x299 pixels by linear

@@ -62,7 +62,9 @@ class FeatureNetwork:
             ValueError: as ``__call__`` does, and for a network that is no classifier.
         """
         if self.probabilities is None:
-            raise ValueError(f'{self.name} is no classifier: take a network with probabilities, such as classifier:FILE')
+            raise ValueError(
+                f'{self.name} is no classifier: take a network with probabilities, such as classifier:FILE'
+            )
         features, probabilities = _in_batches((self.apply, self.probabilities), images, batch_size)
         return features, probabilities
 

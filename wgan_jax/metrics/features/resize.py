@@ -134,9 +134,12 @@ def resize_cubic(images: Array, side: int) -> Array:
     """
     levels = colour_levels(images)
     height, width = images.shape[1:3]
-    steps = (np.eye(height), antialiased_cubic_matrix(width, side)), (
-        antialiased_cubic_matrix(height, side),
-        np.eye(side),
+    steps = (
+        (np.eye(height), antialiased_cubic_matrix(width, side)),
+        (
+            antialiased_cubic_matrix(height, side),
+            np.eye(side),
+        ),
     )
     for rows, columns in steps:
         levels = jnp.clip(jnp.floor(rows_and_columns(levels, rows, columns) + 0.5), 0, 255)

@@ -71,7 +71,9 @@ def train_classifier(
     if held_out is not None:
         held_out = held_out[0], _check(*held_out, num_classes)
         if held_out[0].shape[1:] != images.shape[1:]:
-            raise ValueError(f'images {images.shape[1:]} and held-out ones {held_out[0].shape[1:]} must be of one shape')
+            raise ValueError(
+                f'images {images.shape[1:]} and held-out ones {held_out[0].shape[1:]} must be of one shape'
+            )
     height, width, channels = images.shape[1:]
     params = init(jax.random.key(seed), (height, width, channels), num_classes)
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))

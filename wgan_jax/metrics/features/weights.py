@@ -132,7 +132,9 @@ def convert(source: str | os.PathLike, path: str | os.PathLike) -> None:
     try:
         import torch
     except ImportError as error:
-        raise ValueError(f'converting a .pth takes PyTorch, which is not installed ({error}): pip install torch') from None
+        raise ValueError(
+            f'converting a .pth takes PyTorch, which is not installed ({error}): pip install torch'
+        ) from None
     shown = printable(source, 200)
     try:
         digest = file_digest(source, os.path.getsize(source))
