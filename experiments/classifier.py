@@ -100,8 +100,8 @@ def _labelled(images: Images, name: str) -> Images:
     """The images in memory, if they have labels."""
     if images.labels is None or len(images.classes) < 2:
         raise ValueError(
-            f'dataset={_shown(name)} has no labels of two classes or more: put the pictures of each class into a folder '
-            'of its own, or take a TFDS dataset with labels'
+            f'dataset={_shown(name)} has no labels of two classes or more: put the pictures of each into a folder of '
+            'its own, or take a TFDS dataset with labels'
         )
     memory.require(3 * images.pixels.nbytes, f'dataset={_shown(name)} as an array', 'use a smaller image size')
     return images._replace(pixels=np.asarray(images.pixels), labels=np.asarray(images.labels))

@@ -1,4 +1,4 @@
-"""Inception-v3 and DINOv2 against PyTorch with the same random weights, and their resizing against PyTorch and Pillow."""
+"""Inception-v3 and DINOv2 against PyTorch with the same random weights; resizing against PyTorch and Pillow."""
 
 import jax
 import jax.numpy as jnp

@@ -20,7 +20,7 @@ from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.text import printable
 from wgan_jax.types import Array, Key
 
-FEATURES = 128
+NUM_FEATURES = 128
 WIDTHS = (32, 64, 128)  # channels after each halving; the last of all further ones, too
 SMALLEST = 8  # pixels: halved until the smaller side is at most that
 FORMAT, VERSION = 'wgan_jax.classifier', '1'
@@ -48,10 +48,8 @@ class Classifier(NamedTuple):
     def network(self) -> FeatureNetwork:
         """Its 128 features before the last map, and its probabilities, as 'classifier(DATASET)'."""
         name = f'classifier({printable(self.dataset, 60)})'
-        functions = (
-            Partial(_for_shape(function, self.shape, name), self.params) for function in (_features, _probable)
-        )
-        return FeatureNetwork(name, *functions, classes=self.classes)
+        features, probable = (Partial(_for_shape(f, self.shape, name), self.params) for f in (_features, _probable))
+        return FeatureNetwork(name, features, probable, self.classes)
 
 
 def _for_shape(function: Callable, shape: tuple[int, int, int], name: str) -> Callable:
@@ -76,15 +74,16 @@ def shapes(shape: tuple[int, int, int], num_classes: int) -> dict[str, tuple[int
         num_classes: K.
     """
     height, width, channels = shape
-    widths, found = _widths(height, width), {}
+    widths = _widths(height, width)
+    found: dict[str, tuple[int, ...]] = {}
     for i, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
         found |= {f'down{i}.kernel': (4, 4, before, after), f'down{i}.bias': (after,)}
     step = 2 ** len(widths)
     pixels = math.ceil(height / step) * math.ceil(width / step)
     return found | {
         'same.kernel': (3, 3, widths[-1], widths[-1]), 'same.bias': (widths[-1],),
-        'features.kernel': (pixels * widths[-1], FEATURES), 'features.bias': (FEATURES,),
-        'classes.kernel': (FEATURES, num_classes), 'classes.bias': (num_classes,),
+        'features.kernel': (pixels * widths[-1], NUM_FEATURES), 'features.bias': (NUM_FEATURES,),
+        'classes.kernel': (NUM_FEATURES, num_classes), 'classes.bias': (num_classes,),
     }  # fmt: skip
 
 
@@ -165,13 +164,8 @@ def load(path: str | os.PathLike) -> Classifier:
     height, width, channels = read['shape']
     shape, classes = (*check_size(height, width), channels), tuple(read['classes'])
     params = check_tensors(tensors, shapes(shape, len(classes)), shown)
-    return Classifier(
-        {name: jnp.asarray(x) for name, x in params.items()},
-        shape,
-        classes,
-        header.get('dataset', ''),
-        read['accuracy'],
-    )
+    on_device = {name: jnp.asarray(x) for name, x in params.items()}
+    return Classifier(on_device, shape, classes, header.get('dataset', ''), read['accuracy'])
 
 
 def from_file(path: str | os.PathLike) -> FeatureNetwork:

@@ -94,7 +94,7 @@ def shapes(release: Release) -> dict[str, tuple[int, ...]]:
 
 
 def prepare(weights: dict[str, np.ndarray]) -> dict[str, Array | dict[str, Array]]:
-    """Weights as ``features`` takes them: those of all blocks stacked, positions interpolated, the class token with its.
+    """Weights as ``features`` takes them: those of all blocks stacked, positions interpolated and added to the class.
 
     Args:
         weights: by the names of the release.

@@ -3,6 +3,8 @@
 y = A x, the row i of A holding the kernel around the place c_i = (i + 1/2) / scale - 1/2 of the source.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,7 +72,7 @@ def _places(size: int, to: int, scale: float) -> np.ndarray:
     return (np.arange(to) + 0.5) / scale - 0.5
 
 
-def _repeating_edges(places: np.ndarray, size: int, support: int, kernel) -> np.ndarray:
+def _repeating_edges(places: np.ndarray, size: int, support: int, kernel: Callable) -> np.ndarray:
     matrix, low = np.zeros((len(places), size)), np.floor(places).astype(int)
     for offset in range(1 - support, support + 1):
         columns = np.clip(low + offset, 0, size - 1)

@@ -1,4 +1,4 @@
-"""Weights of published networks: read from a local ``.safetensors`` file, checked, and named by where they come from."""
+"""Weights of published networks: read from a local ``.safetensors`` file, checked, named by where they come from."""
 
 import hashlib
 import os
