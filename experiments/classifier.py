@@ -79,13 +79,7 @@ def main() -> int:
 def _images(chosen: Settings) -> tuple[Images, Images]:
     """What to train on, and what to test on."""
     _, images = with_images(chosen, on_progress=Reading())
-    train = _labelled(images, chosen.dataset)
-    counts = np.bincount(train.labels, minlength=len(train.classes))
-    if not counts.all():
-        empty = [name for name, count in zip(train.classes, counts, strict=True) if not count]
-        raise ValueError(
-            f'dataset={_shown(chosen.dataset)}: there is no picture of the classes {listed(empty, most=3)}'
-        )
+    train = _check_classes(images, chosen.dataset)
     if TEST_DATASET.value is None:
         return _split(train, chosen.dataset)
     _, images = with_images(chosen, TEST_DATASET.value, on_progress=Reading())
@@ -94,6 +88,16 @@ def _images(chosen: Settings) -> tuple[Images, Images]:
         what = 'classes' if test.classes != train.classes else 'channels'
         raise ValueError(f'test_dataset={_shown(TEST_DATASET.value)} has other {what} than {_shown(chosen.dataset)}')
     return train, test
+
+
+def _check_classes(images: Images, name: str) -> Images:
+    """The images in memory, if they have labels and there are some of each."""
+    images = _labelled(images, name)
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    if not counts.all():
+        empty = [each for each, count in zip(images.classes, counts, strict=True) if not count]
+        raise ValueError(f'dataset={_shown(name)}: no picture is of the classes {listed(empty, most=3)}')
+    return images
 
 
 def _labelled(images: Images, name: str) -> Images:

@@ -13,7 +13,7 @@ from wgan_jax.metrics.features.classifier import Classifier, Params, apply, init
 from wgan_jax.ranges import BATCH, COUNT, POSITIVE, SEED
 from wgan_jax.types import Array, Key, PyTree
 
-STEPS = 3000
+STEPS = 2000
 CALL = 50  # steps in a compiled call, after each of which progress is told
 _SHIFT = 14  # images are shifted by up to one part in so many of their smaller side
 
@@ -71,9 +71,7 @@ def train_classifier(
     if held_out is not None:
         held_out = held_out[0], _check(*held_out, num_classes)
         if held_out[0].shape[1:] != images.shape[1:]:
-            raise ValueError(
-                f'images {images.shape[1:]} and held-out ones {held_out[0].shape[1:]} must be of one shape'
-            )
+            raise ValueError(f'images {images.shape[1:]} and held-out ones {held_out[0].shape[1:]} must be alike')
     height, width, channels = images.shape[1:]
     params = init(jax.random.key(seed), (height, width, channels), num_classes)
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
