@@ -21,6 +21,7 @@ from wgan_jax.data.fitting import CHANNELS, FITS
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.games import GAMES, UPDATES
 from wgan_jax.latents import LATENTS
+from wgan_jax.metrics.features import FEATURES
 from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
 from wgan_jax.networks.mlp import INITIALISERS
@@ -90,11 +91,15 @@ REGISTRIES: Mapping[str, Registry] = {
     'LATENTS': _registry(LATENTS, PARTS, 'train --latent'),
     'DENSITIES': _registry(DENSITIES, f'{PARTS} tests/data/test_synthetic.py', 'toy --data'),
     'DATASETS': _registry(
-        DATASETS, PARTS, 'train --dataset, data --dataset, loss_quality --dataset, vanishing_gradients --dataset'
+        DATASETS, PARTS,
+        'train --dataset, data --dataset, loss_quality --dataset, vanishing_gradients --dataset, classifier --dataset',
     ),
     'GAMES': _registry(GAMES, 'tests/contracts/test_games.py', 'game --game'),
     'UPDATES': _registry(UPDATES, 'tests/contracts/test_games.py', 'game --update'),
     'metrics': _registry(metrics.__all__, PARTS, variable='__all__'),
+    'FEATURES': _registry(
+        FEATURES, 'tests/metrics/features/test_features.py', document='wgan_jax/metrics/features/FEATURES.md'
+    ),
     'launchers': _registry(launchers(), 'tests/contracts/test_registries.py', document='README.md'),
     'CLAIMS': _registry([claim.text for claim in CLAIMS], 'tests/experiments/reproduce/test_reproduce.py'),
 }  # fmt: skip
@@ -112,6 +117,7 @@ CHOICES = {
 # The file that runs each launcher as a process.
 LAUNCHERS = {
     'benchmark': 'benchmark/test_benchmark.py',
+    'classifier': 'test_classifier.py',
     'data': 'data/test_data.py',
     'discriminator': 'discriminator/test_discriminator.py',
     'distances': 'distances/test_distances.py',

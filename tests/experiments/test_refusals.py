@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.experiments.processes import answers
 
@@ -10,6 +11,9 @@ REFUSALS = [
     ('benchmark', ['--cases=gp,gpu'], '--cases=gp,gpu: gpu is unknown; there are: all, clip, gp, '),
     ('benchmark', ['--pairs=0'], 'pairs=0 must be at least 1'),
     ('benchmark', ['--cases=toy_gp', '--width=65536'], 'toy_gp with batch_size=256, width=65536 would'),
+    ('classifier', ['--dataset=flags'], 'dataset=flags has too few pictures of a class to test with: name a'),
+    ('classifier', ['--dataset={folder}', '--image_size=8'], 'has no labels of two classes or more: put'),
+    ('classifier', ['--steps=0'], 'steps=0 must be at least 1'),
     ('discriminator', ['--width=65536', '--batch_size=16777216'], 'width=65536, batch_size=16777216 would take'),
     ('discriminator', ['--stds=1,0'], '--stds=1,0: 0 must lie between 0.001 and 1000'),
     ('discriminator', ['--means=1'], 'means=1 must be 2 numbers separated by commas, and there are 1'),
@@ -70,6 +74,7 @@ REFUSALS = [
 def answered(tmp_path_factory):
     """What each of REFUSALS is answered, all in turn."""
     folder = tmp_path_factory.mktemp('refusals')
+    Image.new('L', (8, 8)).save(folder / 'unlabelled.png')
     np.savez(folder / 'bad.npz', np.array([[0.0], [np.nan]]))
     commands = []
     for name, flags, _ in REFUSALS:

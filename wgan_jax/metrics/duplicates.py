@@ -28,14 +28,19 @@ def nearest_distances(images: Array) -> Array:
     """
     if images.ndim != 4 or len(images) < 2:
         raise ValueError(f'need at least two images (N, H, W, C), not {images.shape}')
-    images = jnp.asarray(images)
-    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))  # differences of whole numbers may wrap
-    while min(images.shape[1:3]) > SIDE:
-        images = halve(images)
-    vectors = images.reshape(len(images), -1)
+    vectors = coarse(images).reshape(len(images), -1)
 
     def nearest(i):
         squares = jnp.square(vectors - vectors[i]).mean(axis=1)
         return jnp.sqrt(squares.at[i].set(jnp.inf).min())
 
     return jax.lax.map(nearest, jnp.arange(len(images)))
+
+
+def coarse(images: Array) -> Array:
+    """Images (N, H, W, C) as floats, halved until their smaller side is at most 16, see ``patches.halve``."""
+    images = jnp.asarray(images)
+    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))  # differences of whole numbers may wrap
+    while min(images.shape[1:3]) > SIDE:
+        images = halve(images)
+    return images
