@@ -21,10 +21,11 @@ from wgan_jax.json_files import NUMBER, read_json, write_json
 from ..common import launcher
 from ..common.flagtypes import define_choice, define_choices
 from ..common.interrupts import end_with_parent, ends_with_us
+from ..common.page import number
 from .checks import check
 from .claims import CLAIMS
 from .jobs import JOBS, SIZES
-from .page import Section, number, write_page
+from .page import Section, write_page
 
 SIZE = define_choice(
     'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '

@@ -53,7 +53,7 @@ class SupportSize(NamedTuple):
     threshold: float
 
 
-def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike) -> Memorisation:
+def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike | None) -> Memorisation:
     """Tests whether samples are nearer to the training data than held-out data are, by the ranks of the distances.
 
     With L(z) = min over t in train of |z - t|, the statistic is U / (n m), the Mann-Whitney estimate of
@@ -62,7 +62,8 @@ def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike) -> M
     Args:
         samples: features (n, d).
         train: of the items that the generator was trained on.
-        held_out: of items of the same kind that it was not; without twins of theirs in ``train``.
+        held_out: of items of the same kind that it was not; without twins of theirs in ``train``. None: there are none,
+            and each training item is one in its turn, beside the others.
 
     Returns:
         Memorisation. A statistic far below 0.5 says the opposite: the samples are farther from the data than data are.
@@ -74,14 +75,19 @@ def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike) -> M
     """
     from scipy.stats import mannwhitneyu  # slow to import, and the package is imported to train
 
-    samples, train, held_out = as_features(samples=samples, train=train, held_out=held_out)
-    near, beside = nearest_neighbours(samples, train), nearest_neighbours(held_out, train)
+    if held_out is None:
+        samples, train = as_features(samples=samples, train=train)
+        beside = nearest_neighbours(train)
+    else:
+        samples, train, held_out = as_features(samples=samples, train=train, held_out=held_out)
+        beside = nearest_neighbours(held_out, train)
+    near = nearest_neighbours(samples, train)
     distances, held_out_distances = near.distances[:, 0], beside.distances[:, 0]
     if np.ptp(np.concatenate([distances, held_out_distances])) == 0:
         statistic, p_value = 0.5, 1.0  # all equal: the test would divide by 0
     else:
         u, p_value = mannwhitneyu(held_out_distances, distances, alternative='greater')
-        statistic = u / (len(samples) * len(held_out))
+        statistic = u / (len(samples) * len(held_out_distances))
     return Memorisation(float(statistic), float(p_value), near.indices[:, 0], distances, held_out_distances)
 
 

@@ -132,7 +132,13 @@ def draw_shares(shares: Sequence[float], keys: Key) -> Array:
 
 
 def first_images(
-    pixels: np.ndarray, augment: Callable[[Key, Array], Array] | None, seed: int, n: int, *, batch_size: int
+    pixels: np.ndarray,
+    augment: Callable[[Key, Array], Array] | None,
+    seed: int,
+    n: int,
+    *,
+    batch_size: int,
+    start: int = 0,
 ) -> Array:
     """The first real images that a run's critic sees, as it sees them, but for instance noise.
 
@@ -142,14 +148,15 @@ def first_images(
         seed: of the run.
         n: how many.
         batch_size: of the run.
+        start: how many come before them.
 
     Returns:
         (n, H, W, C) in [-1, 1].
     """
-    images = to_float(pixels[first_places(len(pixels), seed, n, batch_size=batch_size)])
+    images = to_float(pixels[first_places(len(pixels), seed, n, batch_size=batch_size, start=start)])
     if augment is None:
         return images
-    counters, examples = np.divmod(np.arange(n), batch_size)
+    counters, examples = np.divmod(start + np.arange(n), batch_size)
 
     def key(counter, example):
         return example_keys(seed, (Role.AUGMENT_REAL,), counter, example[None])[0][0]
@@ -158,12 +165,12 @@ def first_images(
     return jnp.clip(jax.jit(augment)(keys, images), -1, 1)
 
 
-def first_places(size: int, seed: int, n: int, *, batch_size: int) -> np.ndarray:
-    """Where in a dataset of ``size`` images the first ``n`` lie that a run's critic sees, (n,)."""
-    counters, examples = np.divmod(np.arange(n), batch_size)
+def first_places(size: int, seed: int, n: int, *, batch_size: int, start: int = 0) -> np.ndarray:
+    """Where in a dataset of ``size`` images those lie that a run's critic sees first, ``n`` from ``start`` on, (n,)."""
+    counters, examples = np.divmod(start + np.arange(n), batch_size)
     places = [
         batch_indices(seed, counter, examples[counters == counter], batch_size=batch_size, size=size, xp=np)
-        for counter in range(counters[-1] + 1)
+        for counter in range(counters[0], counters[-1] + 1)
     ]
     return np.concatenate(places)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.common.page import number
 from experiments.reproduce.checks import Claim, check, near
 from experiments.reproduce.claims import CLAIMS
 from experiments.reproduce.jobs import JOBS
-from experiments.reproduce.page import Section, interval, number, write_page
+from experiments.reproduce.page import Section, interval, write_page
 from tests.experiments.processes import finish, start
 
 ROWS = (

@@ -1,0 +1,189 @@
+"""Is it any good? Scores of a run beside two halves of its data, faults by name, and a page of pictures.
+
+Nothing is downloaded: features are pixels and random convolutions, or networks whose weights lie in files that you
+name. Everything is written into WORKDIR/evaluate/, where WORKDIR is the run's folder.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from wgan_jax.data.images import Images
+from wgan_jax.files import atomic_path
+from wgan_jax.metrics import scorecard
+from wgan_jax.metrics.features import FeatureNetwork, feature_network
+from wgan_jax.metrics.scorecard import PIXELS, meaning_of, score_names
+from wgan_jax.metrics.verdicts import verdicts
+from wgan_jax.ranges import COUNT, whole
+from wgan_jax.text import printable
+from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.classes import record_of
+from wgan_jax.training.contents import changes_of
+from wgan_jax.training.dataset import ARRAY, with_images
+from wgan_jax.training.folder import read_run, settings_of
+from wgan_jax.training.load import load
+from wgan_jax.training.settings import Settings
+
+from ..common import launcher
+from ..common.flagtypes import define_number, define_text
+from ..common.reading import Reading
+from ..common.tables import text_table
+from . import figures, report, sets
+from .evaluation import NO_FAULT, Evaluation, best_step
+
+STEP = define_number('step', None, 'Checkpoint to evaluate (default: the newest).', whole(0))
+ALL = flags.DEFINE_bool('all', False, 'Evaluate every checkpoint that is kept, with curves over training.')
+EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average.")
+NUM = define_number('num', 10_000, 'Samples, and real images beside them: at most half of the data.', whole(2, 10**6))
+FEATURES = define_text(
+    'features', 'pixels,random_conv', 'Feature networks, of which pixels is always one: random_conv, classifier:FILE, '
+    'inception_v3:FILE, dinov2_vitb14:FILE, dinov2_vitl14:FILE.',
+)  # fmt: skip
+K = define_number('k', scorecard.K, 'Neighbours of precision, recall, density and coverage.', COUNT)
+BEST_BY = define_text(
+    'best_by', 'patch_distance', 'The score that says which checkpoint is the best: its name in results.json.'
+)
+
+OUTPUTS = ('report.html', 'scores.png', 'scores.npz')
+MOST_COMPARED = 100_000  # training images beside which samples are looked for copies
+
+
+def main() -> int:
+    """Reads the flags, evaluates, and returns the exit status."""
+    began = time.monotonic()
+    with contextlib.ExitStack() as held:
+        with launcher.usage_errors():
+            workdir = Path(launcher.WORKDIR.value or 'runs/flags')
+            config = read_run(workdir)
+            networks = _networks()
+            _check_best_by(networks)
+            steps = _steps(workdir)
+            settings, images = _images(workdir, config)
+            num = _number(images)
+            folder = held.enter_context(launcher.results_folder('evaluate', workdir / 'evaluate'))
+        chosen = launcher.values_of(STEP, ALL, EMA, NUM, FEATURES, K, BEST_BY)
+        launcher.begin(folder, OUTPUTS, launcher='evaluate', run=str(workdir), steps=steps, flags=chosen)
+        with launcher.usage_errors():  # features that are not finite, of a network that does not fit
+            found = _evaluate(workdir, steps, settings, images, num, networks)
+        figures.draw_scores(folder / 'scores.png', found)
+        with atomic_path(folder / 'scores.npz') as temporary:
+            np.savez(temporary, steps=np.array(list(found.by_step)), **found.curves())
+        report.write_report(folder / 'report.html', found, folder / 'scores.png')
+        launcher.write_results(folder, _results(found))
+    _say(folder, found, time.monotonic() - began)
+    return 0
+
+
+def _evaluate(
+    workdir: Path, steps: list[int], settings: Settings, images: Images, num: int, networks: list[FeatureNetwork]
+) -> Evaluation:
+    first, second = sets.halves(settings, images, num, networks)
+    scale = scorecard.scores(first, second, k=K.value)
+    best_by = BEST_BY.value if BEST_BY.value in scale else f'{PIXELS}/frechet_distance'  # of images below a patch
+    pixels = next(network for network in networks if network.name == PIXELS)
+    train = sets.features_of(images.pixels[:MOST_COMPARED], pixels)
+    held_out = None if images.held_out is None else sets.features_of(images.held_out, pixels)
+    by_step: dict[int, dict[str, float]] = {}
+    for step in steps:
+        generator = load(workdir, step, EMA.value)
+        seen = sets.samples(generator, launcher.seed(), num, networks)
+        test = scorecard.copies(seen.features[PIXELS], train, held_out)
+        own = {'copies': test.copies, 'memorisation': test.test.statistic}
+        by_step[step] = scorecard.scores(first, seen, k=K.value) | own
+        if step == best_step(by_step, best_by):
+            best = generator, seen, test
+    generator, seen, test = best
+    scale |= {'copies': test.of_data, 'memorisation': 0.5}
+    faults = verdicts(by_step[generator.step], scale, test)
+    return Evaluation(settings, images, launcher.seed(), num, best_by, scale, by_step, generator, seen, test, faults)
+
+
+def _networks() -> list[FeatureNetwork]:
+    specs = [spec.strip() for spec in FEATURES.value.split(',')]
+    networks = [feature_network(spec) for spec in dict.fromkeys([PIXELS, *filter(None, specs)])]
+    names = [network.name for network in networks]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f'features={printable(FEATURES.value, 200)}: {twice[0]} is named twice')
+    return networks
+
+
+def _check_best_by(networks: list[FeatureNetwork]) -> None:
+    directed = [name for name in score_names(networks) if meaning_of(name).better != 'like data']
+    if BEST_BY.value not in directed:
+        raise ValueError(
+            f'best_by={printable(BEST_BY.value, 80)} is no score of which less or more is better; there are: '
+            f'{", ".join(directed)}'
+        )
+
+
+def _steps(workdir: Path) -> list[int]:
+    """The checkpoints to evaluate, the oldest first."""
+    kept = CheckpointStore(workdir / 'checkpoints').steps()
+    if not ALL.value:
+        return [load(workdir, STEP.value, EMA.value).step]
+    if STEP.value is not None:
+        raise ValueError(f'step={STEP.value} has no effect with all: leave one of them out')
+    if not kept:
+        raise ValueError(f'{workdir} has no checkpoint yet: let the run reach its first one')
+    return kept
+
+
+def _images(workdir: Path, config: dict[str, Any]) -> tuple[Settings, Images]:
+    settings = settings_of(config)
+    if settings.dataset == ARRAY:
+        raise ValueError(
+            f'{workdir} was given its images as an array, which is not kept: put them into a folder of PNG files and '
+            'train on that, or use wgan_jax.metrics from Python'
+        )
+    settings, images = with_images(settings, on_progress=Reading())
+    if record_of(settings, images)['fingerprint'] != config['dataset']['fingerprint']:
+        what = changes_of(workdir, images)
+        raise ValueError(
+            f'{settings.dataset} has changed since {workdir} was trained on it{": " + what if what else ""}: put back '
+            'what it was'
+        )
+    return settings, images
+
+
+def _number(images: Images) -> int:
+    """How many samples, real images of one half, and of the other."""
+    num = min(NUM.value, len(images.pixels) // 2)
+    if num <= K.value:
+        raise ValueError(
+            f'k={K.value} neighbours need more than {K.value} images in each half of the data, and there are {num}: '
+            'choose a smaller --k, or a larger --num'
+        )
+    return num
+
+
+def _results(found: Evaluation) -> dict[str, Any]:
+    return {
+        'scores': found.scores, 'best_step': found.generator.step, 'best_by': found.best_by, 'scale': found.scale,
+        'faults': [fault._asdict() for fault in found.faults],
+        'by_step': {str(step): scores for step, scores in found.by_step.items()},
+        'samples': found.num, 'compared_with': min(MOST_COMPARED, len(found.images.pixels)),
+        'held_out': 0 if found.images.held_out is None else len(found.images.held_out),
+    }  # fmt: skip
+
+
+def _say(folder: Path, found: Evaluation, seconds: float) -> None:
+    rows = [
+        [name, f'{value:.4g}', f'{found.scale[name]:.4g}', meaning_of(name).better]
+        for name, value in found.scores.items()
+    ]
+    print(text_table(['score', f'step {found.generator.step}', 'half of the data', 'better'], rows))
+    if len(found.by_step) > 1:
+        print(f'Best of {len(found.by_step)} checkpoints by {found.best_by}: step {found.generator.step}')
+    for fault in found.faults:
+        print(f'{fault.name.upper()}: {fault.why}')
+    if not found.faults:
+        print(NO_FAULT)
+    print(f'Done in {seconds:.0f} seconds. Look at {folder}/report.html; the numbers are in {folder}/results.json')
+
+
+if __name__ == '__main__':
+    launcher.run(main)

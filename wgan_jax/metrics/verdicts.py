@@ -1,0 +1,73 @@
+"""What is wrong with samples, in words, by their scores beside those of another half of the data.
+
+>>> fair = {'duplicates': 0.02, 'pixels/precision': 0.7, 'pixels/recall': 0.7, 'pixels/coverage': 0.9}
+>>> verdicts(fair, fair, None)
+[]
+>>> [verdict.name for verdict in verdicts({**fair, 'duplicates': 0.6, 'pixels/recall': 0.05}, fair, None)]
+['collapsed', 'narrow']
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from wgan_jax.metrics.scorecard import Copies
+
+SURE = 1e-3  # p-value below which samples are nearer to the training set than by chance
+TIMES, MORE = 2.0, 0.05  # a share is too large from so many times that of the data on, and so much more
+PART = 0.5  # of what the data get: a share is too small below
+KNOWN = 0.75  # chance that a sample is nearer to the training set than new data, from which on it was learnt by heart
+
+
+class Verdict(NamedTuple):
+    """A fault by its name, and the numbers that say so."""
+
+    name: str
+    why: str
+
+
+def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Copies | None) -> list[Verdict]:
+    """The faults that samples have, the worst first; none where nothing was found.
+
+    - collapsed: more near-duplicates among the samples than twice the data's share, and 5 % more;
+    - memorised: as many more near-duplicates of training images, or samples that are nearer to the training set than
+      new images in three of four comparisons (p < 0.001);
+    - narrow: recall, by any network, below half of that of another half of the data;
+    - unlike: precision, by any network, below half of that.
+
+    Args:
+        scores: of the samples, as ``scorecard.scores`` gives them.
+        scale: the same of as many other real images.
+        copies: of the samples; None where that is not known.
+    """
+    found = []
+    if too_many(scores.get('duplicates', 0.0), scale.get('duplicates', 0.0)):
+        why = f'{scores["duplicates"]:.0%} of the samples are near-duplicates of another one, {scale["duplicates"]:.0%}'
+        found.append(Verdict('collapsed', f'{why} of the data are'))
+    if copies is not None:
+        beside = 'images held out' if copies.held_out else 'training images beside the others'
+        known = copies.held_out and copies.test.statistic > KNOWN and copies.test.p_value < SURE
+        if too_many(copies.copies, copies.of_data) or known:
+            found.append(
+                Verdict(
+                    'memorised',
+                    f'{copies.copies:.0%} of the samples are near-duplicates of a training image, {copies.of_data:.0%} '
+                    f'of {beside} are; {copies.test.statistic:.0%} of comparisons find the sample nearer to the '
+                    f'training set (p = {copies.test.p_value:.1g})',
+                )
+            )
+    for name, fault in (('recall', 'narrow'), ('precision', 'unlike')):
+        low = {
+            network: (value, scale[network])
+            for network, value in scores.items()
+            if network.endswith(f'/{name}') and value < PART * scale[network]
+        }
+        if low:
+            said = ', '.join(f'{network} {value:.2f} of {whole:.2f}' for network, (value, whole) in low.items())
+            what = {'narrow': 'much of the data is not among the samples', 'unlike': 'many samples lie off the data'}
+            found.append(Verdict(fault, f'{what[fault]}: {said} that data reach'))
+    return found
+
+
+def too_many(share: float, of_data: float) -> bool:
+    """Whether a share of near-duplicates is far above that of the data."""
+    return share > max(TIMES * of_data, of_data + MORE)
