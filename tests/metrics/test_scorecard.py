@@ -1,0 +1,112 @@
+"""All scores at once: each is that of its own function, and faults are called by their names."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax import data, metrics
+from wgan_jax.data.images import to_float
+from wgan_jax.metrics import scorecard
+from wgan_jax.metrics.features import FeatureNetwork, feature_network
+from wgan_jax.metrics.scorecard import SCORES, look, score_names, scores
+from wgan_jax.metrics.verdicts import Verdict, verdicts
+
+NETWORKS = [feature_network('pixels')]
+
+
+@pytest.fixture(scope='module')
+def flags():
+    """Flags in an order of chance, 6x9 pixels, too few for a patch: for training, for comparison, held out."""
+    images = np.asarray(to_float(data.load('flags', 6, 9).pixels))
+    mixed = images[np.random.default_rng(0).permutation(len(images))]
+    return mixed[:96], mixed[96:192], mixed[192:]
+
+
+def seen(*batches):
+    return look(batches, NETWORKS)
+
+
+def fault_names(flags, samples):
+    """The faults of samples of a generator that was trained on the first flags."""
+    train, other, held_out = flags
+    real, fake = seen(train), seen(samples)
+    test = scorecard.copies(fake.features['pixels'], real.features['pixels'], seen(held_out).features['pixels'])
+    return [fault.name for fault in verdicts(scores(real, fake), scores(real, seen(other)), test)]
+
+
+def test_scores_are_those_of_the_functions(flags):
+    # Fails if arguments change places (precision for recall), or a score gets another one's name.
+    train, other, _ = flags
+    real, fake = seen(train[:50], train[50:]), seen(other[:70])  # in batches of any size
+    x, y = (of.features['pixels'] for of in (real, fake))
+    np.testing.assert_array_equal(x, train.reshape(96, -1))  # small images are their own pixels
+    found = scores(real, fake, k=3)
+    assert (found['pixels/precision'], found['pixels/recall']) == metrics.precision_recall(x, y, 3)
+    assert (found['pixels/density'], found['pixels/coverage']) == metrics.density_coverage(x, y, 3)
+    assert found['pixels/frechet_distance'] == metrics.frechet_distance(x, y)
+    assert found['pixels/kernel_distance'] == metrics.kernel_distance(x, y)
+    assert found['pixels/support_size'] == metrics.support_size(x, y).size
+    near = np.asarray(metrics.nearest_distances(other[:70]))
+    typical = np.asarray(metrics.nearest_distances(train))
+    typical = np.median(typical[typical > 0])
+    np.testing.assert_allclose(found['duplicates'], (near <= typical / 2).mean(), atol=1e-9)
+    np.testing.assert_allclose(found['diversity'], np.median(near) / typical, rtol=1e-4)
+    assert [name for name in score_names(NETWORKS) if name in found] == list(found)  # in one order, all known
+    assert {name.rpartition('/')[2] for name in found} <= {*SCORES}
+
+
+def test_only_inception_has_a_fid_and_a_classifier_has_classes(flags):
+    # Fails if the number of any network is called FID, or the classes of the samples are compared with themselves.
+    def probabilities(x):
+        light = (x.mean((1, 2, 3)) > 0).astype(jnp.float32)
+        return jnp.stack([light, 1 - light], axis=1)
+
+    networks = [
+        FeatureNetwork(name, lambda x: x[:, :2, :2].reshape(len(x), -1), probabilities)
+        for name in ('inception_v3', 'inception_v3(unknown weights)')
+    ]
+    train, other, _ = flags
+    real, fake = look([train], networks), look([np.full_like(other, 0.5)], networks)
+    found = scores(real, fake)
+    assert found['FID'] == found['inception_v3(unknown weights)/frechet_distance'] > 0
+    assert 'inception_v3/frechet_distance' not in found and 'duplicates' not in found
+    share = ((train.mean((1, 2, 3)) > 0).sum() + 1) / (96 + 2)  # all samples are light: KL is -log of their share
+    np.testing.assert_allclose(found['inception_v3/class_kl'], -np.log(share), rtol=1e-6)
+    assert found['inception_score'] == pytest.approx(1)
+    assert {*found} <= {*score_names(networks)}
+
+
+def test_faults_are_called_by_their_names(flags):
+    # Fails if a fault is missed, or called another: each kind of samples has one that the others have not.
+    train, other, held_out = flags
+    draw = np.random.default_rng(1)
+    noise = draw.normal(0, 0.02, train.shape).astype(np.float32)
+    assert fault_names(flags, other) == []
+    collapsed = fault_names(flags, other[:3][draw.integers(0, 3, 96)] + noise)
+    assert 'collapsed' in collapsed and 'narrow' in collapsed and 'memorised' not in collapsed
+    memorised = fault_names(flags, train + noise)
+    assert memorised == ['memorised']
+    unlike = fault_names(flags, np.clip(draw.normal(0, 1, train.shape), -1, 1).astype(np.float32))
+    assert 'unlike' in unlike and 'memorised' not in unlike and 'collapsed' not in unlike
+
+
+def test_without_held_out_images_copies_are_still_found(flags):
+    # Fails if training images are compared with themselves: all of them would be copies.
+    train, other, _ = flags
+    x = train.reshape(len(train), -1)
+    fair, copied = (scorecard.copies(of.reshape(len(of), -1), x, None) for of in (other, train))
+    assert copied.copies == 1 and not copied.held_out and fair.copies < 0.3 and fair.of_data < 0.3
+    assert [fault.name for fault in verdicts({}, {}, copied)] == ['memorised'] and verdicts({}, {}, fair) == []
+    assert copied.test.distances.max() == 0 and (copied.test.nearest == np.arange(96)).mean() > 0.9
+
+
+def test_a_scale_of_nothing_is_no_fault():
+    # Fails if shares are divided by those of the data.
+    assert verdicts({'duplicates': 0.04}, {'duplicates': 0.0}, None) == []
+    (fault,) = verdicts({'duplicates': 0.5}, {'duplicates': 0.0}, None)
+    assert isinstance(fault, Verdict) and fault.name == 'collapsed' and '50% of the samples' in fault.why
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match='there are no images'):
+        look([], NETWORKS)
