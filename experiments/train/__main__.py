@@ -45,6 +45,7 @@ def main() -> int:
             keep_checkpoints=flags.KEEP_CHECKPOINTS.value,
             sample_every=flags.SAMPLE_EVERY.value,
             log_every=flags.LOG_EVERY.value,
+            evaluate_every=flags.EVALUATE_EVERY.value,
             minutes=flags.MINUTES.value,
             parallel=flags.PARALLEL.value,
             num_devices=flags.DEVICES.value,

@@ -34,6 +34,13 @@ DATA_PATH = define_choice(
 CHECKPOINT_EVERY = define_number('checkpoint_every', 500, 'Steps between checkpoints.', whole(1))
 KEEP_CHECKPOINTS = define_number('keep_checkpoints', 3, 'How many of the newest checkpoints are kept.', whole(1))
 SAMPLE_EVERY = define_number('sample_every', 100, 'Steps between grids of samples.', whole(1))
+EVALUATE_EVERY = define_number(
+    'evaluate_every',
+    None,
+    'Steps between evaluations: the patch distance of up to 2,048 samples, and a checkpoint; the best one is kept besides '
+    'the newest (default: none).',
+    whole(1),
+)
 MINUTES = define_number(
     'minutes',
     None,

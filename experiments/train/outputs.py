@@ -169,6 +169,7 @@ _LABELS = {
     'duplicates': 'share of\nnear-duplicates',
     'diversity': 'diversity over\nthat of the data',
     'patch_distance': 'patch distance',
+    'evaluation': 'patch distance of\nmany samples',
     'gap': 'score of real less\nthat of samples',
 }
 

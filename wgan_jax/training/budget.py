@@ -19,7 +19,7 @@ from wgan_jax.training.checkpoint import CheckpointStore
 from wgan_jax.training.folder import completed, read_run
 from wgan_jax.training.gan import GAN, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.parallel import Runner
-from wgan_jax.training.run_files import draw_watched
+from wgan_jax.training.run_files import draw_watched, evaluate
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import TrainState
 from wgan_jax.training.watch import Watch
@@ -89,7 +89,13 @@ class Chore(NamedTuple):
 
 @contextlib.contextmanager
 def chores(
-    workdir: Path, settings: Settings, gan: GAN, watch: Watch, sample_every: int, checkpoint_every: int
+    workdir: Path,
+    settings: Settings,
+    gan: GAN,
+    watch: Watch,
+    sample_every: int,
+    checkpoint_every: int,
+    evaluate_every: int | None,
 ) -> Iterator[list[Chore]]:
     """Samples and checkpoints as a run makes them, in a folder of their own that is removed afterwards.
 
@@ -97,6 +103,7 @@ def chores(
         workdir: of the run, on whose disk they are written.
         settings, gan, watch: of the run.
         sample_every, checkpoint_every: their periods, in steps.
+        evaluate_every: that of evaluations; None for none.
     """
     folder = make_folder(workdir / temporary_name('measuring'))
     store = CheckpointStore(folder / 'checkpoints', 1)
@@ -109,8 +116,12 @@ def chores(
     def checkpoint(state: TrainState) -> None:
         store.save(max(store.steps(), default=0) + 1, state)
 
+    def evaluation(state: TrainState) -> None:
+        evaluate(gan.networks.generator, state, settings, watch)
+
+    own = [] if evaluate_every is None else [Chore(evaluate_every, do) for do in (sample, evaluation, checkpoint)]
     try:
-        yield [Chore(sample_every, sample), Chore(checkpoint_every, checkpoint)]
+        yield [Chore(sample_every, sample), Chore(checkpoint_every, checkpoint), *own]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

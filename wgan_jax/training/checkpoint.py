@@ -111,14 +111,15 @@ class CheckpointStore:
     Args:
         folder: made when missing.
         keep: how many of the newest to keep; None for reading only.
+        spared: the step of one that is kept besides; None for none.
 
     Raises:
         ValueError: when the folder is none.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int | None = None):
+    def __init__(self, folder: str | os.PathLike, keep: int | None = None, spared: int | None = None):
         self._folder = Path(folder).absolute()  # Orbax takes no relative paths
-        self._keep = keep
+        self._keep, self._spared = keep, spared
         if os.path.lexists(self._folder) and not os.path.isdir(self._folder):
             raise ValueError(f'{folder} is no folder that can be entered, and checkpoints belong there: move it away')
         _place_of_link(self._folder)
@@ -166,6 +167,10 @@ class CheckpointStore:
             set_aside(self._folder / str(later), 'its run has not come to that step', self._folder.parent)
         self.prune()
 
+    def spare(self, step: int | None) -> None:
+        """From now on keeps the checkpoint of this step, whatever its age, in place of the one spared before."""
+        self._spared = step
+
     def prune(self) -> None:
         """Removes the oldest checkpoints that are more than are kept, and what killed processes have left.
 
@@ -173,7 +178,8 @@ class CheckpointStore:
             WriteError: when it cannot.
         """
         self._remove_unfinished()
-        for old in self.steps()[: -self._keep] if self._keep is not None else ():
+        old_ones = self.steps()[: -self._keep] if self._keep is not None else []
+        for old in (step for step in old_ones if step != self._spared):
             with writing(self._folder / str(old)):
                 remove_tree(self._folder / str(old))
 

@@ -34,19 +34,32 @@ class Schedule:
         steps: updates after which training is done.
         sample_every: period of samples, which are also due at the end.
         checkpoint_every: period of checkpoints, which are also due at the end and on a stop.
+        evaluate_every: period of evaluations, at each of which, and at the end, all three are due.
     """
 
     steps: int
     sample_every: int
     checkpoint_every: int
+    evaluate_every: int = 0
 
     def next_barrier(self, step: int) -> int:
         """The first step after ``step`` at which something is due."""
-        periods = [period for period in (self.sample_every, self.checkpoint_every) if period]
+        periods = [period for period in (self.sample_every, self.checkpoint_every, self.evaluate_every) if period]
         return min([self.steps, *(step - step % period + period for period in periods)])
 
-    def due(self, period: int, step: int) -> bool:
-        """Whether what has this period is due at a step."""
+    def samples(self, step: int) -> bool:
+        """Whether samples are due at a step."""
+        return self._due(self.sample_every, step) or self.evaluates(step)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is due at a step."""
+        return self._due(self.checkpoint_every, step) or self.evaluates(step)
+
+    def evaluates(self, step: int) -> bool:
+        """Whether an evaluation is due at a step."""
+        return self.evaluate_every > 0 and self._due(self.evaluate_every, step)
+
+    def _due(self, period: int, step: int) -> bool:
         return step == self.steps or (period > 0 and step % period == 0)
 
 
@@ -148,9 +161,9 @@ def run_loop(
             pending = None
         if step == barrier:
             arrays = _checked(runner.fetch(state))
-            if schedule.due(schedule.sample_every, step):
+            if schedule.samples(step):
                 callback.sample(step, arrays)
-            if schedule.due(schedule.checkpoint_every, step):
+            if schedule.saves(step):
                 callback.checkpoint(step, arrays)
             reports.resume()
     if pending is not None:

@@ -31,11 +31,11 @@ from wgan_jax.training.load import Generator, classes_of
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
 from wgan_jax.training.prepare import built, check_deterministic
-from wgan_jax.training.run_files import RunFiles, final_metrics, pictures_after
+from wgan_jax.training.run_files import RunFiles, best_step, final_metrics, pictures_after
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted, stop_signals
 from wgan_jax.training.state import TrainState
-from wgan_jax.training.watch import Watch
+from wgan_jax.training.watch import PATCH, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def train(
     keep_checkpoints: int = 3,
     sample_every: int = 100,
     log_every: int = 10,
+    evaluate_every: int | None = None,
     minutes: float | None = None,
     parallel: str = 'auto',
     num_devices: int | None = None,
@@ -73,6 +74,8 @@ def train(
         checkpoint_every, sample_every, log_every: generator updates between checkpoints, grids of samples, and lines
             of metrics.
         keep_checkpoints: how many of the newest are kept.
+        evaluate_every: generator updates between evaluations, None for none: the patch distance of up to 2,048 samples,
+            with a checkpoint; the best of these is kept besides the newest ones, and named in ``results.json``.
         minutes: in place of the steps of the settings, and of those over which rates that decay fall, as many as this
             time allows, from this call to its return; measured once and recorded: from then on they are the run's.
         parallel: 'jit' for one device, 'pmap' for all, 'auto' for as many as share the batches evenly.
@@ -97,6 +100,8 @@ def train(
               'sample_every': sample_every, 'log_every': log_every}  # fmt: skip
     for name, value in counts.items():
         whole(1).check(name, value)
+    if evaluate_every is not None:
+        whole(1).check('evaluate_every', evaluate_every)
     if minutes is not None:
         budget.MINUTES.check('minutes', minutes)
         minutes = float(minutes)
@@ -116,6 +121,8 @@ def train(
 
     settings, images = with_images(settings, dataset, loading)
     check_deterministic(settings)
+    if evaluate_every is not None and min(settings.height_width) < PATCH:
+        raise ValueError(f'evaluate_every compares patches of {PATCH}x{PATCH} pixels: images must be as large')
     first = settings if minutes is None else budget.to_measure(settings)
     gan, fresh, shapes, runner = built(first, images, parallel, num_devices, data_path)
     with contextlib.ExitStack() as held:
@@ -127,7 +134,7 @@ def train(
             if known is None:
                 for listener in listeners:
                     listener.measuring()
-                with budget.chores(workdir, settings, gan, watch, sample_every, checkpoint_every) as chores:
+                with budget.chores(workdir, settings, gan, watch, sample_every, checkpoint_every, evaluate_every) as chores:
                     known = budget.within(settings, gan, runner, fresh(), minutes, called, chores)
             settings = known
             if gan.noise_steps:  # its program depends on them
@@ -148,7 +155,7 @@ def train(
             },
             **environment(),
         }
-        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
+        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints, best_step(workdir))
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
         before, found = take_up(workdir, config, images, store, manifest)
@@ -177,7 +184,7 @@ def train(
             say_what_is_empty(settings, images)
             if step:
                 say_what_moves(before, config)
-            schedule = Schedule(settings.steps, sample_every, checkpoint_every)
+            schedule = Schedule(settings.steps, sample_every, checkpoint_every, evaluate_every or 0)
             files = RunFiles(
                 workdir, settings, gan.networks.generator, store, identity(config), manifest,
                 watch, schedule, listeners,
@@ -215,6 +222,8 @@ def train(
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
                     'final': final_metrics(workdir),
                 }
+                if (best := best_step(workdir)) is not None:
+                    final['best_step'] = best
                 manifest.release(int(state.step))
                 files.keep_sample(int(state.step), state)
                 for listener in listeners:

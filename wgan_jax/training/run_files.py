@@ -96,7 +96,7 @@ class RunFiles:
         records: list[Record] = [{**record, **_UNSEEN} for record in chunk.records()]
         if not self._wasserstein:
             records = [{**record, 'wasserstein': None} for record in records]
-        if self._schedule.due(self._schedule.sample_every, records[-1]['step']):
+        if self._schedule.samples(records[-1]['step']):
             self._unwatched = records.pop()
         self._alarm.add(records)
         self._log.append(record for record in records if record['step'] % self._log_every == 0)
@@ -108,7 +108,12 @@ class RunFiles:
         self._check_folder()
         drawn = self._draw(step, state)
         if self._unwatched is not None:
-            self._write_unwatched(self._watch(drawn.samples, state.critic, drawn.beside_held_out)._asdict())
+            looks = self._watch(drawn.samples, state.critic, drawn.beside_held_out)
+            if self._schedule.evaluates(step):
+                looks = looks._replace(evaluation=evaluate(self._generator, state, self._settings, self._watch))
+            self._write_unwatched(looks._asdict())
+            if looks.evaluation is not None:
+                self._store.spare(best_step(self._workdir))
         self._tell('sample', step, state, drawn.shown)
 
     def write_unseen(self) -> None:
@@ -209,6 +214,20 @@ def draw_watched(network: Network, state: TrainState, settings: Settings, watch:
     return Drawn(
         draw(NUM_SAMPLES, row_labels(NUM_SAMPLES, len(classes))), draw(len(watch.labels), watch.labels), beside
     )
+
+
+def evaluate(network: Network, state: TrainState, settings: Settings, watch: Watch) -> float:
+    """The patch distance of so many samples that checkpoints can be told apart by it, see ``Watch.evaluate``."""
+    generator = Generator(network, state.ema, settings, int(state.step), tuple(map(str, range(network.num_classes))))
+    return watch.evaluate(functools.partial(sample_images, generator, settings.seed))
+
+
+def best_step(workdir: Path) -> int | None:
+    """The step of the best evaluation that a run's metrics have, of equal ones the first; None where there is none."""
+    path = workdir / 'metrics.jsonl'
+    rows = read_metrics(path) if os.path.isfile(path) else []
+    evaluated = [(row['evaluation'], row['step']) for row in rows if isinstance(row.get('evaluation'), float)]
+    return min(evaluated)[1] if evaluated else None
 
 
 def pictures_after(workdir: Path, step: int) -> list[Path]:

@@ -1,6 +1,7 @@
 """What the fixed samples of a run tell of it, each time that they are drawn, beside the real images."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ PIXELS = 2**24  # of them all, about: 64 of 512x512
 CHUNK = 64  # images that are scored at once
 PATCH, PATCHES = 7, 8  # pixels a side; of each image at each level
 NUM_PROJECTIONS = 64
+NUM_EVALUATED, PIXELS_EVALUATED, PROJECTIONS_EVALUATED = 2_048, 2**25, 256  # where checkpoints are to be told apart
 
 
 class Looks(NamedTuple):
@@ -36,6 +38,7 @@ class Looks(NamedTuple):
             the batch.
         held_out_gap: the same of real images that it was not trained on: as far as this stays behind, the critic has
             learnt its images by heart.
+        evaluation: the patch distance of up to ``NUM_EVALUATED`` samples, where one was due.
     """
 
     duplicates: float | None
@@ -43,6 +46,7 @@ class Looks(NamedTuple):
     patch_distance: float | None
     gap: float | None
     held_out_gap: float | None
+    evaluation: float | None = None
 
 
 def num_watched(height: int, width: int) -> int:
@@ -105,16 +109,30 @@ class Watch:
         values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
         return Looks(*(value if np.isfinite(value) else None for value in values))
 
+    def evaluate(self, draw: Callable[[int, np.ndarray | None], Array]) -> float:
+        """The patch distance of more samples and real images than are watched, of the same classes.
+
+        Args:
+            draw: ``draw(n, labels)``: samples (n, H, W, C), of a conditional generator of classes (n,).
+        """
+        pixels = self._images.pixels
+        height, width = pixels.shape[1:3]
+        most = max(num_watched(height, width), min(NUM_EVALUATED, PIXELS_EVALUATED // (height * width)))
+        count = min(most, len(pixels))
+        real = first_images(pixels, self._augment, self._seed, count, batch_size=self._batch_size)
+        key = role_key(self._seed, Role.WATCH)
+        return float(_evaluated(real, draw(count, self._first_labels(self._images.labels, count)), key))
+
     def _mean_score(self, critic: Variables, images: Array, labels: np.ndarray | None) -> Array:
         parts = [slice(start, start + CHUNK) for start in range(0, len(images), CHUNK)]
         scores = [self._score(critic, images[part], None if labels is None else labels[part]) for part in parts]
         return jnp.concatenate(scores).mean()
 
-    def _first_labels(self, labels: np.ndarray | None) -> np.ndarray | None:
-        """Of the images that ``_first`` takes; None for an unconditional critic."""
+    def _first_labels(self, labels: np.ndarray | None, count: int | None = None) -> np.ndarray | None:
+        """Of the images that ``_first`` takes, or of so many; None for an unconditional critic."""
         if not self._conditional or labels is None or not len(labels):
             return None
-        count = min(num_watched(*self._images.pixels.shape[1:3]), len(labels))
+        count = count or min(num_watched(*self._images.pixels.shape[1:3]), len(labels))
         return labels[first_places(len(labels), self._seed, count, batch_size=self._batch_size)]
 
     @functools.cached_property
@@ -148,6 +166,9 @@ def _scores(network: Network, critic: Variables, images: Array, labels: Array | 
 
 
 _nearest_distances = jax.jit(nearest_distances)
+_evaluated = jax.jit(
+    functools.partial(patch_distance, size=PATCH, patches=2 * PATCHES, num_projections=PROJECTIONS_EVALUATED)
+)
 
 
 @jax.jit
