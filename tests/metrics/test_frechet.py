@@ -41,8 +41,7 @@ def test_closed_form_of_scaled_sets():
     np.testing.assert_allclose(frechet_distance(x, 0.5 * x + 1), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize('n, d', [(500, 20), (20, 500), (2, 300), (50, 50), (51, 50)])
-@pytest.mark.parametrize('scale', [1e-3, 1, 1e3])
+@pytest.mark.parametrize('n, d, scale', [(200, 20, 1), (20, 150, 1e3), (2, 60, 1), (50, 50, 1e-3), (51, 50, 1e3)])
 def test_identical_sets_are_at_0(n, d, scale):
     # Fails for roots of the eigenvalues of the product, whose rounding is the root of float64's, and for a matrix root
     # of a singular matrix. In another order, too.

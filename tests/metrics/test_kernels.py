@@ -35,9 +35,9 @@ def test_a_set_is_at_0_from_itself(n, d):
 
 def test_it_has_no_bias_and_knows_its_error():
     # 150 draws: the mean is that of the closed form within 4 standard errors, and the mean variance that is claimed is
-    # the one that is seen. For d = 1, x ~ N(0, 1), y ~ N(1, 1): E (ab + 1)^3 = 1 + 3 E a E b + 3 E a^2 E b^2 + E a^3 E b^3
-    # = 4 for xx, 1 + 3 + 12 + 16 = 32 for yy, 1 + 0 + 6 + 0 = 7 for xy; 22 in all. Fails for the biased estimate, which
-    # is larger by about 1, and for an error without the 2.
+    # the one that is seen. For d = 1, x ~ N(0, 1), y ~ N(1, 1): E (ab + 1)^3 =
+    # 1 + 3 E a E b + 3 E a^2 E b^2 + E a^3 E b^3 = 4 for xx, 1 + 3 + 12 + 16 = 32 for yy, 1 + 6 = 7 for
+    # xy: 22. Fails for the biased estimate, which is larger, and for an error without the 2.
     draws = [
         kernel_distance_and_error(RNG.normal(size=(400, 1)), RNG.normal(size=(300, 1)) + 1, subsets=5, subset_size=200)
         for _ in range(150)
@@ -74,7 +74,7 @@ def test_the_discrepancy_is_the_sum_over_pairs(together, monkeypatch):
 
 def test_closed_form_between_gaussians():
     # N(0, 1) and N(mu, 1) in d dimensions: 2 (s / (s + 2))^(d / 2) (1 - exp(-|mu|^2 / (2 (s + 2)))), s = sigma^2.
-    x, y = RNG.normal(size=(3000, 2)), RNG.normal(size=(3000, 2)) + [1, 0]
+    x, y = RNG.normal(size=(3000, 2)), RNG.normal((1, 0), size=(3000, 2))
     expected = 2 * (4 / 6) * (1 - np.exp(-1 / 12))
     np.testing.assert_allclose(maximum_mean_discrepancy(x, y, bandwidths=[2.0]), expected, rtol=0.1)
 

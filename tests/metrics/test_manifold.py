@@ -89,9 +89,9 @@ def test_coverage_and_density_of_one_distribution(k):
     # E density = 1, E coverage = 1 - C(2n - 1 - k, n) / C(2n - 1, n), exactly, by exchangeability, in any dimension.
     # Fails for k + 1 instead of k.
     n = 300
-    draws = [density_coverage(RNG.normal(size=(n, 2)), RNG.normal(size=(n, 2)), k) for _ in range(20)]
+    draws = [density_coverage(RNG.normal(size=(n, 2)), RNG.normal(size=(n, 2)), k) for _ in range(30)]
     missed = np.prod([(n - 1 - i) / (2 * n - 1 - i) for i in range(k)])
-    np.testing.assert_allclose(np.mean(draws, axis=0), [1, 1 - missed], atol=0.04 if k == 1 else 0.025)
+    np.testing.assert_allclose(np.mean(draws, axis=0), [1, 1 - missed], atol=0.06 if k == 1 else 0.03)
 
 
 def test_refusals():

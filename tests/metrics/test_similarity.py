@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d, uniform_filter
 
-from wgan_jax.metrics import ms_ssim, pairwise_ms_ssim
+from wgan_jax.metrics import pairwise_ms_ssim, similarity
 from wgan_jax.metrics.similarity import num_scales
 
 RNG = np.random.default_rng(0)
+ms_ssim = jax.jit(similarity.ms_ssim)
 WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
 
 
@@ -39,7 +40,7 @@ def by_scipy(x, y, scales):
     return value
 
 
-@pytest.mark.parametrize('shape, scales', [((32, 48), 2), ((28, 28), 2), ((91, 100), 4), ((11, 15), 1)])
+@pytest.mark.parametrize('shape, scales', [((32, 48), 2), ((45, 51), 3), ((11, 15), 1)])
 def test_it_is_the_published_formula(shape, scales):
     # Fails for another window, range or stabiliser (luminance is not that of values in [-1, 1]), a product in place of
     # powers, luminance at every scale, weights that do not sum to one, and a mean over channels before the powers.
@@ -52,7 +53,7 @@ def test_it_is_the_published_formula(shape, scales):
 
 
 def test_the_published_size_has_all_five_scales():
-    assert num_scales(175, 500) == 4 and num_scales(176, 176) == 5 and num_scales(4096, 4096) == 5
+    assert num_scales(28, 28) == 2 and num_scales(175, 500) == 4 and num_scales(176, 176) == 5
 
 
 def test_opposites_and_equals():
@@ -66,7 +67,7 @@ def test_the_fewer_different_images_the_larger():
     # Fails for pairs of an image with itself (the mean over 2 would be as of 1), and for the fill of the last chunk.
     images, key = smooth(60, 28, 28, 1), jax.random.key(0)
     two = images[:2]
-    np.testing.assert_allclose(pairwise_ms_ssim(two, key, pairs=70), ms_ssim(two[:1], two[1:])[0], rtol=1e-5)
+    np.testing.assert_allclose(pairwise_ms_ssim(two, key, pairs=70), by_scipy(*two[..., 0], 2), rtol=1e-4)
     many = pairwise_ms_ssim(images, key, pairs=200)
     assert many < pairwise_ms_ssim(np.repeat(images[:3], 20, axis=0), key, pairs=200) - 0.1
     assert many == pairwise_ms_ssim(images, key, pairs=200)
