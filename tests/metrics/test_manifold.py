@@ -53,7 +53,7 @@ def by_loops(real, fake, k):
 @pytest.mark.parametrize('k', [1, 4])
 @pytest.mark.parametrize('levels, d', [(1000, 6), (4, 3), (2, 2)])
 def test_they_are_what_loops_in_integers_say(levels, d, k, monkeypatch):
-    # On few levels nearly all is ties: fails for < instead of <=, and for radii that rounding has made too small.
+    # On few levels nearly all is ties: fails for radii that are not enlarged by what rounding may do.
     # Fails for radii of the wrong set, a neighbour too many, the point itself among its neighbours, chunks that
     # overwrite each other.
     monkeypatch.setattr(neighbours, '_TOGETHER', 256)
