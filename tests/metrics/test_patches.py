@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.metrics.patches import patch_distance
+from wgan_jax.metrics.patches import enlarge, laplacian_patch_distance, laplacian_pyramid, patch_distance
 
 KEY = jax.random.key(0)
 
@@ -80,3 +80,38 @@ def test_numbers_below_one_are_refused(name):
 def test_no_images_are_refused():
     with pytest.raises(ValueError, match='need images of both sets, not 0 and 64'):
         patch_distance(noise(0, 0), noise(1), KEY)
+
+
+def test_the_laplacian_pyramid_is_scipys():
+    # Fails for another border, a filter that is not separable, pixels taken from the second on, and a missing four.
+    from scipy.ndimage import correlate1d
+
+    def blur(images):
+        for axis in (1, 2):
+            images = correlate1d(images, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode='mirror')
+        return images
+
+    shape = (2, 15, 10, 2)
+    images = np.random.default_rng(0).normal(size=shape)
+    coarse = blur(images)[:, ::2, ::2]
+    spread = np.zeros((shape[0], 2 * coarse.shape[1], 2 * coarse.shape[2], shape[3]))
+    spread[:, ::2, ::2] = coarse
+    fine = images - 4 * blur(spread)[:, : shape[1], : shape[2]]
+    found = laplacian_pyramid(jnp.asarray(images), 2)
+    np.testing.assert_allclose(found[0], fine, atol=1e-5)
+    np.testing.assert_allclose(found[1], coarse, atol=1e-5)
+    np.testing.assert_allclose(found[0] + enlarge(found[1], *shape[1:3]), images, atol=1e-5)
+
+
+def test_the_laplacian_form_does_not_see_a_shift_or_scale_of_colours():
+    # What the other form is for. Fails for statistics of the real set alone.
+    real, same = noise(1, 64, (28, 28, 3)), noise(2, 64, (28, 28, 3))
+    laplacian = jax.jit(lambda x, y: laplacian_patch_distance(x, y, KEY, patches=4, num_projections=32))
+    np.testing.assert_allclose(laplacian(real, 0.5 * same + 0.4), laplacian(real, same), rtol=1e-3)
+
+
+def test_the_laplacian_form_refuses_the_same():
+    with pytest.raises(ValueError, match='hold no patch of 7x7'):
+        laplacian_patch_distance(noise(1, shape=(6, 9, 3)), noise(1, shape=(6, 9, 3)), KEY)
+    with pytest.raises(ValueError, match='patches=0 must be'):
+        laplacian_patch_distance(noise(0), noise(1), KEY, patches=0)

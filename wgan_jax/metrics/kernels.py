@@ -17,7 +17,6 @@ from wgan_jax.metrics.neighbours import pair_squares
 from wgan_jax.ranges import COUNT, POSITIVE, SEED, whole
 from wgan_jax.types import ArrayLike
 
-SCALES = (0.5, 1.0, 2.0)  # bandwidths, in medians of the distances
 _FOR_THE_MEDIAN = 1000  # points of each set
 
 
@@ -114,8 +113,8 @@ def maximum_mean_discrepancy(
 
     Args:
         x, y: features (n, d) and (m, d), n, m >= 2.
-        bandwidths: every sigma, in units of the features; None: the median distance between points of both sets, up to
-            1,000 of each at equal steps, times 1/2, 1 and 2.
+        bandwidths: every sigma, in units of the features; None: one, the median distance between different points of
+            both sets, up to 1,000 of each at equal steps.
         unbiased: whether its expectation is 0 for samples of one distribution (it is negative half of the time then);
             otherwise it is never negative, and about 1 / n + 1 / m too large.
 
@@ -128,7 +127,7 @@ def maximum_mean_discrepancy(
     Source: Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html, lemma 6 and section 8.
     """
     x, y = as_features(2, x=x, y=y)
-    sigmas = _median_distance(x, y) * np.array(SCALES) if bandwidths is None else np.array(bandwidths, np.float64)
+    sigmas = np.array([_median_distance(x, y)] if bandwidths is None else bandwidths, np.float64)
     if sigmas.ndim != 1 or not len(sigmas):
         raise ValueError(f'bandwidths={bandwidths} must be a sequence of positive numbers')
     for sigma in sigmas:

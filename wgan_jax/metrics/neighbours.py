@@ -88,7 +88,8 @@ def pair_squares(
             squared norms.
 
     Yields:
-        Which rows of x, and (rows, m), the caller's to change; 0 where the difference is lost to rounding.
+        Which rows of x, and (rows, m), the caller's to change, not negative; in float64 0 where rounding may have
+        made it of 0.
     """
     centre = y.mean(axis=0)  # to lose less
     x, y = ((a - centre).astype(dtype) for a in (x, y))
@@ -96,20 +97,19 @@ def pair_squares(
     step = min(_ROWS, max(1, _TOGETHER // len(y)))
     for start in range(0, len(x), step):
         rows = slice(start, min(start + step, len(x)))
-        total = x_squares[rows, None] + y_squares
-        squares = x[rows] @ y.T
-        squares *= -2
-        squares += total
-        total *= rounding(x.shape[1], dtype)
-        squares[squares <= total] = 0
+        squares = -2 * x[rows] @ y.T
+        squares += x_squares[rows, None]
+        squares += y_squares
+        lost = 2 * rounding(x.shape[1]) * x_squares[rows, None] if dtype is np.float64 else dtype(0)
+        squares[squares <= lost] = 0
         if leave_one_out:
             squares[np.arange(rows.stop - start), np.arange(start, rows.stop)] = np.inf
         yield rows, squares
 
 
-def rounding(width: int, dtype: type = np.float64) -> float:
+def rounding(width: int) -> float:
     """By how much a squared distance may be wrong, in parts of |x|^2 + |y|^2."""
-    return (width + 4) * float(np.finfo(dtype).eps)
+    return (width + 4) * float(np.finfo(np.float64).eps)
 
 
 def balls(points: np.ndarray, squares: np.ndarray) -> np.ndarray:

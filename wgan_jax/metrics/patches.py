@@ -2,8 +2,9 @@
 
 Twice: ``patch_distance`` sees every difference in colour, as both sets are measured by the same ruler, and is the one
 that is watched during training. ``laplacian_patch_distance`` is the published form: each set is divided by its own
-statistics, which hides a shift or another contrast of all its colours, and each level holds only the detail that the
-coarser ones lack, which makes it the more sensitive one to blur and false texture.
+statistics, which hides a shift or another contrast of all its colours, and each level but the last holds only the
+detail that the coarser ones lack, so that blur and false texture, which are small beside what else there is, count in
+full. METRICS.md says what each of them catches.
 """
 
 import functools
