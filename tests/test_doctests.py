@@ -38,6 +38,7 @@ PUBLIC = (
     'latents',
     'lengths',
     'lipschitz',
+    'metrics.features',
     'metrics.modes',
     'networks.dcgan',
     'networks.mlp',

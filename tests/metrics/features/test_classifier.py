@@ -84,8 +84,7 @@ def test_a_changed_header_is_refused_in_one_line(header, message, tmp_path):
     safetensors.numpy.save_file(tensors, tmp_path / 'c', whole | header)
     with pytest.raises(ValueError, match=message) as caught:
         classifier.load(tmp_path / 'c')
-    assert str(tmp_path) in str(caught.value) or 'pixel' in message
-    assert '\n' not in str(caught.value)
+    assert str(tmp_path) in str(caught.value) and '\n' not in str(caught.value)
 
 
 def _lines(n, seed):

@@ -27,6 +27,8 @@ def _random(shapes, seed=0):
             x *= np.sqrt(2 / np.prod(shape[1:]))
         elif name.endswith('.weight') and len(shape) == 1:
             x = 1 + 0.2 * x
+        if 'token' in name or 'embed' in name:
+            x *= 2e-3  # where the epsilon of layer normalisation counts
         weights[name] = x.astype(np.float32)
     return weights
 
@@ -102,7 +104,8 @@ def test_inception_is_that_of_pytorch_when_narrow():
 @pytest.mark.slow
 def test_inception_is_that_of_pytorch_at_its_own_size():
     _inception(1)
-    assert sum(map(np.prod, inception.shapes().values())) == 23_885_392 + 17_216  # running statistics included
+    # Keras counts 23,851,784 for 1,000 classes, running statistics included and gains left out.
+    assert sum(map(np.prod, inception.shapes().values())) == 23_851_784 + 17_216 + 8 * (2048 + 1)
 
 
 def _dinov2(release):
