@@ -44,7 +44,7 @@ def _nchw(images):
 def _check(found, wanted):
     error = np.abs(np.asarray(found) - wanted).max() / np.abs(wanted).max()
     assert np.isfinite(wanted).all() and wanted.std(axis=0).max() > 1e-3 * np.abs(wanted).max()  # images tell apart
-    assert error < 1e-4
+    assert error < 1e-5
 
 
 @pytest.mark.parametrize('side', [299, 20])
@@ -112,9 +112,10 @@ def _dinov2(release):
     weights = _random(dinov2.shapes(release))
     found = jax.jit(lambda w, x: dinov2.features(release.heads, w, x))(dinov2.prepare(weights), FLOATS)
     mean, deviation = (torch.tensor(x).reshape(1, 3, 1, 1) for x in (dinov2.MEAN, dinov2.DEVIATION))
-    resized = [np.asarray(Image.fromarray(x).resize((224, 224), Image.Resampling.BICUBIC)) for x in IMAGES]
+    # By our own resizing, which has its test: where Pillow rounds a tie otherwise, features move by 1e-5.
+    resized = jax.jit(resize.resize_cubic, static_argnums=1)(FLOATS, 224)
     with torch.no_grad():
-        x = (_nchw(np.stack(resized)).float() / 255 - mean) / deviation
+        x = (_nchw(np.asarray(resized)) - mean) / deviation
         _check(found, oracle.dinov2(_state(weights), x, release.heads).numpy())
 
 
