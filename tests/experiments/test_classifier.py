@@ -20,6 +20,7 @@ def _write(folder, n):
             Image.fromarray(pixels).save(folder / name / f'{i:03d}.png')
 
 
+@pytest.mark.slow
 def test_it_trains_on_folders_and_writes_a_network(tmp_path):
     # Fails if a class gets another's name, held-out pictures are trained on, or the file is of another run.
     _write(tmp_path / 'set', 60)

@@ -99,7 +99,6 @@ def _lines(n, seed):
     return images, labels
 
 
-@pytest.mark.slow  # the launcher's test learns something simpler daily
 def test_it_learns_and_says_how_well():
     # Fails if labels come apart from their images, the rate does not fall, or accuracy is that of other pictures.
     told = []
