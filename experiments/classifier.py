@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import wgan_jax
 from wgan_jax import memory
+from wgan_jax.data import is_path
 from wgan_jax.data.images import Images, hold_out
 from wgan_jax.files import atomic_path
 from wgan_jax.metrics.features import classifier
@@ -131,7 +132,9 @@ def _shown(name: str) -> str:
 
 def _train(chosen: Settings, train: Images, test: Images) -> classifier.Classifier:
     # The name stands in scores, which are handed on; the place of a folder is nobody's business there.
-    name = Path(chosen.dataset).name if '/' in chosen.dataset else chosen.dataset
+    kind, _, path = chosen.dataset.partition(':')
+    path = path if kind == 'folder' else chosen.dataset if is_path(chosen.dataset) else None
+    name = chosen.dataset if path is None else Path(path).resolve().name
     with tqdm(total=STEPS.value, unit=' steps', desc='training', delay=2, leave=False) as bar:
 
         def show(step: int, loss: float) -> None:

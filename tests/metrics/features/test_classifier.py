@@ -84,8 +84,7 @@ def test_a_changed_header_is_refused_in_one_line(header, message, tmp_path):
     safetensors.numpy.save_file(tensors, tmp_path / 'c', whole | header)
     with pytest.raises(ValueError, match=message) as caught:
         classifier.load(tmp_path / 'c')
-    assert str(tmp_path) in str(caught.value) or 'pixel' in message
-    assert '\n' not in str(caught.value)
+    assert str(tmp_path) in str(caught.value) and '\n' not in str(caught.value)
 
 
 def _lines(n, seed):
@@ -100,7 +99,6 @@ def _lines(n, seed):
     return images, labels
 
 
-@pytest.mark.slow  # the launcher's test learns something simpler daily
 def test_it_learns_and_says_how_well():
     # Fails if labels come apart from their images, the rate does not fall, or accuracy is that of other pictures.
     told = []

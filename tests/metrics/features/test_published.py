@@ -27,6 +27,8 @@ def _random(shapes, seed=0):
             x *= np.sqrt(2 / np.prod(shape[1:]))
         elif name.endswith('.weight') and len(shape) == 1:
             x = 1 + 0.2 * x
+        if 'token' in name or 'embed' in name:
+            x *= 2e-3  # where the epsilon of layer normalisation counts
         weights[name] = x.astype(np.float32)
     return weights
 
@@ -42,7 +44,7 @@ def _nchw(images):
 def _check(found, wanted):
     error = np.abs(np.asarray(found) - wanted).max() / np.abs(wanted).max()
     assert np.isfinite(wanted).all() and wanted.std(axis=0).max() > 1e-3 * np.abs(wanted).max()  # images tell apart
-    assert error < 1e-4
+    assert error < 1e-5
 
 
 @pytest.mark.parametrize('side', [299, 20])
@@ -102,16 +104,18 @@ def test_inception_is_that_of_pytorch_when_narrow():
 @pytest.mark.slow
 def test_inception_is_that_of_pytorch_at_its_own_size():
     _inception(1)
-    assert sum(map(np.prod, inception.shapes().values())) == 23_885_392 + 17_216  # running statistics included
+    # Keras counts 23,851,784 for 1,000 classes, running statistics included and gains left out.
+    assert sum(map(np.prod, inception.shapes().values())) == 23_851_784 + 17_216 + 8 * (2048 + 1)
 
 
 def _dinov2(release):
     weights = _random(dinov2.shapes(release))
     found = jax.jit(lambda w, x: dinov2.features(release.heads, w, x))(dinov2.prepare(weights), FLOATS)
     mean, deviation = (torch.tensor(x).reshape(1, 3, 1, 1) for x in (dinov2.MEAN, dinov2.DEVIATION))
-    resized = [np.asarray(Image.fromarray(x).resize((224, 224), Image.Resampling.BICUBIC)) for x in IMAGES]
+    # By our own resizing, which has its test: where Pillow rounds a tie otherwise, features move by 1e-5.
+    resized = jax.jit(resize.resize_cubic, static_argnums=1)(FLOATS, 224)
     with torch.no_grad():
-        x = (_nchw(np.stack(resized)).float() / 255 - mean) / deviation
+        x = (_nchw(np.asarray(resized)) - mean) / deviation
         _check(found, oracle.dinov2(_state(weights), x, release.heads).numpy())
 
 

@@ -162,7 +162,10 @@ def load(path: str | os.PathLike) -> Classifier:
     if len(read['shape']) != 3 or read['shape'][2] not in (1, 3, 4) or len(read['classes']) < 2:
         raise ValueError(f'{shown}: there must be a shape (H, W, C) and at least two classes in its header')
     height, width, channels = read['shape']
-    shape, classes = (*check_size(height, width), channels), tuple(read['classes'])
+    try:
+        shape, classes = (*check_size(height, width), channels), tuple(read['classes'])
+    except ValueError as error:
+        raise ValueError(f'{shown}: {error}') from None
     params = check_tensors(tensors, shapes(shape, len(classes)), shown)
     on_device = {name: jnp.asarray(x) for name, x in params.items()}
     return Classifier(on_device, shape, classes, header.get('dataset', ''), read['accuracy'])
