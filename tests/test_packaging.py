@@ -32,7 +32,7 @@ def test_requirements_are_written_twice_and_say_the_same():
 
 
 def test_what_the_library_imports_is_required():
-    known = {'jax', 'flax', 'optax', 'orbax', 'numpy', 'scipy', 'ot', 'PIL', 'wgan_jax'}
+    known = {'jax', 'flax', 'optax', 'orbax', 'numpy', 'scipy', 'ot', 'PIL', 'safetensors', 'wgan_jax'}
     late = {'tensorflow_datasets'}  # the extra [tfds], asked for by datasets of that name only
     pattern = re.compile(r'^\s*(?:from|import) (\w+)', re.MULTILINE)
     import sys
