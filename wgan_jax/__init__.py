@@ -33,8 +33,8 @@ _FUNCTIONS = {
 _MODULES = ('distances', 'export', 'games', 'metrics', 'networks', 'objectives', 'penalties', 'transforms')
 
 __all__ = [
-    'distances', 'export', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings', 'sweep',
-    'train', 'transforms',
+    'distances', 'export', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings',
+    'sweep', 'train', 'transforms',
 ]  # fmt: skip
 
 

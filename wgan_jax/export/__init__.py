@@ -13,6 +13,7 @@ from typing import Any
 
 import safetensors.numpy
 
+import wgan_jax
 from wgan_jax.environment import environment
 from wgan_jax.export.program import PLATFORMS, export_program
 from wgan_jax.export.script import sample_script
@@ -28,7 +29,7 @@ from wgan_jax.types import Network, Players
 PROGRAM, SCRIPT, READER = 'generator.stablehlo', 'sample.py', 'flatbuffers.zip'
 FILES = (WEIGHTS, PROGRAM, SCRIPT, READER)
 
-__all__ = ['FILES', 'PLATFORMS', 'export_program', 'read', 'sample_script', 'save', 'write']
+__all__ = ['FILES', 'PLATFORMS', 'PROGRAM', 'WEIGHTS', 'export_program', 'read', 'sample_script', 'save', 'write']
 
 
 def read(
@@ -44,8 +45,9 @@ def read(
         workdir, step, ema, networks: as of ``wgan_jax.load``; of a run of ``train``.
 
     Returns:
-        (Generator, {'launcher', 'step', 'ema', 'sha256' of the arrays, 'image', 'latent', 'settings', 'dataset'}). Paths
-        of this machine are not in it, but for the last name of a folder of pictures.
+        The generator, and a dictionary of 'launcher', 'wgan_jax' (the version), 'step', 'ema', 'sha256' of the arrays,
+        'image', 'latent', 'settings' and 'dataset'. Of paths on this machine it has the last name of a folder of
+        pictures, nothing more.
 
     Raises:
         ValueError: as of ``load``, and while a process trains the run.
@@ -65,6 +67,7 @@ def read(
     height, width, channels = dataset['shape'][1:]
     return generator, {
         'launcher': LAUNCHER,
+        'wgan_jax': wgan_jax.__version__,
         'step': generator.step,
         'ema': ema,
         'sha256': digest_of_arrays(flatten(generator.variables)),
