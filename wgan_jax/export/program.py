@@ -1,12 +1,15 @@
 """A generator as one program for every platform, which needs none of this package to run."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 from jax import export
 
 from wgan_jax.networks import ARCHITECTURES
+from wgan_jax.text import reason
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.load import Generator
 from wgan_jax.types import given
@@ -24,6 +27,9 @@ def export_program(generator: Generator, channels: int) -> export.Exported:
     Args:
         generator: that was trained.
         channels: C, of its images.
+
+    Raises:
+        ValueError: for a network of one's own that does not take batches of any size.
     """
     settings, network = generator.settings, generator.network
     if settings.arch in ARCHITECTURES:
@@ -40,4 +46,24 @@ def export_program(generator: Generator, channels: int) -> export.Exported:
     shapes = [jax.ShapeDtypeStruct((n, settings.latent_dim), jnp.float32)]
     if generator.classes:
         shapes.append(jax.ShapeDtypeStruct((n,), jnp.int32))
-    return export.export(jax.jit(images), platforms=PLATFORMS)(*shapes)
+    try:
+        with _without_paths():
+            return export.export(jax.jit(images), platforms=PLATFORMS)(*shapes)
+    except Exception as error:  # whatever a network's own code raises of a number that is not known
+        if settings.arch in ARCHITECTURES:
+            raise
+        raise ValueError(
+            f"networks of one's own, {settings.arch}, cannot be exported for any number of images ({reason(error)}): "
+            'they may use x.shape[0] to reshape, and no len(x)'
+        ) from error
+
+
+@contextlib.contextmanager
+def _without_paths() -> Iterator[None]:
+    """Programs that are made meanwhile do not say in which files of this machine they were written."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update('jax_traceback_in_locations_limit', 0)
+    try:
+        yield
+    finally:
+        jax.config.update('jax_traceback_in_locations_limit', before)
