@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REGISTRIES = ('wgan_jax/REGISTRIES.md', 'wgan_jax/training/PRESETS.md')
+DOCUMENTS = ('README.md', 'experiments/RESULTS.md', 'wgan_jax/training/CALLBACKS.md', 'CHANGELOG.md')
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 
 
@@ -52,7 +53,7 @@ def test_the_version_is_the_same_everywhere(file):
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in ('README.md', 'experiments/RESULTS.md', *REGISTRIES, 'CHANGELOG.md'):
+    for document in (*DOCUMENTS, *REGISTRIES):
         path = ROOT / document
         for target in re.findall(r'\]\(([^)#\s]+)', path.read_text()):
             if '://' not in target:

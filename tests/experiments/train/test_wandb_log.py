@@ -11,6 +11,7 @@ import pytest
 import wgan_jax
 from experiments.train.wandb_log import WandbLog
 from tests.experiments.train.conftest import IMAGES, SETTINGS
+from wgan_jax.training.callbacks import Callback
 
 pytestmark = pytest.mark.usefixtures('compiled_once')
 
@@ -58,9 +59,9 @@ def wandb(tmp_path, monkeypatch):
     del sys.modules['wandb']
 
 
-def _train(workdir, should_stop=lambda: False):
+def _train(workdir, should_stop=lambda: False, callback=None):
     options = {'checkpoint_every': 2, 'sample_every': 4, 'log_every': 1, 'should_stop': should_stop}
-    return wgan_jax.train(SETTINGS, workdir, dataset=IMAGES, callbacks=[WandbLog(1)], **options)
+    return wgan_jax.train(SETTINGS, workdir, dataset=IMAGES, callbacks=[callback or WandbLog(1)], **options)
 
 
 def test_a_run_that_is_continued_goes_on_in_the_same_one(wandb, tmp_path):
@@ -101,3 +102,18 @@ def test_what_wandb_needs_is_said_in_one_line(wandb, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, 'wandb', missing)
         with pytest.raises(ValueError, match='wandb is not installed: pip install wandb, or leave it out'):
             WandbLog(1)
+
+
+def test_the_callback_in_the_documentation_does_as_much(wandb, tmp_path):
+    # Fails if the example does not run, or loses or repeats a step when the run is continued.
+    document = (Path(wgan_jax.__file__).parent / 'training' / 'CALLBACKS.md').read_text()
+    names = {}
+    exec(document.split('```python\n')[1].split('```')[0], names)
+    workdir = tmp_path / 'run'
+    _train(workdir, (workdir / 'checkpoints' / '2').exists, names['ToWandb']())
+    _train(workdir, callback=names['ToWandb']())
+    (run,) = wandb.RUNS.values()
+    assert [step for step, values in run.rows if 'critic_loss' in values] == [1, 2, 3, 4] and run.dropped == []
+    assert [len(values['samples']) for _, values in run.rows if 'samples' in values] == [8]
+    methods = {name for name in vars(Callback) if not name.startswith('_')} - {'files'}
+    assert set(re.findall(r'^\| `(\w+)\(', document, re.MULTILINE)) == methods
