@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import stats
 
 import wgan_jax
-from tests.experiments.processes import answers
+from tests.experiments.processes import answers_of
 from tests.export.untrained import CLASSES, untrained
 
 MLP = {'arch': 'mlp', 'critic_norm': 'none', 'image_size': '4x6'}
@@ -48,24 +48,22 @@ CALLS = {
 AGAIN = ('plain', '--seeds=5-6')  # where 'seeds' was
 
 
+def _answers(folders, commands):
+    filled = ([word.replace('{folder}', str(folders)) for word in command] for command in commands)
+    return answers_of('sample', *filled)
+
+
 @pytest.fixture(scope='module')
-def answered(folders):
-    """All calls and refusals, in turn: ``answers`` imports what they need once."""
+def called(folders):
+    """Of each call the images, the single ones, the size of the grid, and the configuration."""
     commands = []
     for name, (run, *own) in CALLS.items():
         shutil.copytree(folders / run, folders / name)
-        commands.append(('sample', f'--workdir={folders / name}', *own, *SHORT))
+        commands.append((f'--workdir={folders / name}', *own, *SHORT))
     shutil.copytree(folders / 'plain', folders / 'again')
-    commands += [('sample', f'--workdir={folders / "again"}', *own, *SHORT) for _, *own in (CALLS['seeds'], AGAIN)]
-    commands += [('sample', f'--workdir={folders / run}', *own) for run, own, _ in REFUSALS]
-    return answers(*([word.replace('{folder}', str(folders)) for word in command] for command in commands))
-
-
-@pytest.fixture(scope='module')
-def called(folders, answered):
-    """Of each call the images, the single ones, the size of the grid, and the configuration."""
+    commands += [(f'--workdir={folders / "again"}', *own, *SHORT) for _, *own in (CALLS['seeds'], AGAIN)]
     found = {}
-    for name, (code, _, err) in zip((*CALLS, 'again', 'again'), answered, strict=False):
+    for name, (code, _, err) in zip((*CALLS, 'again', 'again'), _answers(folders, commands), strict=True):
         assert code == 0, err
         folder = folders / name / 'sample'
         singles = {path.name: np.asarray(Image.open(path)) for path in sorted((folder / 'images').glob('*.png'))}
@@ -78,6 +76,7 @@ def _generator(folders, name):
     return wgan_jax.load(folders / name)
 
 
+@pytest.mark.slow
 def test_a_seed_has_its_image_whatever_the_range(folders, called):
     # Fails if an image depends on its place in the range, or is of another key than Python's one line.
     (images, singles, _, _), (fewer, left, _, _) = called['seeds'], called['again']
@@ -94,6 +93,7 @@ def test_a_seed_has_its_image_whatever_the_range(folders, called):
         np.testing.assert_array_equal(image, labelled.sample(jax.random.key(seed), 1)[0])
 
 
+@pytest.mark.slow
 def test_latents_come_from_a_file(folders, called):
     latents = np.load(folders / 'latents.npy').astype(np.float32)
     expected = _generator(folders, 'plain').generate(latents)
@@ -103,6 +103,7 @@ def test_latents_come_from_a_file(folders, called):
     assert digests[0] != digests[1]  # so that results of another file of that name go
 
 
+@pytest.mark.slow
 def test_truncated_latents_are_of_the_truncated_law(folders, called):
     # Fails for latents that are clipped, scaled, or beyond the bound.
     key = jax.random.split(jax.random.key(0))[0]
@@ -112,6 +113,7 @@ def test_truncated_latents_are_of_the_truncated_law(folders, called):
     np.testing.assert_allclose(called['box'][0], uniform.generate(uniform.latents(key, 5) / 2), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_are_of_one_class_and_share_their_latents(folders, called):
     generator, key = _generator(folders, 'classes'), jax.random.split(jax.random.key(0))[0]
     latents = generator.latents(key, 3)
@@ -153,7 +155,8 @@ REFUSALS = [
 ]  # fmt: skip
 
 
-def test_what_does_not_go_together_is_refused_in_one_line(answered):
-    for (run, own, message), (code, out, err) in zip(REFUSALS, answered[-len(REFUSALS) :], strict=True):
+def test_what_does_not_go_together_is_refused_in_one_line(folders):
+    commands = [(f'--workdir={folders / run}', *own) for run, own, _ in REFUSALS]
+    for (run, own, message), (code, out, err) in zip(REFUSALS, _answers(folders, commands), strict=True):
         assert code == 2 and message in err and not out, (run, own, err)
         assert len(err.strip().splitlines()) == 1 and err.startswith('sample: '), err

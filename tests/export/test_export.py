@@ -54,6 +54,7 @@ def test_the_program_draws_what_the_run_draws_for_any_number(conditional, n):
     assert b'.py' not in (conditional[1] / export.PROGRAM).read_bytes()  # nor any other path of this machine
 
 
+@pytest.mark.slow
 def test_a_bfloat16_run_of_uniform_latents_is_exported_in_float32(tmp_path):
     # Fails if the products are rounded as in training: 16 bits are off by 4e-3 and more.
     run = untrained(tmp_path / 'run', latent='uniform', precision='bfloat16', **MLP)
@@ -66,6 +67,7 @@ def test_a_bfloat16_run_of_uniform_latents_is_exported_in_float32(tmp_path):
     assert np.abs(drawn).max() <= 1  # the MLP's pixels are not bounded by themselves
 
 
+@pytest.mark.slow
 def test_the_generator_itself_can_be_exported_in_place_of_its_average(tmp_path):
     run = untrained(tmp_path / 'run', **MLP)
     export.save(run, tmp_path / 'out', ema=False)

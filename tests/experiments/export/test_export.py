@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import wgan_jax
-from tests.experiments.processes import answers, finish, start
+from tests.experiments.processes import answers_of
 from tests.export.untrained import CLASSES, untrained
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,15 +33,45 @@ def run(tmp_path_factory):
     (workdir / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     (workdir / 'evaluate').mkdir()
     (workdir / 'evaluate' / 'results.json').write_text(json.dumps({'scores': {'coverage': 0.625}, 'best_step': 5}))
-    return workdir
+    before = {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
+    yield workdir
+    assert {path: path.read_bytes() for path in before} == before  # of the run nothing is touched
 
 
 @pytest.fixture(scope='module')
-def folder(run):
-    before = {path: path.read_bytes() for path in run.rglob('*') if path.is_file()}
-    code, out, err = finish(start('export', f'--workdir={run}', '--data_license=CC-BY-4.0', '--num=20'))
+def answered(run, tmp_path_factory):
+    """What the launcher says to one good command, then to all bad ones, each with what it must say."""
+    folder = tmp_path_factory.mktemp('bad')
+    small = {'arch': 'mlp', 'critic_norm': 'none'}
+    flags_run, busy = (untrained(folder / name, dataset=name, **small) for name in ('flags', 'busy'))
+    config = json.loads((run / 'config.json').read_text())
+    for name, arch in (('empty', 'mlp'), ('own', 'Mine of mine.py (sha256 0123456789ab)')):
+        (folder / name).mkdir()
+        config['settings']['arch'] = arch
+        (folder / name / 'config.json').write_text(json.dumps(config))
+    cases = [
+        (folder / 'nothing', [], 'is not the folder of a training run: it has no config.json'),
+        (folder / 'empty', [], 'has no checkpoint yet: let the run reach its first one'),
+        (busy, [], 'is in use by another process: wait until it is done, or stop it'),
+        (folder / 'own', [], 'networks of its own, Mine of mine.py (sha256 0123456789ab): export it from Python'),
+        (run / 'export', [], 'holds the results of export, not of train'),
+        (run, ['--step=4'], 'has no checkpoint at step 4; there are: [5]'),
+        (flags_run, ['--data_license=mit'], 'data_license has no effect on flags, which are in the public domain'),
+        (run, ['--num=2000000000'], 'num=2000000000 images would take'),
+        (run, ['--num=0'], 'num=0 must be at least 1'),
+        (run, ['--data_license='], 'is empty'),
+    ]
+    commands = [[f'--workdir={run}', '--data_license=CC-BY-4.0', '--num=20']]
+    commands += [[f'--workdir={workdir}', *flags] for workdir, flags, _ in cases]
+    with open(busy / '.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return cases, answers_of('export', *commands)
+
+
+@pytest.fixture(scope='module')
+def folder(run, answered):
+    code, out, err = answered[1][0]
     assert code == 0 and f'{run}/export/' in out, err
-    assert {path: path.read_bytes() for path in before} == before  # of the run nothing is touched
     return run / 'export'
 
 
@@ -102,6 +132,7 @@ def _draws_as_the_run(folder, python, cwd, **environment):
     np.testing.assert_allclose(picture[16:32, 32:64], (images[9] + 1) * 127.5, atol=0.51)
 
 
+@pytest.mark.slow
 def test_the_script_draws_without_this_package(folder, tmp_path):
     # Fails if it needs more than jax brings, draws other latents than the run, or labels in another order. Packages
     # are found through links, and the folder of all installed ones (-S) is not looked into.
@@ -130,32 +161,8 @@ def test_the_script_draws_in_a_fresh_environment(folder, tmp_path):
     _draws_as_the_run(folder, [python], tmp_path)
 
 
-def test_what_cannot_be_exported_is_refused_in_one_line(run, folder, tmp_path):
-    flags_run = untrained(tmp_path / 'flags', arch='mlp', critic_norm='none', dataset='flags')
-    empty = tmp_path / 'empty'
-    empty.mkdir()
-    (empty / 'config.json').write_text((run / 'config.json').read_text())
-    own = tmp_path / 'own'
-    own.mkdir()
-    config = json.loads((run / 'config.json').read_text())
-    config['settings']['arch'] = 'Mine of mine.py (sha256 0123456789ab)'
-    (own / 'config.json').write_text(json.dumps(config))
-    busy = untrained(tmp_path / 'busy', arch='mlp', critic_norm='none')
-    cases = [
-        (tmp_path / 'nothing', [], 'is not the folder of a training run: it has no config.json'),
-        (empty, [], 'has no checkpoint yet: let the run reach its first one'),
-        (busy, [], 'is in use by another process: wait until it is done, or stop it'),
-        (own, [], 'networks of its own, Mine of mine.py (sha256 0123456789ab): export it from Python'),
-        (folder, [], 'holds the results of export, not of train'),
-        (run, ['--step=4'], 'has no checkpoint at step 4; there are: [5]'),
-        (flags_run, ['--data_license=mit'], 'data_license has no effect on flags, which are in the public domain'),
-        (run, ['--num=2000000000'], 'num=2000000000 images would take'),
-        (run, ['--num=0'], 'num=0 must be at least 1'),
-        (run, ['--data_license='], 'is empty'),
-    ]
-    with open(busy / '.lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        said = answers(*(('export', f'--workdir={workdir}', *flags) for workdir, flags, _ in cases))
+def test_what_cannot_be_exported_is_refused_in_one_line(run, answered):
+    cases, (_, *said) = answered
     for (workdir, _, message), (code, out, err) in zip(cases, said, strict=True):
         assert code == 2 and message in err and not out, (message, err)
         assert len(err.strip().splitlines()) == 1 and err.startswith('export: ')

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import wgan_jax
 from experiments.train.wandb_log import WandbLog
 from tests.experiments.train.conftest import IMAGES, SETTINGS
 from wgan_jax.training.callbacks import Callback
+from wgan_jax.training.watch import Looks
 
 pytestmark = pytest.mark.usefixtures('compiled_once')
 
@@ -64,6 +66,7 @@ def _train(workdir, should_stop=lambda: False, callback=None):
     return wgan_jax.train(SETTINGS, workdir, dataset=IMAGES, callbacks=[callback or WandbLog(1)], **options)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_continued_goes_on_in_the_same_one(wandb, tmp_path):
     # Fails for a name that is drawn anew, a step that is logged twice or not at all, and samples that come too late.
     workdir = tmp_path / 'run'
@@ -83,6 +86,7 @@ def test_a_run_that_is_continued_goes_on_in_the_same_one(wandb, tmp_path):
     assert Path(run.settings['dir']) == workdir and run.settings['resume'] == 'allow'
 
 
+@pytest.mark.slow
 def test_steps_that_are_there_already_are_not_logged_again(wandb, tmp_path):
     # As after kill -9, which loses what came after the checkpoint here, and not there.
     workdir = tmp_path / 'run'
@@ -94,16 +98,51 @@ def test_steps_that_are_there_already_are_not_logged_again(wandb, tmp_path):
     assert steps == [1, 2, 3, 4] and run.dropped == []
 
 
+def _started(workdir, step):
+    workdir.mkdir(exist_ok=True)
+    log = WandbLog(10)
+    log.start(SimpleNamespace(workdir=workdir, settings=SETTINGS, state=SimpleNamespace(step=np.int32(step))))
+    return log
+
+
+def _rows(*steps):
+    return [{**dict.fromkeys(Looks._fields), 'step': step, 'critic_loss': float(step)} for step in steps]
+
+
+def test_a_run_is_found_again_and_takes_each_step_once(wandb, tmp_path):
+    # As after kill -9, which loses what came after the checkpoint here, and not there; a run that begins anew, at
+    # step 0, is another. Fails for a name that is drawn anew or kept, a step that comes twice, or none.
+    log = _started(tmp_path / 'run', 0)
+    log.metrics(_rows(5, 10))
+    log.metrics([{**_rows(15)[0], 'diversity': 0.5}])
+    log.sample(15, None, np.zeros((2, 8, 8, 3)))
+    log.close()
+    again = _started(tmp_path / 'run', 10)
+    again.metrics(_rows(*range(11, 21)))
+    again.finish({'final': {'critic_loss': 2.0}})
+    again.close()
+    (run,) = wandb.RUNS.values()
+    assert [step for step, _ in run.rows] == [10, 15, 15, 20] and run.dropped == [] and run.ends == [1, 0]
+    assert run.rows[1][1]['diversity'] == 0.5 and 'gap' not in run.rows[1][1]
+    assert run.summary == {'critic_loss': 2.0}
+    _started(tmp_path / 'run', 0)
+    assert len(wandb.RUNS) == 2
+    (tmp_path / 'run' / 'wandb.json').write_text('{')
+    _started(tmp_path / 'run', 10)
+    assert len(wandb.RUNS) == 3
+
+
 def test_what_wandb_needs_is_said_in_one_line(wandb, tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_PROJECT', 'nobody')
     with pytest.raises(ValueError, match=r'wandb cannot begin \(no API key\): log in \(wandb login\), set WANDB_MODE'):
-        _train(tmp_path / 'run')
+        _started(tmp_path / 'run', 0)
     for missing in (None, type(sys)('wandb')):  # and a folder of that name, which is a package without anything
         monkeypatch.setitem(sys.modules, 'wandb', missing)
         with pytest.raises(ValueError, match='wandb is not installed: pip install wandb, or leave it out'):
             WandbLog(1)
 
 
+@pytest.mark.slow
 def test_the_callback_in_the_documentation_does_as_much(wandb, tmp_path):
     # Fails if the example does not run, or loses or repeats a step when the run is continued.
     document = (Path(wgan_jax.__file__).parent / 'training' / 'CALLBACKS.md').read_text()
