@@ -61,7 +61,7 @@ def export_program(generator: Generator, channels: int) -> export.Exported:
 @contextlib.contextmanager
 def _without_paths() -> Iterator[None]:
     """Programs that are made meanwhile do not say in which files of this machine they were written."""
-    before = jax.config.jax_traceback_in_locations_limit
+    before = jax.config.read('jax_traceback_in_locations_limit')
     jax.config.update('jax_traceback_in_locations_limit', 0)
     try:
         yield

@@ -36,7 +36,7 @@ class Run:
         (self.rows if step >= self.step else self.dropped).append((step, values))
         self.step = max(self.step, step)
 
-    def finish(self, exit_code):
+    def finish(self, exit_code=0):
         self.ends.append(exit_code)
 
 
