@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +62,8 @@ def export_program(generator: Generator, channels: int) -> export.Exported:
 @contextlib.contextmanager
 def _without_paths() -> Iterator[None]:
     """Programs that are made meanwhile do not say in which files of this machine they were written."""
-    before = jax.config.read('jax_traceback_in_locations_limit')
+    config: Any = jax.config  # whose options are no attributes to mypy
+    before = config.jax_traceback_in_locations_limit
     jax.config.update('jax_traceback_in_locations_limit', 0)
     try:
         yield
