@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from wgan_jax.latents import LATENTS, slerp
+from wgan_jax.latents import LATENTS, TRUNCATIONS, slerp
 
 
 @pytest.mark.parametrize('name, mean_square', [('normal', 1.0), ('uniform', 1 / 3)])
@@ -87,3 +88,15 @@ def test_slerp_in_one_dimension():
     points = slerp(jnp.array([2.0]), jnp.array([-2.0]), t)[:, 0]
     np.testing.assert_allclose(points, [2, np.sqrt(2), 0, -2], atol=1e-6)
     np.testing.assert_allclose(slerp(jnp.array([2.0]), jnp.array([4.0]), t)[:, 0], 2 + 2 * t, rtol=1e-6)
+
+
+@pytest.mark.parametrize('bound', [0.05, 0.7, 4.0])
+def test_truncated_latents_are_those_of_the_law_given_the_bound(bound):
+    # Fails for a clip, a scale, or a bound in other units; at the ends for what float32 rounds to infinity.
+    z = np.concatenate([np.linspace(-5.5, 5.5, 111), [-40.0, 0.0, 40.0]])
+    exact = stats.truncnorm.ppf(stats.norm.cdf(z), -bound, bound)
+    truncated = np.asarray(TRUNCATIONS['normal'](jnp.float32(z), bound))
+    np.testing.assert_allclose(truncated, exact, atol=3e-3 if bound > 3 else 1e-5)
+    assert np.abs(truncated).max() <= np.float32(bound) and truncated[-2] == 0
+    if bound < 1:
+        np.testing.assert_allclose(TRUNCATIONS['uniform'](jnp.linspace(-1, 1, 5), bound), bound * np.linspace(-1, 1, 5))

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-REGISTRIES = ('wgan_jax/REGISTRIES.md', 'wgan_jax/training/PRESETS.md', 'wgan_jax/metrics/features/FEATURES.md')
+METRICS = ('wgan_jax/metrics/METRICS.md', 'wgan_jax/metrics/features/FEATURES.md')
+REGISTRIES = ('wgan_jax/REGISTRIES.md', 'wgan_jax/training/PRESETS.md', *METRICS)
+DOCUMENTS = ('README.md', 'experiments/RESULTS.md', 'wgan_jax/training/CALLBACKS.md', 'CHANGELOG.md')
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 
 
@@ -53,7 +55,7 @@ def test_the_version_is_the_same_everywhere(file):
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in ('README.md', 'experiments/RESULTS.md', *REGISTRIES, 'CHANGELOG.md'):
+    for document in (*DOCUMENTS, *REGISTRIES):
         path = ROOT / document
         for target in re.findall(r'\]\(([^)#\s]+)', path.read_text()):
             if '://' not in target:

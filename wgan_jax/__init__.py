@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = '0.2.0'
 
 if TYPE_CHECKING:
-    from wgan_jax import distances, games, metrics, networks, objectives, penalties, transforms
+    from wgan_jax import distances, export, games, metrics, networks, objectives, penalties, transforms
     from wgan_jax.training.configure import settings
     from wgan_jax.training.load import load
     from wgan_jax.training.presets import PRESETS as presets
@@ -30,11 +30,11 @@ _FUNCTIONS = {
     'sweep': ('training.sweep', 'sweep'),
     'train': ('training.run', 'train'),
 }
-_MODULES = ('distances', 'games', 'metrics', 'networks', 'objectives', 'penalties', 'transforms')
+_MODULES = ('distances', 'export', 'games', 'metrics', 'networks', 'objectives', 'penalties', 'transforms')
 
 __all__ = [
-    'distances', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings', 'sweep',
-    'train', 'transforms',
+    'distances', 'export', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings',
+    'sweep', 'train', 'transforms',
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@
 [0.7071, 0.7071]
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -52,6 +53,36 @@ def uniform_latent(size: int) -> Callable[[Key], Array]:
 
 
 LATENTS: dict[str, Callable[[int], Callable[[Key], Array]]] = {'normal': normal_latent, 'uniform': uniform_latent}
+
+
+def truncate_normal(latents: Array, bound: float) -> Array:
+    """Latents from N(0, I) as latents of the same law given that no coordinate is beyond a bound.
+
+    z -> sqrt(2) erfinv(erf(z / sqrt 2) erf(b / sqrt 2)), which grows with z: what a latent is among the others, it is
+    among the truncated ones. So for each b a picture varies with b, where drawing again beyond it would give another.
+
+    Args:
+        latents: drawn from N(0, I), any shape.
+        bound: b > 0, in standard deviations.
+
+    Returns:
+        Latents of that shape, in [-b, b]; for a large b about those that were given.
+
+    Source: the law is that of the truncation trick of Brock, Donahue, Simonyan 2019, "Large scale GAN training",
+        https://arxiv.org/abs/1809.11096.
+    """
+    latents = jnp.asarray(latents, float)
+    inside = jax.scipy.special.erf(latents / 2**0.5) * math.erf(bound / 2**0.5)
+    return jnp.clip(2**0.5 * jax.scipy.special.erfinv(inside), -bound, bound)  # where it is rounded to 1, too
+
+
+def truncate_uniform(latents: Array, bound: float) -> Array:
+    """Latents from U[-1, 1) as latents from U[-b, b), 0 < b <= 1: the same law given that none is beyond b."""
+    return bound * latents
+
+
+# A distribution without an entry is not truncated.
+TRUNCATIONS: dict[str, Callable[[Array, float], Array]] = {'normal': truncate_normal, 'uniform': truncate_uniform}
 
 
 def slerp(a: Array, b: Array, t: Array) -> Array:

@@ -21,6 +21,7 @@ from ..common import launcher
 from . import flags
 from .lipschitz_log import LipschitzLog
 from .outputs import Events, Figures, Progress
+from .wandb_log import WandbLog
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     progress = Progress()
     with launcher.usage_errors():
         settings = flags.settings_from_flags(launcher.seed())
+        elsewhere = [WandbLog(flags.LOG_EVERY.value)] if flags.LOG_TO.value == 'wandb' else []
         _choose_devices(settings)
     workdir = launcher.WORKDIR.value or f'runs/{flags.PRESET.value}'
     began = time.monotonic()
@@ -36,6 +38,7 @@ def main() -> int:
             settings,
             workdir,
             callbacks=[
+                *elsewhere,  # first: what fails there fails before training is said to have begun
                 progress,
                 events := Events(flags.LOG_EVERY.value),
                 *([LipschitzLog(events)] if flags.LOG_LIPSCHITZ.value else []),

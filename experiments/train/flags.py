@@ -52,6 +52,9 @@ LOG_EVERY = define_number('log_every', 10, 'Steps between lines of metrics.jsonl
 LOG_LIPSCHITZ = flags.DEFINE_bool(
     'log_lipschitz', False, 'With every grid of samples, write bounds of how steep the critic is to lipschitz.jsonl.'
 )
+LOG_TO = define_choice(
+    'log_to', None, ('wandb',), 'Log metrics and samples there, too: wandb, if you have it installed, on your account.'
+)
 PROFILE = flags.DEFINE_bool('profile', False, 'Write a profile of a few steps to WORKDIR/profile.')
 
 

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import logging
 import os
 import runpy
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +66,43 @@ def _answer(name, *flags):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *texts
 
 
+def answers_of(name, *commands):
+    """(exit status, stdout, stderr) of each list of flags of one launcher, all in one process, which compiles once."""
+    out, err = _python(__name__, name, stdin=subprocess.PIPE).communicate(json.dumps(commands), timeout=500)
+    assert out, err
+    return [tuple(answer) for answer in json.loads(out)]
+
+
+class _Left(BaseException):
+    """The process would have ended, with this status."""
+
+
+def _in_turn(name, commands):
+    """What a launcher answers to each list of flags, without leaving the process."""
+    package = ROOT / 'experiments' / name
+    module = importlib.import_module(f'experiments.{name}' + ('.__main__' if package.is_dir() else ''))
+    launcher, flags = (importlib.import_module(each) for each in ('experiments.common.launcher', 'absl.flags'))
+    sys.modules['__main__'] = module
+
+    def leave(status):
+        raise _Left(status)
+
+    os._exit, given = leave, []
+    for command in commands:
+        flags.FLAGS.unparse_flags()
+        logging.getLogger('wgan_jax').handlers.clear()
+        sys.argv = ['', *command]
+        streams = sys.stdout, sys.stderr = [tempfile.TemporaryFile('w+') for _ in range(2)]
+        try:
+            launcher.run(module.main)
+        except _Left as left:
+            given.append([left.args[0]])
+        for stream in streams:
+            stream.seek(0)
+            given[-1].append(stream.read())
+    return given
+
+
 def preload():
     """Imports what takes long to import; neither a backend of JAX nor a flag of any one launcher comes with it."""
     for module in (
@@ -73,6 +112,10 @@ def preload():
         importlib.import_module(module)
 
 
-if __name__ == '__main__':
+if __name__ == '__main__' and len(sys.argv) > 1:
+    _stdout = sys.stdout
+    json.dump(_in_turn(sys.argv[1], json.load(sys.stdin)), _stdout)
+    _stdout.flush()
+elif __name__ == '__main__':
     preload()
     json.dump([_answer(*command) for command in json.load(sys.stdin)], sys.stdout)

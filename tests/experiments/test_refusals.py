@@ -25,6 +25,8 @@ REFUSALS = [
     ('distances', ['--samples=0'], 'samples=0 must be at least 1'),
     ('distances', ['--points=5000'], 'points=5000 must be at most 2000'),
     ('distances', ['--steps=2147483647'], 'steps=2147483647 would take'),
+    ('export', ['--step=-1'], 'step=-1 must be at least 0'),
+    ('export', [], 'is not the folder of a training run'),
     ('game', ['--grid=10000', '--steps=1000000'], 'from 100000001 start(s) with 1 step size(s)'),
     ('game', ['--step_size=0'], '--step_size=0: 0 must be a positive number'),
     ('game', ['--step_size=a'], 'step_size=a must be numbers separated by commas'),
@@ -78,7 +80,7 @@ def answered(tmp_path_factory):
     np.savez(folder / 'bad.npz', np.array([[0.0], [np.nan]]))
     commands = []
     for name, flags, _ in REFUSALS:
-        own = [] if flags[0].startswith('--run') else [f'--workdir={folder / "run"}']
+        own = [] if flags and flags[0].startswith('--run') else [f'--workdir={folder / "run"}']
         commands.append((name, *(flag.replace('{folder}', str(folder)) for flag in flags), *own))
     return folder, answers(*commands)
 

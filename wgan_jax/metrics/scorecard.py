@@ -76,9 +76,7 @@ SCORES: dict[str, Score] = {
     'inception_score': Score('higher', 'how sure and how varied the classes of the samples are'),
     'class_kl': Score('lower', 'Kullback-Leibler divergence of the classes of the samples from those of the data'),
     'copies': Score('like data', 'share of samples that are near-duplicates of an image of the training set'),
-    'memorisation': Score(
-        'like data', 'how often a sample is nearer to the training set than new data are'
-    ),
+    'memorisation': Score('like data', 'how often a sample is nearer to the training set than new data are'),
 }
 
 

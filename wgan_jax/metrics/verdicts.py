@@ -15,7 +15,9 @@ from wgan_jax.metrics.scorecard import Copies
 SURE = 1e-3  # p-value below which samples are nearer to the training set than by chance
 TIMES, MORE = 2.0, 0.05  # a share is too large from so many times that of the data on, and so much more
 PART = 0.5  # of what the data get: a share is too small below
-KNOWN = 0.8  # chance that a sample is nearer to the training set than new data: more was learnt by heart; blur gives 0.65
+KNOWN = (
+    0.8  # chance that a sample is nearer to the training set than new data: more was learnt by heart; blur gives 0.65
+)
 
 
 class Verdict(NamedTuple):

@@ -1,4 +1,7 @@
-"""What a run tells those who listen: user code, progress bars, further files."""
+"""What a run tells those who listen: user code, progress bars, further files.
+
+CALLBACKS.md beside this file says when each method is called, with a callback that logs to Weights & Biases.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -80,6 +80,28 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
                         folder.rmdir()
 
 
+@contextlib.contextmanager
+def at_rest(workdir: str | os.PathLike) -> Iterator[None]:
+    """Keeps processes from training a run while it is read; nothing is made or changed.
+
+    Raises:
+        ValueError: while a process trains it.
+    """
+    with contextlib.ExitStack() as held:
+        file = None
+        with contextlib.suppress(OSError, ValueError, TypeError):  # a copy without a lock, or no run: its reader says
+            file = held.enter_context(open(Path(workdir) / '.lock', 'rb', opener=open_at_once))
+        if file is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                if isinstance(error, BlockingIOError):
+                    raise ValueError(
+                        f'workdir {workdir} is in use by another process: wait until it is done, or stop it'
+                    ) from None
+        yield
+
+
 def lock_of(workdir: Path) -> tuple[int, int] | None:
     """Which file the lock of a folder is: another one in another folder of that name. None where there is none."""
     try:

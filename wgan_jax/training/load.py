@@ -21,7 +21,8 @@ from wgan_jax.training.checkpoint import unflatten
 from wgan_jax.training.classes import number_of
 from wgan_jax.training.compiled import compiled
 from wgan_jax.training.draws import Role, draw_shares, example_keys
-from wgan_jax.training.folder import checkpoint_of, read_run, settings_of
+from wgan_jax.training.exported import read_exported, weights_of
+from wgan_jax.training.folder import OtherLauncher, checkpoint_of, read_run, settings_of
 from wgan_jax.training.parts import record_part, same_part
 from wgan_jax.training.settings import Settings
 from wgan_jax.types import Array, ArrayLike, Key, Network, Players, Variables, given
@@ -205,6 +206,17 @@ def classes_of(config: dict[str, Any]) -> tuple[tuple[str, ...], tuple[float, ..
     return tuple(config['dataset']['classes']), tuple(count / sum(counts) for count in counts)
 
 
+def _config_of(workdir: str | os.PathLike) -> tuple[dict[str, Any], bool]:
+    """The configuration of a run or of an exported generator, and whether it is the latter."""
+    try:
+        return read_run(workdir), False
+    except OtherLauncher:
+        exported = read_exported(workdir)
+        if exported is None:
+            raise
+        return exported, True
+
+
 def load(
     workdir: str | os.PathLike,
     step: int | None = None,
@@ -212,12 +224,12 @@ def load(
     *,
     networks: Players[Network] | Architecture | None = None,
 ) -> Generator:
-    """A trained generator from a run's folder.
+    """A trained generator from a run's folder, or from the one that ``export`` has written of it.
 
     Args:
-        workdir: of a run of ``train``.
+        workdir: of a run of ``train``, or of an exported generator, which gives the same bits.
         step: of the checkpoint; the newest sound one by default.
-        ema: the moving average of the generator, or else the generator itself.
+        ema: the moving average of the generator, or else the generator itself; of an exported one what there is.
         networks: those that the run was trained with, where they are not the package's; a warning says when their
             record differs from the run's.
 
@@ -225,14 +237,14 @@ def load(
         A Generator; ``.sample(key, n)`` gives images (n, H, W, C) in [-1, 1].
 
     Raises:
-        ValueError: when the folder holds no training run, or no such checkpoint, or a damaged one, or networks that
-            must be given.
+        ValueError: when the folder holds no generator, or no such checkpoint, or a damaged one, or networks that must
+            be given.
     """
     if not isinstance(workdir, (str, os.PathLike)):
         raise ValueError(f'workdir={workdir!r} must be the path of a folder')
     if not isinstance(ema, bool):
         raise ValueError(f'ema={ema!r} must be True or False')
-    config = read_run(workdir)
+    config, exported = _config_of(workdir)
     settings = settings_of(config)
     classes, shares = classes_of(config)
     if networks is not None:
@@ -249,6 +261,10 @@ def load(
         raise ValueError(f'{workdir} was trained with networks of its own, {settings.arch}: load(..., networks=...)')
     else:
         network, shapes = _architecture(settings, config['dataset']['shape'][-1], len(classes))
+    if exported:
+        arrays = weights_of(workdir, config, step, ema)
+        variables = jax.tree.map(jnp.asarray, unflatten(shapes, arrays, str(workdir)))
+        return Generator(network, variables, settings, config['step'], classes, shares)
     found = checkpoint_of(workdir, config, step)
     arrays = found.arrays
     if ema:

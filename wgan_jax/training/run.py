@@ -134,7 +134,9 @@ def train(
             if known is None:
                 for listener in listeners:
                     listener.measuring()
-                with budget.chores(workdir, settings, gan, watch, sample_every, checkpoint_every, evaluate_every) as chores:
+                with budget.chores(
+                    workdir, settings, gan, watch, sample_every, checkpoint_every, evaluate_every
+                ) as chores:
                     known = budget.within(settings, gan, runner, fresh(), minutes, called, chores)
             settings = known
             if gan.noise_steps:  # its program depends on them
