@@ -199,7 +199,8 @@ def _about_directions(found: Directions, law: str) -> str:
 
 def _about_weights(weights: str, levels: int, precision: str) -> str:
     if weights == 'float16':
-        text = f'Weights are stored as float16, which changes pictures of {TRIED} random latents by at most {levels} of 255.'
+        change = f'by at most {levels} of 255'
+        text = f'Weights are stored as float16, which changes pictures of {TRIED} random latents {change}.'
     else:
         text = f'Weights are stored as float32: float16 would change pictures by up to {levels} of 255.'
     return text if precision == 'float32' else f'{text} The run computed in {precision}, this page in float32.'

@@ -66,7 +66,7 @@ class Value(NamedTuple):
     Attributes:
         number: None for a known one that no step has asked for yet.
         shape: as the traced function sees it; values of equally many entries share a number.
-        known: the entries.
+        known: the entries, in their order, of any shape.
         kind: 'f', 'i' or 'b', of what the traced function takes the entries to be.
     """
 
@@ -105,9 +105,7 @@ class Builder:
             self._numbers[key] = number, value.known  # held, so that no other array gets its id
         return self._numbers[key][0]
 
-    def add(
-        self, kind: str, inputs: Sequence[Value], shape: Sequence[int], of: str = 'f', /, **options: Any
-    ) -> Value:
+    def add(self, kind: str, inputs: Sequence[Value], shape: Sequence[int], of: str = 'f', /, **options: Any) -> Value:
         """Appends a step, and returns the value it makes."""
         numbers = tuple(self.number(value) for value in inputs)
         output, fixed = self.new(), self._fixed.issuperset(numbers)

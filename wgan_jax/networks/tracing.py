@@ -85,7 +85,7 @@ def _translate(builder, equation, inputs):
     sizes = [math.prod(variable.aval.shape) for variable in equation.outvars]
     room = max(SMALL, sum(math.prod(value.shape) for value in inputs))
     if all(value.known is not None for value in inputs) and (not inputs or sum(sizes) <= room):
-        out = primitive.bind(*(jnp.asarray(value.known) for value in inputs), **params)
+        out = primitive.bind(*(jnp.asarray(value.known.reshape(value.shape)) for value in inputs), **params)
         return [known(array) for array in (out if primitive.multiple_results else [out])]
     if primitive.name not in TRANSLATIONS:
         raise ValueError(

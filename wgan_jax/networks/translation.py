@@ -8,7 +8,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from wgan_jax.networks.program import Builder, Value, contiguous, known
 
@@ -42,11 +44,26 @@ def _broadcast(own, shape):
 def _reshape(builder, inputs, params, shapes):
     if params.get('dimensions') is not None:
         raise ValueError('the operation reshape in another order cannot be exported to a browser')
-    return [inputs[0]._replace(shape=shapes[0], known=_reshaped(inputs[0].known, shapes[0]))]
+    return _squeeze(builder, inputs, params, shapes)
 
 
-def _reshaped(array, shape):
-    return None if array is None else array.reshape(shape)
+def _squeeze(builder, inputs, params, shapes):
+    return [inputs[0]._replace(shape=shapes[0])]
+
+
+def _tile(builder, inputs, params, shapes):
+    # Each axis as two: the copies, and what is copied.
+    value = inputs[0]
+    own = contiguous(value.shape)
+    apart = [size for pair in zip(params['reps'], value.shape, strict=True) for size in pair]
+    strides = [stride for one in own for stride in (0, one)]
+    return [builder.view(value, apart, strides)._replace(shape=shapes[0])]
+
+
+def _stack(builder, inputs, params, shapes):
+    axis = params['axis']
+    wide = [value._replace(shape=(*value.shape[:axis], 1, *value.shape[axis:])) for value in inputs]
+    return _concatenate(builder, wide, {'dimension': axis}, shapes)
 
 
 def _same(builder, inputs, params, shapes):
@@ -81,7 +98,7 @@ def _dynamic_slice(builder, inputs, params, shapes):
     if any(start.known is None for start in starts):
         raise ValueError('the operation dynamic_slice at a computed place cannot be exported to a browser')
     limits = [size - cut for size, cut in zip(value.shape, shapes[0], strict=True)]
-    places = [min(max(int(start.known), 0), limit) for start, limit in zip(starts, limits, strict=True)]
+    places = [min(max(start.known.item(), 0), limit) for start, limit in zip(starts, limits, strict=True)]
     return [_cut(builder, value, places, [1] * len(limits), shapes[0])]
 
 
@@ -92,6 +109,14 @@ def _split(builder, inputs, params, shapes):
         _cut(builder, inputs[0], [int(start) if i == axis else 0 for i in range(len(ones))], ones, shape)
         for start, shape in zip(starts, shapes, strict=True)
     ]
+
+
+def _unstack(builder, inputs, params, shapes):
+    axis = params['axis']
+    sizes = [1] * len(shapes)
+    wide = [(*shape[:axis], 1, *shape[axis:]) for shape in shapes]
+    parts = _split(builder, inputs, {'axis': axis, 'sizes': sizes}, wide)
+    return [part._replace(shape=shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _rev(builder, inputs, params, shapes):
@@ -131,7 +156,7 @@ def _placed(builder, values, starts, spacing, shape, filling):
          'offset': sum(place * stride for place, stride in zip(start, own, strict=True))}
         for value, start in zip(values, starts, strict=True)
     ]  # fmt: skip
-    return builder.add('place', values, shape, parts=parts, fill=float(filling.known))
+    return builder.add('place', values, shape, parts=parts, fill=float(filling.known.item()))
 
 
 def _reduce(function: str) -> Translation:
@@ -173,6 +198,8 @@ def _convert(builder, inputs, params, shapes):
 
 def _gather(builder, inputs, params, shapes):
     table, index = inputs
+    if index.known is not None:
+        return [_picked(builder, table, index, params, shapes[0])]
     numbers = params['dimension_numbers']
     rows = (1, *table.shape[1:])
     ends = tuple(range(len(index.shape) - 1, len(shapes[0])))
@@ -180,6 +207,15 @@ def _gather(builder, inputs, params, shapes):
     if plain != ((0,), (0,), ends, rows) or numbers.operand_batching_dims:
         raise ValueError('the operation gather, but for rows of a table, cannot be exported to a browser')
     return [builder.add('take', [table, index], shapes[0], row=math.prod(rows))]
+
+
+def _picked(builder, value, index, params, shape):
+    """A gather at known places, which are found by doing it with the places themselves."""
+    where = np.arange(math.prod(value.shape), dtype=np.int32).reshape(value.shape)
+    chosen = np.asarray(lax.gather_p.bind(jnp.asarray(where), jnp.asarray(index.known.reshape(index.shape)), **params))
+    if (chosen < 0).any() or (chosen >= where.size).any():
+        raise ValueError('the operation gather beyond the end of an array cannot be exported to a browser')
+    return builder.add('take', [value, known(chosen)], shape, row=1)
 
 
 def _dot_general(builder, inputs, params, shapes):
@@ -227,7 +263,8 @@ _ELEMENTWISE = (
 
 TRANSLATIONS: dict[str, Translation] = {
     **{name: _map(name) for name in _ELEMENTWISE},
-    'reshape': _reshape, 'squeeze': _reshape, 'expand_dims': _reshape, 'copy': _same, 'copy_p': _same,
+    'reshape': _reshape, 'squeeze': _squeeze, 'expand_dims': _squeeze, 'tile': _tile, 'stack': _stack, 'copy': _same,
+    'copy_p': _same, 'stop_gradient': _same, 'unstack': _unstack,
     'optimization_barrier': _same, 'transpose': _transpose,
     'broadcast_in_dim': _broadcast_in_dim, 'slice': _slice, 'dynamic_slice': _dynamic_slice, 'split': _split,
     'rev': _rev, 'pad': _pad, 'concatenate': _concatenate, 'reduce_sum': _reduce('sum'), 'reduce_max': _reduce('max'),

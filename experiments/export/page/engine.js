@@ -185,8 +185,8 @@ function makeEngine() {
     },
     take: ({row}) => (out, table, index) => {
       for (let i = 0; i < index.length; i++) {
-        const k = Math.min(Math.max(index[i], 0), table.length / row - 1);
-        out.set(table.subarray(k * row, (k + 1) * row), i * row);
+        const start = row * Math.min(Math.max(index[i], 0), table.length / row - 1);
+        for (let k = 0; k < row; k++) out[i * row + k] = table[start + k];
       }
     },
     matmul: ({sizes: [batch, rows, columns, inner]}) => {
@@ -227,6 +227,8 @@ function makeEngine() {
       return () => step(out, ...inputs.map((number) => values[number]));
     };
     for (const step of program.setup) prepare(step)();
+    const needed = new Set(program.steps.flatMap((step) => step.inputs).concat(program.output));
+    values.forEach((_, number) => { if (!needed.has(number)) delete values[number]; });
     const steps = program.steps.map(prepare);
     return (...inputs) => {
       program.inputs.forEach((number, k) => { values[number] = Float32Array.from(inputs[k]); });

@@ -38,13 +38,14 @@ function makeLatents() {
     0.00943887047, 1.00167406, 2.83297682];
 
   function inverseErf(x) {
-    const w = -Math.log1p(-x * x);
+    const w = -Math.log1p(-Math.fround(x * x));
     const [at, coefficients] = w < 5 ? [w - 2.5, CENTRE] : [Math.sqrt(w) - 3, TAILS];
     return x * coefficients.reduce((sum, coefficient) => sum * at + coefficient);
   }
 
+  const ABOVE_MINUS_ONE = -(1 - 2 ** -24);  // the next float32
   const LAWS = {
-    normal: (bits) => Math.SQRT2 * inverseErf(uniform(bits, -0.99999994, 1)),
+    normal: (bits) => Math.SQRT2 * inverseErf(uniform(bits, ABOVE_MINUS_ONE, 1)),
     uniform: (bits) => uniform(bits, -1, 1),
   };
 
@@ -66,7 +67,8 @@ function makeLatents() {
     const cosine = Math.min(1, Math.max(-1, dot(a, b) / (lengths[0] * lengths[1]))), angle = Math.acos(cosine);
     const length = (1 - t) * lengths[0] + t * lengths[1];
     if (!(Math.sin(angle) > 1e-4)) return a.map((x, i) => (1 - t) * x + t * b[i]);  // no arc, or no one arc
-    const u = Math.sin((1 - t) * angle) / Math.sin(angle) / lengths[0], v = Math.sin(t * angle) / Math.sin(angle) / lengths[1];
+    const u = Math.sin((1 - t) * angle) / Math.sin(angle) / lengths[0];
+    const v = Math.sin(t * angle) / Math.sin(angle) / lengths[1];
     return a.map((x, i) => length * (u * x + v * b[i]));
   }
 

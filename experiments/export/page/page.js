@@ -238,10 +238,14 @@
     return model.latent === 'uniform' ? moved.map((x) => Math.min(Math.max(x, -1), 1)) : moved;
   }
 
-  let drawn = null;  // pixels of the chosen picture
+  let drawn = null, asked = 0, newest = 0;  // pixels of the chosen picture; of several workers the last may be first
   function redraw() {
-    const mine = chosen;
-    picture(latent(), chosen.label, true).then((pixels) => { if (mine === chosen) paint($('large'), drawn = pixels); }, () => {});
+    const mine = ++asked;
+    picture(latent(), chosen.label, true).then((pixels) => {
+      if (mine < newest) return;
+      newest = mine;
+      paint($('large'), drawn = pixels);
+    }, () => {});
   }
 
   function choose(base, label, at, way, caption) {

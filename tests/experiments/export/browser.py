@@ -114,9 +114,7 @@ class Browser:
 
     def look(self, width: int, height: int, scheme: str = 'light') -> None:
         """Gives the window a size in pixels, and a colour scheme."""
-        self.call(
-            'Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call('Emulation.setEmulatedMedia', features=[{'name': 'prefers-color-scheme', 'value': scheme}])
 
     def key(self, key: str, shift: bool = False) -> None:
