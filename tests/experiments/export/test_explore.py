@@ -56,12 +56,9 @@ class Own(nn.Module):
         return jnp.tanh(nn.Conv(3, (1, 1))(x))
 
 
-SMALL = {'dcgan conditional': lambda: untrained('flags', 3, ('one', 'two', 'three'), image_size='16x24', width=4)}
 ALL = {
     'mlp grey': lambda: untrained('wgan_gp', 1, arch='mlp', image_size='8x8', width=16, latent_dim=8),
-    'mlp conditional': lambda: untrained(
-        'wgan_gp', 3, ('a', 'b'), arch='mlp', image_size='7x5', width=16, latent_dim=8
-    ),
+    'dcgan conditional': lambda: untrained('flags', 3, ('one', 'two', 'three'), image_size='16x24', width=4),
     'dcgan uniform': lambda: untrained('dcgan', 3, image_size='20x16', width=4, latent_dim=8),
     'dcgan bfloat16': lambda: untrained('wgan', 3, image_size='16x16', width=4, precision='bfloat16', latent_dim=8),
     'resnet alpha': lambda: untrained('sngan', 4, image_size='16x16', width=8, latent_dim=8),
@@ -120,7 +117,8 @@ def agrees(browser, generator):
 
 @pytest.fixture(scope='module')
 def small(tmp_path_factory):
-    generator = SMALL['dcgan conditional']()
+    classes = ('one', 'two', 'three')
+    generator = untrained('wgan_gp', 3, classes, arch='mlp', image_size='16x24', width=32, latent_dim=16)
     path = tmp_path_factory.mktemp('explore') / 'explore.html'
     with pytest.MonkeyPatch.context() as patch:
         return path, generator, written(path, generator, patch, run='<try> & see', directions=3)
