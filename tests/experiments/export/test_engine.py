@@ -16,8 +16,6 @@ from wgan_jax.latents import LATENTS, slerp
 from wgan_jax.networks import convolution
 from wgan_jax.networks.tracing import trace
 
-from . import browser as browsers
-
 RNG = np.random.default_rng(0)
 ARC = jax.jit(slerp)
 
@@ -84,15 +82,11 @@ OPERATIONS = {
 
 
 @pytest.fixture(scope='module')
-def engine():
-    program = browsers.find()
-    if program is None:
-        pytest.skip(f'there is no {browsers.NAMES[0]} here')
-    browser = browsers.Browser(program)
+def engine(browser):
+    browser.call('Page.navigate', url='about:blank')
     for name in ('engine.js', 'latents.js'):
         browser.run(f'{Path(PARTS, name).read_text(encoding="utf-8")}; 0')
-    yield browser
-    browser.close()
+    return browser
 
 
 def computed(engine, program, *inputs):

@@ -20,8 +20,6 @@ from wgan_jax.networks import from_linen
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.load import Generator
 
-from . import browser as browsers
-
 ARC = jax.jit(slerp)
 
 
@@ -65,16 +63,6 @@ ALL = {
     'resnet conditional': lambda: untrained('sngan', 3, ('a', 'b'), image_size='8x8', width=8, latent_dim=8),
     'own': lambda: untrained('wgan_gp', 3, network=from_linen(Own(), (8,)), image_size='16x16', latent_dim=8),
 }
-
-
-@pytest.fixture(scope='module')
-def browser():
-    program = browsers.find()
-    if program is None:
-        pytest.skip(f'there is no {browsers.NAMES[0]} here')
-    browser = browsers.Browser(program)
-    yield browser
-    browser.close()
 
 
 def written(path, generator, monkeypatch, **rest):
