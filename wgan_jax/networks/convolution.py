@@ -240,3 +240,20 @@ ad.defbilinear(
     lambda k, x, y, dtype, size: _same.bind(y, k, turned=True, dtype=dtype),
     lambda k, x, y, dtype, size: _same.bind(x, k, turned=False, dtype=dtype),
 )
+
+
+def _native(function, x, kernel, *, dtype):
+    x = from_layout(x, 'matmul')
+    return to_layout(function(x, kernel, dtype=dtype, conv_impl='native').astype(jnp.float32), 'matmul')
+
+
+def _native_same(x, kernel, *, turned, dtype):
+    return _native(same, x, kernel[::-1, ::-1].swapaxes(2, 3) if turned else kernel, dtype=dtype)
+
+
+# The same maps of the same arrays, by the library's convolution: for whoever reads what JAX has traced.
+PLAIN: dict[Primitive, Callable[..., Array]] = {
+    _down: partial(_native, downsample),
+    _up: partial(_native, upsample),
+    _same: _native_same,
+}

@@ -120,3 +120,10 @@ _einsum16.def_abstract_eval(_shape)
 mlir.register_lowering(_einsum16, mlir.lower_fun(_product16, multiple_results=False))
 batching.primitive_batchers[_einsum16] = _batch
 ad.defbilinear(_einsum16, _transpose_a, _transpose_b)
+
+
+def _plain16(a: Array, b: Array, *, spec: str) -> Array:
+    return jnp.einsum(spec, a, b)
+
+
+PLAIN: dict[Primitive, Callable[..., Array]] = {_einsum16: _plain16}  # as in ``convolution``
