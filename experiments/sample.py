@@ -32,6 +32,7 @@ from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
 from .common.flagtypes import define_number, define_text
+from .export.explore import EXPLORE, write_explore
 
 NUM = define_number('num', 64, 'How many images.', COUNT)
 STEP = define_number('step', None, 'Checkpoint to sample from (default: the newest).', whole(0))
@@ -66,7 +67,7 @@ WAYPOINTS = define_number(
 )
 FRAMES = define_number('frames', 16, 'Images between two waypoints.', COUNT)
 
-OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz')
+OUTPUTS = ('grid.png', 'strip.png', 'interpolation.gif', 'samples.npz', EXPLORE)
 STRIP_STEPS = 9  # images in each row of the strip, both ends included
 
 
@@ -132,8 +133,10 @@ def main() -> int:
         pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
         with atomic_path(folder / 'samples.npz') as temporary:
             np.savez(temporary, samples=images, strip=strip)
+        write_explore(folder / EXPLORE, generator, run=workdir.absolute().name)
         launcher.write_results(folder, {'step': generator.step, 'images': len(images), 'frames': len(walk)})
     print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
+    print(f'{folder}/{EXPLORE} runs the generator in a browser')
     return 0
 
 

@@ -1,7 +1,8 @@
-"""Hand a trained generator on: its arrays, a program that needs jax alone, and a model card, in one folder.
+"""Hand a trained generator on: its arrays, a program that needs jax alone, a page for any browser, and a model card.
 
 Everything is written into WORKDIR/export/, where WORKDIR is the run's folder. The folder goes to the Hugging Face Hub
-as it is, wgan_jax.load reads it, and the sample.py in it draws from the generator where nothing but jax is installed.
+as it is, wgan_jax.load reads it, the sample.py in it draws from the generator where nothing but jax is installed, and
+explore.html runs it in a browser.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from wgan_jax.training.load import Generator
 from ..common import launcher, pictures
 from ..common.flagtypes import define_number, define_text
 from . import card
+from .explore import EXPLORE, write_explore
 
 STEP = define_number('step', None, 'Checkpoint to export (default: the newest).', whole(0))
 EMA = flags.DEFINE_bool('ema', True, "Export the generator's moving average.")
@@ -29,7 +31,7 @@ DATA_LICENSE = define_text(
 )
 NUM = define_number('num', 64, "How many images are in the card's picture.", COUNT)
 
-OUTPUTS = (*export.FILES, 'samples.png', 'README.md')
+OUTPUTS = (*export.FILES, EXPLORE, 'samples.png', 'README.md')
 
 
 def main() -> int:
@@ -44,6 +46,7 @@ def main() -> int:
         config['dataset']['license'] = terms
         whole_config = launcher.begin(folder, OUTPUTS, **config, flags=launcher.values_of(NUM))
         export.write(folder, generator, config['image']['channels'])
+        write_explore(folder / EXPLORE, generator, run=workdir.absolute().name)
         columns = ROW if generator.classes else None
         pictures.save_png(folder / 'samples.png', pictures.grid(_samples(generator), columns))
         averaged = EMA.value or not generator.settings.ema_decay

@@ -29,6 +29,7 @@ from wgan_jax.types import given
 
 from .directions import Directions, principal_directions
 
+EXPLORE = 'explore.html'
 PARTS = Path(__file__).parent / 'page'
 DEVIATIONS = {'normal': 1.0, 'uniform': 3**-0.5}  # of a coordinate, by the law of the latents
 TRIED = 64  # latents on which float16 is tried

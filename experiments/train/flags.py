@@ -37,8 +37,8 @@ SAMPLE_EVERY = define_number('sample_every', 100, 'Steps between grids of sample
 EVALUATE_EVERY = define_number(
     'evaluate_every',
     None,
-    'Steps between evaluations: the patch distance of up to 2,048 samples, and a checkpoint; the best one is kept besides '
-    'the newest (default: none).',
+    'Steps between evaluations: the patch distance of up to 2,048 samples, and a checkpoint, of which the best one is '
+    'kept besides the newest (default: none).',
     whole(1),
 )
 MINUTES = define_number(

@@ -78,7 +78,7 @@ def test_only_inception_has_a_fid_and_a_classifier_has_classes(flags):
 
 def test_faults_are_called_by_their_names(flags):
     # Fails if a fault is missed, or called another: each kind of samples has one that the others have not.
-    train, other, held_out = flags
+    train, other, _ = flags
     draw = np.random.default_rng(1)
     noise = draw.normal(0, 0.02, train.shape).astype(np.float32)
     assert fault_names(flags, other) == []

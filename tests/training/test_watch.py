@@ -12,7 +12,10 @@ import wgan_jax
 from tests.training.runs import EVERY, IMAGES, metrics, tiny
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.images import collect, hold_out, to_float
+from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.training.callbacks import Callback
+from wgan_jax.training.draws import Role, first_images, role_key
+from wgan_jax.training.load import sample_images
 from wgan_jax.training.watch import Watch, num_watched, watch_bytes
 from wgan_jax.types import Network, Players
 
@@ -141,3 +144,41 @@ def test_images_held_out_are_looked_at_and_the_run_goes_on_as_it_was(tmp_path):
     assert config['dataset'] == {'shape': [20, 6, 4, 3], 'fingerprint': collect(IMAGES).fingerprint}
     last = metrics(tmp_path / 'a')[-1]
     assert last['gap'] != last['held_out_gap'] and last['held_out_gap'] is not None
+
+
+def test_the_best_checkpoint_is_kept_and_the_run_goes_on_as_it_was(tmp_path, compiled_once):
+    # Fails if the best is removed with the old ones or kept in place of the newest, if an evaluation changes the run,
+    # or one that was cut off counts.
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    settings = tiny(steps=16, image_size='8x8')
+    every = {**EVERY, 'checkpoint_every': 50, 'evaluate_every': 2, 'keep_checkpoints': 1}
+    for name in ('a', 'b'):
+        stop = (tmp_path / 'b' / 'checkpoints' / '8').exists
+        wgan_jax.train(settings, tmp_path / name, dataset=images, should_stop=stop, **every)
+    wgan_jax.train(settings, tmp_path / 'b', dataset=images, **every)
+    rows = metrics(tmp_path / 'a')
+    assert rows == metrics(tmp_path / 'b')
+    found = {row['step']: row['evaluation'] for row in rows if row['evaluation'] is not None}
+    assert list(found) == list(range(2, 17, 2)) and all(row.keys() == rows[0].keys() for row in rows)
+    best = min(found, key=found.get)
+    for name in ('a', 'b'):
+        steps = {int(path.name) for path in (tmp_path / name / 'checkpoints').iterdir()}
+        assert steps == {best, 16} and json.loads((tmp_path / name / 'results.json').read_text())['best_step'] == best
+    generator = wgan_jax.load(tmp_path / 'a', best)
+    with_it = patch_distance(
+        first_images(images, None, 0, 40, batch_size=settings.batch_size), sample_images(generator, 0, 40),
+        role_key(0, Role.WATCH), patches=16, num_projections=256,
+    )  # fmt: skip
+    assert found[best] == pytest.approx(float(with_it), rel=1e-4)
+    wgan_jax.train(tiny(steps=16, image_size='8x8'), tmp_path / 'plain', dataset=images, **EVERY)
+    plain = metrics(tmp_path / 'plain')
+    assert [row['critic_loss'] for row in plain] == [row['critic_loss'] for row in rows]
+    assert {row['evaluation'] for row in plain} == {None}
+
+
+def test_what_cannot_be_evaluated_is_said(tmp_path):
+    with pytest.raises(ValueError, match='evaluate_every=0 must be at least 1'):
+        wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, evaluate_every=0)
+    small = np.zeros((20, 6, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match='compares patches of 7x7 pixels: images must be as large'):
+        wgan_jax.train(tiny(image_size='6x8'), tmp_path, dataset=small, evaluate_every=2)

@@ -96,8 +96,8 @@ def support_size(real: ArrayLike, fake: ArrayLike, *, near: float = NEAR) -> Sup
 
     Of n draws from N things, each as likely, n (n - 1) / (2 N) pairs are expected to be alike, whence
     N = n (n - 1) / (2 C) with C the pairs that are. For unequal ones it estimates 1 / sum of p^2, which is smaller than
-    their number: a lower bound. A pair is alike when it is no farther apart than ``near`` times the median distance
-    from a real item to the nearest other one (twins left out); no human looks.
+    their number: a lower bound. A pair is alike when it is no farther apart than ``near`` times the median distance of
+    real items to their nearest other one (twins left out); no human looks.
 
     Args:
         real: features of the data, (m, d), m >= 2, not all equal: only the threshold is taken from them.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.metrics.bins import different_bins
@@ -26,6 +27,7 @@ from wgan_jax.metrics.manifold import neighbour_scores
 from wgan_jax.metrics.neighbours import nearest_neighbours
 from wgan_jax.metrics.patches import laplacian_patch_distance, patch_distance
 from wgan_jax.metrics.similarity import WINDOW, pairwise_ms_ssim
+from wgan_jax.types import Array
 
 K = 5  # neighbours, as of density and coverage
 KEPT = 2_048  # images themselves, of each set
@@ -163,7 +165,7 @@ def scores(real: Seen, fake: Seen, *, k: int = K, seed: int = 0) -> dict[str, fl
     Raises:
         ValueError: for too few images.
     """
-    found = _of_images(real.images, fake.images, seed)
+    found = _of_images(jnp.asarray(real.images), jnp.asarray(fake.images), seed)
     if PIXELS in real.features:
         found |= _duplicates(real.features[PIXELS], fake.features[PIXELS])
     for name, of_real in real.features.items():
@@ -218,7 +220,7 @@ def _typical(distances: np.ndarray) -> float:
     return float(np.median(apart)) if len(apart) else 0.0
 
 
-def _of_images(real: np.ndarray, fake: np.ndarray, seed: int) -> dict[str, float]:
+def _of_images(real: Array, fake: Array, seed: int) -> dict[str, float]:
     found, key, side = {}, jax.random.key(seed), min(real.shape[1:3])
     if side >= PATCH:
         for name, distance in (
