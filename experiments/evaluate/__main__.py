@@ -14,9 +14,8 @@ from absl import flags
 
 from wgan_jax.data.images import Images
 from wgan_jax.files import atomic_path
-from wgan_jax.metrics import scorecard
 from wgan_jax.metrics.features import FeatureNetwork, feature_network
-from wgan_jax.metrics.scorecard import PIXELS, meaning_of, score_names
+from wgan_jax.metrics.scorecard import NEIGHBOURS, PIXELS, Scorecard, copies, meaning_of, score_names
 from wgan_jax.metrics.verdicts import verdicts
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.text import printable
@@ -43,7 +42,7 @@ FEATURES = define_text(
     'features', 'pixels,random_conv', 'Feature networks, of which pixels is always one: random_conv, classifier:FILE, '
     'inception_v3:FILE, dinov2_vitb14:FILE, dinov2_vitl14:FILE.',
 )  # fmt: skip
-K = define_number('k', scorecard.K, 'Neighbours of precision, recall, density and coverage.', COUNT)
+K = define_number('k', NEIGHBOURS, 'Neighbours of precision, recall, density and coverage.', COUNT)
 BEST_BY = define_text(
     'best_by', 'patch_distance', 'The score that says which checkpoint is the best: its name in results.json.'
 )
@@ -82,7 +81,8 @@ def _evaluate(
     workdir: Path, steps: list[int], settings: Settings, images: Images, num: int, networks: list[FeatureNetwork]
 ) -> Evaluation:
     first, second = sets.halves(settings, images, num, networks)
-    scale = scorecard.scores(first, second, k=K.value)
+    scores = Scorecard(first, k=K.value)
+    scale = scores(second)
     best_by = BEST_BY.value if BEST_BY.value in scale else f'{PIXELS}/frechet_distance'  # of images below a patch
     pixels = next(network for network in networks if network.name == PIXELS)
     train = sets.features_of(images.pixels[:MOST_COMPARED], pixels)
@@ -91,9 +91,9 @@ def _evaluate(
     for step in steps:
         generator = load(workdir, step, EMA.value)
         seen = sets.samples(generator, launcher.seed(), num, networks)
-        test = scorecard.copies(seen.features[PIXELS], train, held_out)
+        test = copies(seen.features[PIXELS], train, held_out)
         own = {'copies': test.copies, 'memorisation': test.test.statistic}
-        by_step[step] = scorecard.scores(first, seen, k=K.value) | own
+        by_step[step] = scores(seen) | own
         if step == best_step(by_step, best_by):
             best = generator, seen, test
     generator, seen, test = best

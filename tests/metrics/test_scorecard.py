@@ -6,9 +6,8 @@ import pytest
 
 from wgan_jax import data, metrics
 from wgan_jax.data.images import to_float
-from wgan_jax.metrics import scorecard
 from wgan_jax.metrics.features import FeatureNetwork, feature_network
-from wgan_jax.metrics.scorecard import SCORES, look, score_names, scores
+from wgan_jax.metrics.scorecard import SCORES, Scorecard, copies, look, score_names
 from wgan_jax.metrics.verdicts import Verdict, verdicts
 
 NETWORKS = [feature_network('pixels')]
@@ -30,8 +29,9 @@ def fault_names(flags, samples):
     """The faults of samples of a generator that was trained on the first flags."""
     train, other, held_out = flags
     real, fake = seen(train), seen(samples)
-    test = scorecard.copies(fake.features['pixels'], real.features['pixels'], seen(held_out).features['pixels'])
-    return [fault.name for fault in verdicts(scores(real, fake), scores(real, seen(other)), test)]
+    scores = Scorecard(real)
+    test = copies(fake.features['pixels'], real.features['pixels'], seen(held_out).features['pixels'])
+    return [fault.name for fault in verdicts(scores(fake), scores(seen(other)), test)]
 
 
 def test_scores_are_those_of_the_functions(flags):
@@ -40,7 +40,7 @@ def test_scores_are_those_of_the_functions(flags):
     real, fake = seen(train[:50], train[50:]), seen(other[:70])  # in batches of any size
     x, y = (of.features['pixels'] for of in (real, fake))
     np.testing.assert_array_equal(x, train.reshape(96, -1))  # small images are their own pixels
-    found = scores(real, fake, k=3)
+    found = Scorecard(real, k=3)(fake)
     assert (found['pixels/precision'], found['pixels/recall']) == metrics.precision_recall(x, y, 3)
     assert (found['pixels/density'], found['pixels/coverage']) == metrics.density_coverage(x, y, 3)
     assert found['pixels/frechet_distance'] == metrics.frechet_distance(x, y)
@@ -67,7 +67,7 @@ def test_only_inception_has_a_fid_and_a_classifier_has_classes(flags):
     ]
     train, other, _ = flags
     real, fake = look([train], networks), look([np.full_like(other, 0.5)], networks)
-    found = scores(real, fake)
+    found = Scorecard(real)(fake)
     assert found['FID'] == found['inception_v3(unknown weights)/frechet_distance'] > 0
     assert 'inception_v3/frechet_distance' not in found and 'duplicates' not in found
     share = ((train.mean((1, 2, 3)) > 0).sum() + 1) / (96 + 2)  # all samples are light: KL is -log of their share
@@ -94,7 +94,7 @@ def test_without_held_out_images_copies_are_still_found(flags):
     # Fails if training images are compared with themselves: all of them would be copies.
     train, other, _ = flags
     x = train.reshape(len(train), -1)
-    fair, copied = (scorecard.copies(of.reshape(len(of), -1), x, None) for of in (other, train))
+    fair, copied = (copies(of.reshape(len(of), -1), x, None) for of in (other, train))
     assert copied.copies == 1 and not copied.held_out and fair.copies < 0.3 and fair.of_data < 0.3
     assert [fault.name for fault in verdicts({}, {}, copied)] == ['memorised'] and verdicts({}, {}, fair) == []
     assert copied.test.distances.max() == 0 and (copied.test.nearest == np.arange(96)).mean() > 0.9

@@ -35,7 +35,13 @@ class DifferentBins(NamedTuple):
 
 
 def different_bins(
-    real: ArrayLike, fake: ArrayLike, *, bins: int = 100, significance: float = 0.05, seed: int = 0
+    real: ArrayLike,
+    fake: ArrayLike,
+    *,
+    bins: int = 100,
+    significance: float = 0.05,
+    seed: int = 0,
+    centres: np.ndarray | None = None,
 ) -> DifferentBins:
     """Bins, the k-means clusters of the data, in which the share of the samples is significantly another one.
 
@@ -47,6 +53,7 @@ def different_bins(
         bins: clusters K, at most n; 100 in the paper, with hundreds of images in each.
         significance: of each test, between 0 and 1.
         seed: of the clustering.
+        centres: ``k_means(real, bins, seed=seed)`` where it is known already.
 
     Returns:
         DifferentBins. As the bins are made for ``real``, new data differ in a few more than chance says where bins hold
@@ -60,7 +67,7 @@ def different_bins(
     if not 0 < significance < 1:
         raise ValueError(f'significance={significance} must lie between 0 and 1')
     real, fake = as_features(real=real, fake=fake)
-    centres = k_means(real, bins, seed=seed)
+    centres = k_means(real, bins, seed=seed) if centres is None else centres
     real_counts, fake_counts = (np.bincount(_bin(points, centres), minlength=bins) for points in (real, fake))
     p, q = real_counts / len(real), fake_counts / len(fake)
     pooled = (real_counts + fake_counts) / (len(real) + len(fake))

@@ -120,9 +120,19 @@ def support_size(real: ArrayLike, fake: ArrayLike, *, near: float = NEAR) -> Sup
     if not apart.any():
         raise ValueError('real items are all equal, or all have twins: no distance between them says what is alike')
     threshold = near * float(np.median(apart[apart > 0]))
-    pairs = len(fake) * (len(fake) - 1) // 2
     alike = sum(int((squares <= threshold**2).sum()) for _, squares in pair_squares(fake, fake, leave_one_out=True))
-    alike //= 2  # every pair was seen from both sides
+    return support_of(alike // 2, len(fake), threshold)  # every pair was seen from both sides
+
+
+def support_of(alike: int, count: int, threshold: float) -> SupportSize:
+    """``support_size`` where the pairs are counted already.
+
+    Args:
+        alike: pairs that are.
+        count: samples.
+        threshold: distance up to which they are.
+    """
+    pairs = count * (count - 1) // 2
     least = betaincinv(alike, pairs - alike + 1, 0.025) if alike else 0.0
     most = betaincinv(alike + 1, pairs - alike, 0.975) if alike < pairs else 1.0
     size, high = (1 / share if share > 0 else np.inf for share in (alike / pairs, least))

@@ -5,7 +5,8 @@
 >>> first, second, flat = generator.uniform(-1, 1, (3, 200, 16, 16, 1)).astype(np.float32)
 >>> networks = [feature_network('pixels')]
 >>> real, fair, shifted = (look([images], networks) for images in (first, second, np.clip(flat + 0.5, -1, 1)))
->>> scores(real, fair)['pixels/precision'] > scores(real, shifted)['pixels/precision']
+>>> scores = Scorecard(real)
+>>> scores(fair)['pixels/precision'] > scores(shifted)['pixels/precision']
 True
 """
 
@@ -16,20 +17,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wgan_jax.metrics.bins import different_bins
+from wgan_jax.metrics.bins import different_bins, k_means
+from wgan_jax.metrics.checks import as_features
 from wgan_jax.metrics.classes import class_coverage, inception_score
-from wgan_jax.metrics.copies import Memorisation, memorisation, support_size
+from wgan_jax.metrics.copies import Memorisation, memorisation, support_of
 from wgan_jax.metrics.duplicates import NEAR
 from wgan_jax.metrics.features.network import FeatureNetwork
 from wgan_jax.metrics.frechet import frechet_distance
 from wgan_jax.metrics.kernels import kernel_distance, maximum_mean_discrepancy
-from wgan_jax.metrics.manifold import neighbour_scores
-from wgan_jax.metrics.neighbours import nearest_neighbours
+from wgan_jax.metrics.manifold import Own, compare, own
+from wgan_jax.metrics.neighbours import check_neighbours
 from wgan_jax.metrics.patches import laplacian_patch_distance, patch_distance
 from wgan_jax.metrics.similarity import WINDOW, pairwise_ms_ssim
 from wgan_jax.types import Array
 
-K = 5  # neighbours, as of density and coverage
+NEIGHBOURS = 5  # k, as of density and coverage
 KEPT = 2_048  # images themselves, of each set
 PATCH, PATCHES = 7, 16  # pixels a side; of each image at each level
 FOR_MMD = 2_000  # rows: it compares all pairs three times
@@ -40,6 +42,7 @@ OF_FEATURES = (
     'precision', 'recall', 'density', 'coverage', 'nearest_neighbour_accuracy', 'frechet_distance', 'kernel_distance',
     'maximum_mean_discrepancy', 'different_bins', 'support_size',
 )  # fmt: skip
+OF_PIXELS = ('duplicates', 'diversity')
 OF_CLASSES = ('inception_score', 'class_kl')
 _FID = {'frechet_distance': 'FID', 'kernel_distance': 'KID', 'inception_score': 'inception_score'}
 
@@ -83,7 +86,7 @@ SCORES: dict[str, Score] = {
 
 
 def meaning_of(name: str) -> Score:
-    """How a score is to be read, by its name as ``scores`` gives it."""
+    """How a score is to be read, by its name as ``Scorecard`` gives it."""
     return SCORES[name.rpartition('/')[2]]
 
 
@@ -91,14 +94,16 @@ def score_names(networks: Iterable[FeatureNetwork]) -> list[str]:
     """The scores that there are with some networks, by name; of small images, or equal ones, some are missing."""
     names = ['patch_distance', 'laplacian_patch_distance', 'ms_ssim']
     for network in networks:
-        names += ['duplicates', 'diversity'] if network.name == PIXELS else []
-        own = OF_FEATURES + (OF_CLASSES if network.probabilities is not None else ())
-        names += [_named(network.name, what) for what in own]
+        whats = OF_FEATURES + (OF_PIXELS if network.name == PIXELS else ())
+        whats += OF_CLASSES if network.probabilities is not None else ()
+        names += [_named(network.name, what) for what in whats]
     return [*names, 'copies', 'memorisation']
 
 
 def _named(network: str, what: str) -> str:
     """Only one network's number is called FID."""
+    if what in OF_PIXELS:
+        return what
     return _FID[what] if network == 'inception_v3' and what in _FID else f'{network}/{what}'
 
 
@@ -149,31 +154,79 @@ def look(batches: Iterable[np.ndarray], networks: Sequence[FeatureNetwork], *, k
     )
 
 
-def scores(real: Seen, fake: Seen, *, k: int = K, seed: int = 0) -> dict[str, float]:
-    """Every score of samples beside as many real images, by name.
+class _Known(NamedTuple):
+    """What of the features of real images serves beside any samples."""
+
+    centre: np.ndarray
+    own: Own
+    clusters: np.ndarray
+    typical: float
+
+
+class Scorecard:
+    """Scores of samples beside real images, by name.
+
+    They are 'patch_distance', 'laplacian_patch_distance' and 'ms_ssim', each where the images are large enough; with
+    the network ``pixels`` also 'duplicates' and 'diversity'; and for every network 'NETWORK/precision' and so on, see
+    ``SCORES``. Of Inception-v3 as FID uses it the distances are called 'FID' and 'KID'.
 
     Args:
-        real, fake: of the same networks; of as many images, or their scores mean less: most depend on the number.
-        k: neighbours, below both numbers of images.
+        real: images of the data.
+        k: neighbours, below the number of images.
         seed: of what is drawn: places of patches, pairs, clusters.
 
-    Returns:
-        'patch_distance', 'laplacian_patch_distance' and 'ms_ssim', each where the images are large enough; with the
-        network ``pixels`` also 'duplicates' and 'diversity'; and for every network 'NETWORK/precision' and so on, see
-        ``SCORES``. Of Inception-v3 as FID uses it the distances are called 'FID' and 'KID'.
-
     Raises:
-        ValueError: for too few images.
+        ValueError: for too few images, and features that are not finite.
     """
-    found = _of_images(jnp.asarray(real.images), jnp.asarray(fake.images), seed)
-    if PIXELS in real.features:
-        found |= _duplicates(real.features[PIXELS], fake.features[PIXELS])
-    for name, of_real in real.features.items():
-        own = _of_features(of_real, fake.features[name], k, seed)
-        if name in real.probabilities:
-            own |= _of_classes(real.probabilities[name], fake.probabilities[name])
-        found |= {_named(name, what): value for what, value in own.items()}
-    return found
+
+    def __init__(self, real: Seen, *, k: int = NEIGHBOURS, seed: int = 0):
+        self._real, self._k, self._seed = real, k, seed
+        self._known = {name: self._know(features) for name, features in real.features.items()}
+
+    def _know(self, real: np.ndarray) -> _Known:
+        (points,) = as_features(real=real)
+        check_neighbours('real', len(points), self._k)
+        centre = points.mean(axis=0)
+        of_real = own(points - centre, self._k)
+        clusters = k_means(points, max(2, min(100, len(points) // BIN)), seed=self._seed)
+        return _Known(centre, of_real, clusters, _typical(np.sqrt(of_real.nearest)))
+
+    def __call__(self, fake: Seen) -> dict[str, float]:
+        """The scores of samples, seen by the same networks; of as many as there are real images, or they mean less.
+
+        Raises:
+            ValueError: for too few samples.
+        """
+        found = _of_images(jnp.asarray(self._real.images), jnp.asarray(fake.images), self._seed)
+        for name, features in fake.features.items():
+            scores = self._of_features(name, features)
+            if name in fake.probabilities:
+                scores |= _of_classes(self._real.probabilities[name], fake.probabilities[name])
+            found |= {_named(name, what): value for what, value in scores.items()}
+        return found
+
+    def _of_features(self, name: str, features: np.ndarray) -> dict[str, float]:
+        known, real = self._known[name], self._real.features[name]
+        (points,) = as_features(fake=features)
+        check_neighbours('fake', len(points), self._k)
+        of_fake = own(points - known.centre, self._k, NEAR * known.typical)
+        near = compare(known.own, of_fake, self._k)
+        bins = different_bins(real, features, bins=len(known.clusters), centres=known.clusters)
+        found = {
+            'precision': near.precision, 'recall': near.recall, 'density': near.density, 'coverage': near.coverage,
+            'nearest_neighbour_accuracy': near.accuracy,
+            'frechet_distance': frechet_distance(real, features),
+            'kernel_distance': kernel_distance(real, features, seed=self._seed),
+            'maximum_mean_discrepancy': maximum_mean_discrepancy(real[:FOR_MMD], features[:FOR_MMD]),
+            'different_bins': bins.share,
+        }  # fmt: skip
+        if known.typical:  # otherwise nothing says what is alike
+            threshold, among = NEAR * known.typical, np.sqrt(of_fake.nearest)
+            found['support_size'] = support_of(of_fake.alike, len(points), threshold).size
+            if name == PIXELS:
+                found['duplicates'] = float((among <= threshold).mean())
+                found['diversity'] = float(np.median(among)) / known.typical
+        return found
 
 
 class Copies(NamedTuple):
@@ -195,7 +248,7 @@ class Copies(NamedTuple):
 def copies(samples: np.ndarray, train: np.ndarray, held_out: np.ndarray | None) -> Copies:
     """Whether samples are nearer to the training set than new images are.
 
-    Near-duplicate means no farther than half the median distance from a training image to the nearest other one, twins
+    Near-duplicate means no farther than half the median distance from a new image to the nearest training image, twins
     left out.
 
     Args:
@@ -205,9 +258,8 @@ def copies(samples: np.ndarray, train: np.ndarray, held_out: np.ndarray | None) 
     Raises:
         ValueError: for fewer than two training images, and features that cannot be compared.
     """
-    among = nearest_neighbours(train).distances[:, 0]
     test = memorisation(samples, train, held_out)
-    near = NEAR * _typical(among)
+    near = NEAR * _typical(test.held_out_distances)
     return Copies(
         float((test.distances <= near).mean()), float((test.held_out_distances <= near).mean()), test,
         held_out is not None,
@@ -230,30 +282,6 @@ def _of_images(real: Array, fake: Array, seed: int) -> dict[str, float]:
             found[name] = float(distance(real, fake, key, size=PATCH, patches=PATCHES))
     if side >= WINDOW and len(fake) > 1:
         found['ms_ssim'] = pairwise_ms_ssim(fake, key)
-    return found
-
-
-def _duplicates(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    typical = _typical(nearest_neighbours(real).distances[:, 0])
-    if not typical:
-        return {}
-    among = nearest_neighbours(fake).distances[:, 0]
-    return {'duplicates': float((among <= NEAR * typical).mean()), 'diversity': float(np.median(among)) / typical}
-
-
-def _of_features(real: np.ndarray, fake: np.ndarray, k: int, seed: int) -> dict[str, float]:
-    near = neighbour_scores(real, fake, k)
-    bins = different_bins(real, fake, bins=max(2, min(100, len(real) // BIN)), seed=seed)
-    found = {
-        'precision': near.precision, 'recall': near.recall, 'density': near.density, 'coverage': near.coverage,
-        'nearest_neighbour_accuracy': near.accuracy,
-        'frechet_distance': frechet_distance(real, fake),
-        'kernel_distance': kernel_distance(real, fake, seed=seed),
-        'maximum_mean_discrepancy': maximum_mean_discrepancy(real[:FOR_MMD], fake[:FOR_MMD]),
-        'different_bins': bins.share,
-    }  # fmt: skip
-    if (real != real[0]).any():  # otherwise nothing says what is alike
-        found['support_size'] = support_size(real, fake).size
     return found
 
 
