@@ -72,7 +72,7 @@ def _draw(generator: Generator, seed: int, num: int) -> Iterator[np.ndarray]:
 
 
 def _shown(batches: Iterable[np.ndarray], num: int, what: str) -> Iterator[np.ndarray]:
-    with tqdm(total=num, desc=what, unit=' images', delay=5, leave=False) as bar:
+    with tqdm(total=num, desc=what, unit=' images', delay=5, leave=False, disable=None) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))
