@@ -40,7 +40,8 @@ def test_every_cell_runs(tmp_path):
 
 
 def test_the_code_of_the_readme_runs(tmp_path):
-    blocks = re.findall(r'```python\n(.*?)```', (NOTEBOOK.parents[1] / 'README.md').read_text(), re.DOTALL)
+    documents = [(NOTEBOOK.parents[1] / name).read_text() for name in ('README.md', 'wgan_jax/REGISTRIES.md')]
+    blocks = re.findall(r'```python\n(.*?)```', '\n'.join(documents), re.DOTALL)
     assert len(blocks) == 2
     first = re.sub(r'\b(steps|decay_steps)=\d+', r'\1=2', blocks[0]).replace("'flags', ", "'flags', width=4, ")
     mine = """
