@@ -32,7 +32,7 @@ from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
 from .common.flagtypes import define_number, define_text
-from .export.explore import EXPLORE, write_explore
+from .export.explore import EXPLORE, try_explore
 
 NUM = define_number('num', 64, 'How many images.', COUNT)
 STEP = define_number('step', None, 'Checkpoint to sample from (default: the newest).', whole(0))
@@ -133,10 +133,11 @@ def main() -> int:
         pictures.save_png(folder / 'strip.png', pictures.grid(strip, STRIP_STEPS))
         with atomic_path(folder / 'samples.npz') as temporary:
             np.savez(temporary, samples=images, strip=strip)
-        write_explore(folder / EXPLORE, generator, run=workdir.absolute().name)
+        explored = try_explore(folder / EXPLORE, generator, workdir)
         launcher.write_results(folder, {'step': generator.step, 'images': len(images), 'frames': len(walk)})
     print(f'{len(images)} samples of step {generator.step} in {folder}/: grid.png, strip.png, interpolation.gif')
-    print(f'{folder}/{EXPLORE} runs the generator in a browser')
+    if explored:
+        print(f'{folder}/{EXPLORE} runs the generator in a browser')
     return 0
 
 

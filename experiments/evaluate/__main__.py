@@ -5,6 +5,7 @@ name. Everything is written into WORKDIR/evaluate/, where WORKDIR is the run's f
 """
 
 import contextlib
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from wgan_jax import memory
 from wgan_jax.data.images import Images
 from wgan_jax.files import atomic_path
+from wgan_jax.metrics.copies import find_copies
 from wgan_jax.metrics.features import FeatureNetwork, feature_network
-from wgan_jax.metrics.scorecard import NEIGHBOURS, PIXELS, Scorecard, copies, meaning_of, score_names
+from wgan_jax.metrics.scorecard import NEIGHBOURS, PIXELS, Scorecard, meaning_of, score_names
 from wgan_jax.metrics.verdicts import verdicts
 from wgan_jax.ranges import COUNT, whole
 from wgan_jax.text import printable
-from wgan_jax.training.checkpoint import CheckpointStore
+from wgan_jax.training.checkpoint import CheckpointStore, digest_of
 from wgan_jax.training.classes import record_of
 from wgan_jax.training.contents import changes_of
 from wgan_jax.training.dataset import ARRAY, with_images
+from wgan_jax.training.draws import first_places
 from wgan_jax.training.folder import read_run, settings_of
 from wgan_jax.training.load import load
 from wgan_jax.training.settings import Settings
@@ -47,6 +51,8 @@ BEST_BY = define_text(
     'best_by', 'patch_distance', 'The score that says which checkpoint is the best: its name in results.json.'
 )
 
+logger = logging.getLogger('wgan_jax.evaluate')
+
 OUTPUTS = ('report.html', 'scores.png', 'scores.npz')
 MOST_COMPARED = 100_000  # training images beside which samples are looked for copies
 
@@ -59,10 +65,11 @@ def main() -> int:
             workdir = Path(launcher.WORKDIR.value or 'runs/flags')
             config = read_run(workdir)
             networks = _networks()
-            _check_best_by(networks)
             steps = _steps(workdir)
             settings, images = _images(workdir, config)
             num = _number(images)
+            _check_best_by(networks, images, num)
+            _check_networks(networks, images, num)
             folder = held.enter_context(launcher.results_folder('evaluate', workdir / 'evaluate'))
         chosen = launcher.values_of(STEP, ALL, EMA, NUM, FEATURES, K, BEST_BY)
         launcher.begin(folder, OUTPUTS, launcher='evaluate', run=str(workdir), steps=steps, flags=chosen)
@@ -70,7 +77,8 @@ def main() -> int:
             found = _evaluate(workdir, steps, settings, images, num, networks)
         figures.draw_scores(folder / 'scores.png', found)
         with atomic_path(folder / 'scores.npz') as temporary:
-            np.savez(temporary, steps=np.array(list(found.by_step)), **found.curves())
+            scale = {f'scale/{name}': value for name, value in found.scale.items()}
+            np.savez(temporary, steps=np.array(list(found.by_step)), **found.curves(), **scale)
         report.write_report(folder / 'report.html', found, folder / 'scores.png')
         launcher.write_results(folder, _results(found))
     _say(folder, found, time.monotonic() - began)
@@ -83,23 +91,37 @@ def _evaluate(
     first, second = sets.halves(settings, images, num, networks)
     scores = Scorecard(first, k=K.value)
     scale = scores(second)
-    best_by = BEST_BY.value if BEST_BY.value in scale else f'{PIXELS}/frechet_distance'  # of images below a patch
+    best_by = BEST_BY.value if BEST_BY.value in scale else f'{PIXELS}/frechet_distance'
     pixels = next(network for network in networks if network.name == PIXELS)
-    train = sets.features_of(images.pixels[:MOST_COMPARED], pixels)
-    held_out = None if images.held_out is None else sets.features_of(images.held_out, pixels)
+    places = np.arange(len(images.pixels))
+    if len(places) > MOST_COMPARED:  # some of every class
+        places = first_places(len(places), settings.seed, MOST_COMPARED, batch_size=settings.batch_size)
+    train = sets.features_of(images.pixels, pixels, places)
+    held_out = None
+    if images.held_out is not None and len(images.held_out):
+        held_out = sets.features_of(images.held_out, pixels, np.arange(len(images.held_out)))
     by_step: dict[int, dict[str, float]] = {}
     for step in steps:
-        generator = load(workdir, step, EMA.value)
+        try:
+            generator = load(workdir, step, EMA.value)
+        except ValueError as error:
+            if len(steps) == 1:
+                raise
+            logger.warning(f'left out: {error}')
+            continue
         seen = sets.samples(generator, launcher.seed(), num, networks)
-        test = copies(seen.features[PIXELS], train, held_out)
-        own = {'copies': test.copies, 'memorisation': test.test.statistic}
-        by_step[step] = scores(seen) | own
+        test = find_copies(seen.features[PIXELS], train, held_out)
+        by_step[step] = scores(seen) | {'copies': test.copies, 'memorisation': test.test.statistic}
         if step == best_step(by_step, best_by):
             best = generator, seen, test
+    if not by_step:
+        raise ValueError(f'{workdir} has no sound checkpoint')
     generator, seen, test = best
     scale |= {'copies': test.of_data, 'memorisation': 0.5}
-    faults = verdicts(by_step[generator.step], scale, test)
-    return Evaluation(settings, images, launcher.seed(), num, best_by, scale, by_step, generator, seen, test, faults)
+    faults = verdicts(by_step[generator.step], scale, test, num)
+    return Evaluation(
+        settings, images, launcher.seed(), num, best_by, scale, by_step, generator, seen, places, test, faults
+    )
 
 
 def _networks() -> list[FeatureNetwork]:
@@ -111,13 +133,22 @@ def _networks() -> list[FeatureNetwork]:
     return networks
 
 
-def _check_best_by(networks: list[FeatureNetwork]) -> None:
-    directed = [name for name in score_names(networks) if meaning_of(name).better != 'like data']
-    if BEST_BY.value not in directed:
+def _check_best_by(networks: list[FeatureNetwork], images: Images, num: int) -> None:
+    names = score_names(networks, num, *images.pixels.shape[1:3])
+    directed = [name for name in names if meaning_of(name).better != 'like data']
+    if BEST_BY.value not in directed and flags.FLAGS['best_by'].present:
         raise ValueError(
-            f'best_by={printable(BEST_BY.value, 80)} is no score of which less or more is better; there are: '
+            f'best_by={printable(BEST_BY.value, 80)} is no score here of which less or more is better; there are: '
             f'{", ".join(directed)}'
         )
+
+
+def _check_networks(networks: list[FeatureNetwork], images: Images, num: int) -> None:
+    """Tries every network on two images. Raises ValueError for what it does not take, and for too little memory."""
+    widths = [network(images.pixels[:2]).shape[1] for network in networks]
+    memory.require(
+        6 * 8 * num * max(widths) + 3 * 4 * num * sum(widths), f'num={num} samples by {len(widths)} networks'
+    )
 
 
 def _steps(workdir: Path) -> list[int]:
@@ -152,6 +183,8 @@ def _images(workdir: Path, config: dict[str, Any]) -> tuple[Settings, Images]:
 def _number(images: Images) -> int:
     """How many samples, real images of one half, and of the other."""
     num = min(NUM.value, len(images.pixels) // 2)
+    if num < NUM.value and flags.FLAGS['num'].present:
+        logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
     if num <= K.value:
         raise ValueError(
             f'k={K.value} neighbours need more than {K.value} images in each half of the data, and there are {num}: '
@@ -165,8 +198,8 @@ def _results(found: Evaluation) -> dict[str, Any]:
         'scores': found.scores, 'best_step': found.generator.step, 'best_by': found.best_by, 'scale': found.scale,
         'faults': [fault._asdict() for fault in found.faults],
         'by_step': {str(step): scores for step, scores in found.by_step.items()},
-        'samples': found.num, 'compared_with': min(MOST_COMPARED, len(found.images.pixels)),
-        'held_out': 0 if found.images.held_out is None else len(found.images.held_out),
+        'samples': found.num, 'compared_with': len(found.places), 'held_out': found.num_held_out,
+        'generator': digest_of(found.generator.variables),
     }  # fmt: skip
 
 

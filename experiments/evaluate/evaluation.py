@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wgan_jax.data.images import Images
-from wgan_jax.metrics.scorecard import Copies, Seen, meaning_of
+from wgan_jax.metrics.copies import Copies
+from wgan_jax.metrics.scorecard import Seen, meaning_of
 from wgan_jax.metrics.verdicts import Verdict
 from wgan_jax.training.load import Generator
 from wgan_jax.training.settings import Settings
@@ -26,6 +27,7 @@ class Evaluation(NamedTuple):
         by_step: the scores of every checkpoint.
         generator: of the best checkpoint.
         seen: its samples.
+        places: of the training images among all, beside which they were looked for copies.
         copies: whether they are copies.
         faults: that they have.
     """
@@ -39,6 +41,7 @@ class Evaluation(NamedTuple):
     by_step: Mapping[int, Mapping[str, float]]
     generator: Generator
     seen: Seen
+    places: np.ndarray
     copies: Copies
     faults: list[Verdict]
 
@@ -46,6 +49,11 @@ class Evaluation(NamedTuple):
     def scores(self) -> Mapping[str, float]:
         """Those of the best checkpoint."""
         return self.by_step[self.generator.step]
+
+    @property
+    def num_held_out(self) -> int:
+        """Images that the run was not trained on."""
+        return 0 if self.images.held_out is None else len(self.images.held_out)
 
     def curves(self) -> dict[str, np.ndarray]:
         """Every score over the checkpoints, NaN where it is missing."""

@@ -31,7 +31,7 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
         scores: the figure of the scores.
     """
     step, settings = found.generator.step, found.settings
-    held = 0 if found.images.held_out is None else len(found.images.held_out)
+    held = found.num_held_out
     about = (
         f'Step {step:,} of {settings.steps:,}, trained on {len(found.images.pixels):,} images of {settings.dataset} at '
         f'{settings.image_size}{f", {held:,} more held out" if held else ""}. {found.num:,} samples were compared with '
@@ -97,7 +97,7 @@ def _nearest(found: Evaluation) -> tuple[str, np.ndarray]:
     test = found.copies.test
     kept = min(len(found.seen.images), len(test.nearest))
     places = np.argsort(test.distances[:kept], kind='stable')[:PAIRS]
-    real = np.asarray(to_float(found.images.pixels[test.nearest[places]]))
+    real = np.asarray(to_float(found.images.pixels[found.places[test.nearest[places]]]))
     pairs = np.stack([found.seen.images[places], real], axis=1).reshape(-1, *real.shape[1:])
     caption = (
         f'Of {kept:,} samples those that are nearest to a training image, on the left of each pair, and that image on '
@@ -106,6 +106,8 @@ def _nearest(found: Evaluation) -> tuple[str, np.ndarray]:
         f'{found.copies.of_data:.1%} of {"the images held out" if found.copies.held_out else "the training images"} '
         f'are of {"one" if found.copies.held_out else "another one"}.'
     )
+    if found.settings.augment != 'none':
+        caption += f' Training images are shown, and compared, as they are, without --augment={found.settings.augment}.'
     return caption, grid(pairs, ROW)
 
 

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+import wgan_jax
 from wgan_jax.data import cache
 from wgan_jax.data.images import Images, to_float
 from wgan_jax.files import atomic_path
 from wgan_jax.metrics.features import FeatureNetwork
-from wgan_jax.metrics.scorecard import Seen, look
+from wgan_jax.metrics.scorecard import KEPT, KEPT_PIXELS, Seen, look
 from wgan_jax.training.draws import first_images
 from wgan_jax.training.load import Generator
 from wgan_jax.training.parts import find_part
@@ -23,6 +24,7 @@ from wgan_jax.training.settings import Settings
 
 BATCH = 512  # images at once
 _SECONDS = 2.0  # that looking must take to be worth a file
+_MOST, _SUFFIX = 32, '.features.npz'  # files that are kept
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,8 @@ def halves(settings: Settings, images: Images, num: int, networks: Sequence[Feat
     """
     chosen = find_part('augment', settings.augment)
     augment = chosen.real if chosen.fake is None else None
-    of_data = f'{images.fingerprint} {settings.augment} {settings.seed} {settings.batch_size}'
+    train = len(images.pixels), settings.held_out  # of one set, others may be held out
+    of_data = f'{images.fingerprint} {train} {settings.augment} {settings.seed} {settings.batch_size}'
 
     def half(first: int) -> Iterator[np.ndarray]:
         for start in range(first, first + num, BATCH):
@@ -51,10 +54,10 @@ def halves(settings: Settings, images: Images, num: int, networks: Sequence[Feat
     return first, second
 
 
-def features_of(pixels: np.ndarray, network: FeatureNetwork) -> np.ndarray:
-    """Features of images uint8 (N, H, W, C), which may lie on the disk."""
-    parts = (np.asarray(to_float(pixels[start : start + BATCH])) for start in range(0, len(pixels), BATCH))
-    return look(_shown(parts, len(pixels), 'training images'), [network], kept=1).features[network.name]
+def features_of(pixels: np.ndarray, network: FeatureNetwork, places: np.ndarray) -> np.ndarray:
+    """Features of some of the images uint8 (N, H, W, C), which may lie on the disk."""
+    parts = (np.asarray(to_float(pixels[places[start : start + BATCH]])) for start in range(0, len(places), BATCH))
+    return look(_shown(parts, len(places), 'training images'), [network], kept=1).features[network.name]
 
 
 def samples(generator: Generator, seed: int, num: int, networks: Sequence[FeatureNetwork]) -> Seen:
@@ -83,12 +86,13 @@ def _kept(of_data: str, batches: Iterable[np.ndarray], networks: Sequence[Featur
     place = os.environ.get(cache.VARIABLE)
     if not place:
         return look(_shown(batches, num, 'real images'), networks)
-    digest = hashlib.sha256(f'{of_data} {jax.__version__}'.encode())
+    made_with = jax.__version__, jax.default_backend(), wgan_jax.__version__, KEPT, KEPT_PIXELS
+    digest = hashlib.sha256(f'{of_data} {made_with}'.encode())
     for network in networks:
         digest.update(network.name.encode() + b'\n')
         for weights in jax.tree.leaves(network.apply):
             digest.update(np.ascontiguousarray(weights).tobytes())
-    path = Path(os.path.expanduser(place)) / f'{digest.hexdigest()}.features.npz'
+    path = Path(os.path.expanduser(place)) / f'{digest.hexdigest()}{_SUFFIX}'
     if (found := _read(path, networks, num)) is not None:
         return found
     began = time.monotonic()
@@ -96,6 +100,8 @@ def _kept(of_data: str, batches: Iterable[np.ndarray], networks: Sequence[Featur
     if time.monotonic() - began >= _SECONDS:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for old in _oldest(path.parent):
+                old.unlink(missing_ok=True)
             with atomic_path(path) as temporary:
                 np.savez(
                     temporary,
@@ -106,6 +112,12 @@ def _kept(of_data: str, batches: Iterable[np.ndarray], networks: Sequence[Featur
         except OSError as error:
             logger.warning(f'features of the data are not kept: {error}')
     return seen
+
+
+def _oldest(place: Path) -> list[Path]:
+    """Files of features that make room for one more, those that were made first."""
+    files = sorted(place.glob(f'*{_SUFFIX}'), key=lambda path: path.stat().st_mtime)
+    return files[: max(0, len(files) - _MOST + 1)]
 
 
 def _read(path: Path, networks: Sequence[FeatureNetwork], num: int) -> Seen | None:

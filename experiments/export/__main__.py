@@ -16,13 +16,14 @@ from wgan_jax import export, memory
 from wgan_jax.data.pictures import grid_bytes
 from wgan_jax.files import atomic_path
 from wgan_jax.ranges import COUNT, whole
+from wgan_jax.training.checkpoint import digest_of
 from wgan_jax.training.classes import ROW, row_labels
 from wgan_jax.training.load import Generator
 
 from ..common import launcher, pictures
 from ..common.flagtypes import define_number, define_text
 from . import card
-from .explore import EXPLORE, write_explore
+from .explore import EXPLORE, try_explore
 
 STEP = define_number('step', None, 'Checkpoint to export (default: the newest).', whole(0))
 EMA = flags.DEFINE_bool('ema', True, "Export the generator's moving average.")
@@ -46,16 +47,16 @@ def main() -> int:
         config['dataset']['license'] = terms
         whole_config = launcher.begin(folder, OUTPUTS, **config, flags=launcher.values_of(NUM))
         export.write(folder, generator, config['image']['channels'])
-        write_explore(folder / EXPLORE, generator, run=workdir.absolute().name)
+        try_explore(folder / EXPLORE, generator, workdir)
         columns = ROW if generator.classes else None
         pictures.save_png(folder / 'samples.png', pictures.grid(_samples(generator), columns))
         averaged = EMA.value or not generator.settings.ema_decay
-        scores = card.scores_of(workdir, generator.step) if averaged else {}
+        scores = card.scores_of(workdir, generator.step, digest_of(generator.variables)) if averaged else {}
         with atomic_path(folder / 'README.md') as temporary:
             temporary.write_text(card.model_card(workdir.absolute().name, whole_config, scores), encoding='utf-8')
-        sizes = {name: (folder / name).stat().st_size for name in OUTPUTS}
+        sizes = {name: (folder / name).stat().st_size for name in OUTPUTS if (folder / name).exists()}
         launcher.write_results(folder, {'step': generator.step, 'scores': scores, 'bytes': sizes})
-    print(f'The generator of step {generator.step} in {folder}/: {", ".join(OUTPUTS)}')
+    print(f'The generator of step {generator.step} in {folder}/: {", ".join(sizes)}')
     return 0
 
 

@@ -92,9 +92,9 @@ def terms_of_data(dataset: str, given: str | None) -> str:
     return 'public domain' if own else given or UNKNOWN
 
 
-def scores_of(workdir: Path, step: int) -> dict[str, float]:
+def scores_of(workdir: Path, step: int, generator: str) -> dict[str, float]:
     """What is known of a run's samples, which are the moving average's, at a step: what was watched last up to it, and
-    what ``evaluate`` has found where that step is its best.
+    what ``evaluate`` has found of a generator with this digest.
     """
     scores: dict[str, float] = {}
     with contextlib.suppress(ValueError):  # no metrics at all
@@ -103,8 +103,8 @@ def scores_of(workdir: Path, step: int) -> dict[str, float]:
                 scores = {name: row[name] for name in _LOOKS if row.get(name) is not None}
     results = workdir / 'evaluate' / 'results.json'
     if os.path.exists(results):
-        found = read_json(results, {'scores': dict, 'best_step': int})
-        if found['best_step'] == step:
+        found = read_json(results, {'scores': dict})
+        if found.get('generator') == generator:
             scores |= {name: score for name, score in found['scores'].items() if isinstance(score, int | float)}
     return scores
 

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import html
 import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -28,6 +29,8 @@ from wgan_jax.training.load import Generator
 from wgan_jax.types import given
 
 from .directions import Directions, principal_directions
+
+logger = logging.getLogger('wgan_jax.explore')
 
 EXPLORE = 'explore.html'
 PARTS = Path(__file__).parent / 'page'
@@ -50,6 +53,16 @@ class Explored(NamedTuple):
     weights: str
     levels: int
     shares: tuple[float, ...]
+
+
+def try_explore(path: Path, generator: Generator, workdir: Path) -> bool:
+    """Writes the page of a run where there can be one, or warns; whether it is there."""
+    try:
+        write_explore(path, generator, run=workdir.absolute().name)
+    except ValueError as error:
+        logger.warning(f'{path.name} is left out: {error}')
+        return False
+    return True
 
 
 def write_explore(

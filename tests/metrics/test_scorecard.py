@@ -6,8 +6,9 @@ import pytest
 
 from wgan_jax import data, metrics
 from wgan_jax.data.images import to_float
+from wgan_jax.metrics.copies import find_copies
 from wgan_jax.metrics.features import FeatureNetwork, feature_network
-from wgan_jax.metrics.scorecard import SCORES, Scorecard, copies, look, score_names
+from wgan_jax.metrics.scorecard import SCORES, Scorecard, Seen, look, score_names
 from wgan_jax.metrics.verdicts import Verdict, verdicts
 
 NETWORKS = [feature_network('pixels')]
@@ -30,8 +31,8 @@ def fault_names(flags, samples):
     train, other, held_out = flags
     real, fake = seen(train), seen(samples)
     scores = Scorecard(real)
-    test = copies(fake.features['pixels'], real.features['pixels'], seen(held_out).features['pixels'])
-    return [fault.name for fault in verdicts(scores(fake), scores(seen(other)), test)]
+    test = find_copies(fake.features['pixels'], real.features['pixels'], seen(held_out).features['pixels'])
+    return [fault.name for fault in verdicts(scores(fake), scores(seen(other)), test, len(samples))]
 
 
 def test_scores_are_those_of_the_functions(flags):
@@ -45,13 +46,13 @@ def test_scores_are_those_of_the_functions(flags):
     assert (found['pixels/density'], found['pixels/coverage']) == metrics.density_coverage(x, y, 3)
     assert found['pixels/frechet_distance'] == metrics.frechet_distance(x, y)
     assert found['pixels/kernel_distance'] == metrics.kernel_distance(x, y)
-    assert found['pixels/support_size'] == metrics.support_size(x, y).size
+    assert found['pixels/support_size'] == metrics.support_size(x, y).low
     near = np.asarray(metrics.nearest_distances(other[:70]))
     typical = np.asarray(metrics.nearest_distances(train))
     typical = np.median(typical[typical > 0])
     np.testing.assert_allclose(found['duplicates'], (near <= typical / 2).mean(), atol=1e-9)
     np.testing.assert_allclose(found['diversity'], np.median(near) / typical, rtol=1e-4)
-    assert [name for name in score_names(NETWORKS) if name in found] == list(found)  # in one order, all known
+    assert {*found} == {*score_names(NETWORKS, 96, 6, 9)} - {'copies', 'memorisation'}
     assert {name.rpartition('/')[2] for name in found} <= {*SCORES}
 
 
@@ -73,7 +74,7 @@ def test_only_inception_has_a_fid_and_a_classifier_has_classes(flags):
     share = ((train.mean((1, 2, 3)) > 0).sum() + 1) / (96 + 2)  # all samples are light: KL is -log of their share
     np.testing.assert_allclose(found['inception_v3/class_kl'], -np.log(share), rtol=1e-6)
     assert found['inception_score'] == pytest.approx(1)
-    assert {*found} <= {*score_names(networks)}
+    assert {*found} == {*score_names(networks, 96, 6, 9)} - {'copies', 'memorisation'}
 
 
 def test_faults_are_called_by_their_names(flags):
@@ -94,16 +95,38 @@ def test_without_held_out_images_copies_are_still_found(flags):
     # Fails if training images are compared with themselves: all of them would be copies.
     train, other, _ = flags
     x = train.reshape(len(train), -1)
-    fair, copied = (copies(of.reshape(len(of), -1), x, None) for of in (other, train))
+    fair, copied = (find_copies(of.reshape(len(of), -1), x, None) for of in (other, train))
     assert copied.copies == 1 and not copied.held_out and fair.copies < 0.3 and fair.of_data < 0.3
-    assert [fault.name for fault in verdicts({}, {}, copied)] == ['memorised'] and verdicts({}, {}, fair) == []
+    assert [fault.name for fault in verdicts({}, {}, copied, 96)] == ['memorised'] and verdicts({}, {}, fair, 96) == []
     assert copied.test.distances.max() == 0 and (copied.test.nearest == np.arange(96)).mean() > 0.9
+
+
+def test_healthy_samples_are_not_called_faulty_by_chance(flags):
+    # Fails for thresholds that do not know how many images there are: a pair among twelve is 17 %.
+    train, other, held_out = (of.reshape(len(of), -1) for of in flags)
+    draw, alarms = np.random.default_rng(2), 0
+    for trial in range(60):
+        few, known = draw.permutation(other)[:60], draw.permutation(held_out)[: (1, 5, 25)[trial % 3]]
+        alarms += len(verdicts({}, {}, find_copies(few, train, known), 60))
+        shares = [(metrics.nearest_neighbours(of[:12]).distances < 1.0).mean() for of in (few, draw.permutation(train))]
+        alarms += len(verdicts({'duplicates': shares[0]}, {'duplicates': shares[1]}, None, 12))
+    assert alarms <= 2
+
+
+def test_two_sets_of_samples_are_measured_by_one_ruler():
+    # Fails for a bandwidth that is that of the samples, too: the farther away they are, the wider it would be.
+    draw = np.random.default_rng(0)
+    real = draw.normal(size=(200, 16)).astype(np.float32)
+    images = np.zeros((1, 6, 9, 3), np.float32)
+    scores = Scorecard(Seen(images, {'mine': real}, {}))
+    near, far = (scores(Seen(images, {'mine': real + shift}, {})) for shift in (3, 100))
+    assert near['mine/maximum_mean_discrepancy'] < far['mine/maximum_mean_discrepancy'] <= 2
 
 
 def test_a_scale_of_nothing_is_no_fault():
     # Fails if shares are divided by those of the data.
-    assert verdicts({'duplicates': 0.04}, {'duplicates': 0.0}, None) == []
-    (fault,) = verdicts({'duplicates': 0.5}, {'duplicates': 0.0}, None)
+    assert verdicts({'duplicates': 0.04}, {'duplicates': 0.0}, None, 100) == []
+    (fault,) = verdicts({'duplicates': 0.5}, {'duplicates': 0.0}, None, 100)
     assert isinstance(fault, Verdict) and fault.name == 'collapsed' and '50% of the samples' in fault.why
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import safetensors.numpy
 
 import wgan_jax
+from wgan_jax.data import is_path
 from wgan_jax.environment import environment
 from wgan_jax.export.program import PLATFORMS, export_program
 from wgan_jax.export.script import sample_script
@@ -61,9 +62,9 @@ def read(
             )
         generator = load(workdir, step, ema, networks=networks)
     settings, dataset = {**run['settings'], 'data_dir': None, 'init_from': None}, dict(run['dataset'])
-    if os.sep in settings['dataset']:
-        start, _, path = settings['dataset'].rpartition(':')
-        settings['dataset'] = f'{start or "folder"}:{Path(path).name}'
+    named = settings['dataset'].removeprefix('folder:')
+    if named != settings['dataset'] or is_path(named):
+        settings['dataset'] = f'folder:{Path(named).name}'
     height, width, channels = dataset['shape'][1:]
     return generator, {
         'launcher': LAUNCHER,

@@ -53,7 +53,7 @@ def different_bins(
         bins: clusters K, at most n; 100 in the paper, with hundreds of images in each.
         significance: of each test, between 0 and 1.
         seed: of the clustering.
-        centres: ``k_means(real, bins, seed=seed)`` where it is known already.
+        centres: what ``k_means(real, …)`` gave where it is known already, (K, d), in place of ``bins`` and ``seed``.
 
     Returns:
         DifferentBins. As the bins are made for ``real``, new data differ in a few more than chance says where bins hold
@@ -68,6 +68,7 @@ def different_bins(
         raise ValueError(f'significance={significance} must lie between 0 and 1')
     real, fake = as_features(real=real, fake=fake)
     centres = k_means(real, bins, seed=seed) if centres is None else centres
+    bins = len(centres)
     real_counts, fake_counts = (np.bincount(_bin(points, centres), minlength=bins) for points in (real, fake))
     p, q = real_counts / len(real), fake_counts / len(fake)
     pooled = (real_counts + fake_counts) / (len(real) + len(fake))

@@ -12,9 +12,12 @@ from scipy.special import betaincinv
 
 from wgan_jax.metrics.checks import as_features
 from wgan_jax.metrics.duplicates import NEAR
-from wgan_jax.metrics.neighbours import nearest_neighbours, pair_squares
+from wgan_jax.metrics.neighbours import Neighbours, check_neighbours, nearest_neighbours, pair_squares
 from wgan_jax.ranges import POSITIVE
 from wgan_jax.types import ArrayLike
+
+_BESIDE = 2_000  # training images whose distances to the others are taken
+_FEWEST = 20  # images held out that say anything
 
 
 class Memorisation(NamedTuple):
@@ -73,22 +76,71 @@ def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike | Non
 
     Source: Meehan et al. 2020, https://arxiv.org/abs/2004.05675, section 3, without its cells.
     """
-    from scipy.stats import mannwhitneyu  # slow to import, and the package is imported to train
-
     if held_out is None:
         samples, train = as_features(samples=samples, train=train)
         beside = nearest_neighbours(train)
     else:
         samples, train, held_out = as_features(samples=samples, train=train, held_out=held_out)
         beside = nearest_neighbours(held_out, train)
-    near = nearest_neighbours(samples, train)
-    distances, held_out_distances = near.distances[:, 0], beside.distances[:, 0]
+    return _ranked(nearest_neighbours(samples, train), beside.distances[:, 0])
+
+
+def _ranked(near: Neighbours, held_out_distances: np.ndarray) -> Memorisation:
+    from scipy.stats import mannwhitneyu  # slow to import, and the package is imported to train
+
+    distances = near.distances[:, 0]
     if np.ptp(np.concatenate([distances, held_out_distances])) == 0:
         statistic, p_value = 0.5, 1.0  # all equal: the test would divide by 0
     else:
         u, p_value = mannwhitneyu(held_out_distances, distances, alternative='greater')
-        statistic = u / (len(samples) * len(held_out_distances))
+        statistic = u / (len(distances) * len(held_out_distances))
     return Memorisation(float(statistic), float(p_value), near.indices[:, 0], distances, held_out_distances)
+
+
+class Copies(NamedTuple):
+    """Whether samples are copies of the training set.
+
+    Attributes:
+        copies: share of the samples that are near-duplicates of a training image.
+        of_data: the same share of new images.
+        test: ``memorisation``, against these.
+        held_out: whether they are images that were held out; else they are training images, each beside the others.
+    """
+
+    copies: float
+    of_data: float
+    test: Memorisation
+    held_out: bool
+
+
+def find_copies(samples: ArrayLike, train: ArrayLike, held_out: np.ndarray | None) -> Copies:
+    """Whether samples are nearer to the training set than new images are.
+
+    Near-duplicate means no farther than ``NEAR`` times the median distance from a training image to the nearest other
+    one, twins left out; of a large set from the first 2,000.
+
+    Args:
+        samples, train, held_out: features (n, d), (m, d) and (h, d), m >= 2. Fewer than 20 held out say nothing, and
+            each training image is one in its turn then, as where there are none.
+
+    Raises:
+        ValueError: for features that cannot be compared, and fewer than two training images.
+    """
+    samples, train = as_features(samples=samples, train=train)
+    check_neighbours('train', len(train), 1)
+    first = nearest_neighbours(train[:_BESIDE], train, k=2)  # each is the nearest to itself, or a twin of it is
+    among = first.distances[:, 1]
+    few = held_out is None or len(held_out) < _FEWEST
+    test = _ranked(nearest_neighbours(samples, train), among) if few else memorisation(samples, train, held_out)
+    near = NEAR * typical_distance(among)
+    shares = [float((of <= near).mean()) for of in (test.distances, test.held_out_distances)]
+    return Copies(shares[0], shares[1], test, not few)
+
+
+def typical_distance(distances: np.ndarray) -> float:
+    """The median distance to the nearest other item, twins left out; 0 where there are only twins."""
+    apart = distances[distances > 0]
+    return float(np.median(apart)) if len(apart) else 0.0
 
 
 def support_size(real: ArrayLike, fake: ArrayLike, *, near: float = NEAR) -> SupportSize:
@@ -116,10 +168,9 @@ def support_size(real: ArrayLike, fake: ArrayLike, *, near: float = NEAR) -> Sup
     """
     POSITIVE.check('near', near)
     real, fake = as_features(2, real=real, fake=fake)
-    apart = nearest_neighbours(real).distances
-    if not apart.any():
+    threshold = near * typical_distance(nearest_neighbours(real).distances)
+    if not threshold:
         raise ValueError('real items are all equal, or all have twins: no distance between them says what is alike')
-    threshold = near * float(np.median(apart[apart > 0]))
     alike = sum(int((squares <= threshold**2).sum()) for _, squares in pair_squares(fake, fake, leave_one_out=True))
     return support_of(alike // 2, len(fake), threshold)  # every pair was seen from both sides
 

@@ -114,7 +114,7 @@ def maximum_mean_discrepancy(
     Args:
         x, y: features (n, d) and (m, d), n, m >= 2.
         bandwidths: every sigma, in units of the features; None: one, the median distance between different points of
-            both sets, up to 1,000 of each at equal steps.
+            both sets, up to 1,000 of each at equal steps: to compare several y with one x, give that of x alone.
         unbiased: whether its expectation is 0 for samples of one distribution (it is negative half of the time then);
             otherwise it is never negative, and about 1 / n + 1 / m too large.
 
@@ -127,16 +127,18 @@ def maximum_mean_discrepancy(
     Source: Gretton et al. 2012, https://jmlr.org/papers/v13/gretton12a.html, lemma 6 and section 8.
     """
     x, y = as_features(2, x=x, y=y)
-    sigmas = np.array([_median_distance(x, y)] if bandwidths is None else bandwidths, np.float64)
+    sigmas = np.array([median_distance(x, y)] if bandwidths is None else bandwidths, np.float64)
     if sigmas.ndim != 1 or not len(sigmas):
         raise ValueError(f'bandwidths={bandwidths} must be a sequence of positive numbers')
     for sigma in sigmas:
         POSITIVE.check('bandwidths', sigma)
 
+    scale = sigmas.max()  # so that no square of float32 overflows
+
     def mean_kernel(a, b, *, same=False):
         total = 0.0
-        for _, squares in pair_squares(a, b, dtype=np.float32):
-            total += sum(np.exp(squares / np.float32(-2 * sigma**2)).sum(dtype=np.float64) for sigma in sigmas)
+        for _, squares in pair_squares(a / scale, b / scale, dtype=np.float32):
+            total += sum(np.exp(squares * np.float32(-((scale / s) ** 2) / 2)).sum(dtype=np.float64) for s in sigmas)
         total /= len(sigmas)
         return (total - len(a)) / (len(a) * (len(a) - 1)) if same and unbiased else total / (len(a) * len(b))
 
@@ -151,7 +153,7 @@ def _cubic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return kernel * kernel * kernel
 
 
-def _median_distance(x: np.ndarray, y: np.ndarray) -> float:
+def median_distance(x: np.ndarray, y: np.ndarray) -> float:
     """Between different points of both sets; 1 where all are equal."""
     points = np.concatenate([a[:: -(-len(a) // _FOR_THE_MEDIAN)] for a in (x, y)])
     squares = np.concatenate([block.ravel() for _, block in pair_squares(points, points, leave_one_out=True)])

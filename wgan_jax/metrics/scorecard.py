@@ -20,11 +20,11 @@ import numpy as np
 from wgan_jax.metrics.bins import different_bins, k_means
 from wgan_jax.metrics.checks import as_features
 from wgan_jax.metrics.classes import class_coverage, inception_score
-from wgan_jax.metrics.copies import Memorisation, memorisation, support_of
+from wgan_jax.metrics.copies import support_of, typical_distance
 from wgan_jax.metrics.duplicates import NEAR
 from wgan_jax.metrics.features.network import FeatureNetwork
 from wgan_jax.metrics.frechet import frechet_distance
-from wgan_jax.metrics.kernels import kernel_distance, maximum_mean_discrepancy
+from wgan_jax.metrics.kernels import kernel_distance, maximum_mean_discrepancy, median_distance
 from wgan_jax.metrics.manifold import Own, compare, own
 from wgan_jax.metrics.neighbours import check_neighbours
 from wgan_jax.metrics.patches import laplacian_patch_distance, patch_distance
@@ -32,10 +32,10 @@ from wgan_jax.metrics.similarity import WINDOW, pairwise_ms_ssim
 from wgan_jax.types import Array
 
 NEIGHBOURS = 5  # k, as of density and coverage
-KEPT = 2_048  # images themselves, of each set
+KEPT, KEPT_PIXELS, FEWEST_KEPT = 2_048, 2**25, 64  # images themselves, of each set; of large ones fewer
 PATCH, PATCHES = 7, 16  # pixels a side; of each image at each level
 FOR_MMD = 2_000  # rows: it compares all pairs three times
-BIN = 50  # rows of the data in one, at least, on average
+BIN, FEWEST_BINS, MOST_BINS = 50, 10, 100  # rows of the data in a bin, on average; bins
 PIXELS = 'pixels'  # the network by which duplicates and copies are found
 
 OF_FEATURES = (
@@ -77,10 +77,10 @@ SCORES: dict[str, Score] = {
     'KID': Score('lower', 'kernel distance of Inception-v3'),
     'maximum_mean_discrepancy': Score('lower', 'squared, Gaussian kernel'),
     'different_bins': Score('lower', 'share of the clusters of the data that samples fill too little or too much'),
-    'support_size': Score('higher', 'how many different things samples show, by their near-duplicates'),
+    'support_size': Score('higher', 'how many different things samples show at least (95 %), by their near-duplicates'),
     'inception_score': Score('higher', 'how sure and how varied the classes of the samples are'),
     'class_kl': Score('lower', 'Kullback-Leibler divergence of the classes of the samples from those of the data'),
-    'copies': Score('like data', 'share of samples that are near-duplicates of an image of the training set'),
+    'copies': Score('like data', 'share of samples that are near-duplicates of a training image'),
     'memorisation': Score('like data', 'how often a sample is nearer to the training set than new data are'),
 }
 
@@ -90,13 +90,19 @@ def meaning_of(name: str) -> Score:
     return SCORES[name.rpartition('/')[2]]
 
 
-def score_names(networks: Iterable[FeatureNetwork]) -> list[str]:
-    """The scores that there are with some networks, by name; of small images, or equal ones, some are missing."""
-    names = ['patch_distance', 'laplacian_patch_distance', 'ms_ssim']
+def num_bins(num: int) -> int:
+    """How many clusters so many images are put into; 0 for too few images."""
+    return min(MOST_BINS, num // BIN) if num >= FEWEST_BINS * BIN else 0
+
+
+def score_names(networks: Iterable[FeatureNetwork], num: int, height: int, width: int) -> list[str]:
+    """The scores that there are of so many images of a size, by name; where images are all equal, some are missing."""
+    side = min(height, width)
+    names = ['patch_distance', 'laplacian_patch_distance'] * (side >= PATCH) + ['ms_ssim'] * (side >= WINDOW)
     for network in networks:
         whats = OF_FEATURES + (OF_PIXELS if network.name == PIXELS else ())
         whats += OF_CLASSES if network.probabilities is not None else ()
-        names += [_named(network.name, what) for what in whats]
+        names += [_named(network.name, what) for what in whats if what != 'different_bins' or num_bins(num)]
     return [*names, 'copies', 'memorisation']
 
 
@@ -111,7 +117,7 @@ class Seen(NamedTuple):
     """What scores are made of.
 
     Attributes:
-        images: the first of the images themselves, (up to ``KEPT``, H, W, C) in [-1, 1].
+        images: the first of the images themselves, up to 2,048 and of large ones fewer, (n, H, W, C) in [-1, 1].
         features: of all images, by feature network, (N, d).
         probabilities: of all images, by those networks that are classifiers, (N, K).
     """
@@ -121,13 +127,13 @@ class Seen(NamedTuple):
     probabilities: dict[str, np.ndarray]
 
 
-def look(batches: Iterable[np.ndarray], networks: Sequence[FeatureNetwork], *, kept: int = KEPT) -> Seen:
+def look(batches: Iterable[np.ndarray], networks: Sequence[FeatureNetwork], *, kept: int | None = None) -> Seen:
     """Features of a stream of images, of which no more than a batch and the first few are held.
 
     Args:
         batches: of images (n, H, W, C) in [-1, 1].
         networks: of different names.
-        kept: images that are kept themselves.
+        kept: images that are kept themselves; None: as many as ``Seen`` says.
 
     Raises:
         ValueError: for no images, and for what a network does not take.
@@ -136,6 +142,8 @@ def look(batches: Iterable[np.ndarray], networks: Sequence[FeatureNetwork], *, k
     features: dict[str, list[np.ndarray]] = {network.name: [] for network in networks}
     probabilities: dict[str, list[np.ndarray]] = {n.name: [] for n in networks if n.probabilities is not None}
     for batch in batches:
+        if kept is None:
+            kept = min(KEPT, max(FEWEST_KEPT, KEPT_PIXELS // (batch.shape[1] * batch.shape[2])))
         if (left := kept - sum(map(len, images))) > 0:
             images.append(np.array(batch[:left]))
         for network in networks:
@@ -159,8 +167,9 @@ class _Known(NamedTuple):
 
     centre: np.ndarray
     own: Own
-    clusters: np.ndarray
+    clusters: np.ndarray | None
     typical: float
+    bandwidth: float
 
 
 class Scorecard:
@@ -188,8 +197,10 @@ class Scorecard:
         check_neighbours('real', len(points), self._k)
         centre = points.mean(axis=0)
         of_real = own(points - centre, self._k)
-        clusters = k_means(points, max(2, min(100, len(points) // BIN)), seed=self._seed)
-        return _Known(centre, of_real, clusters, _typical(np.sqrt(of_real.nearest)))
+        bins = num_bins(len(points))
+        clusters = k_means(points, bins, seed=self._seed) if bins else None
+        typical = typical_distance(np.sqrt(of_real.nearest))
+        return _Known(centre, of_real, clusters, typical, median_distance(points, points))
 
     def __call__(self, fake: Seen) -> dict[str, float]:
         """The scores of samples, seen by the same networks; of as many as there are real images, or they mean less.
@@ -211,65 +222,24 @@ class Scorecard:
         check_neighbours('fake', len(points), self._k)
         of_fake = own(points - known.centre, self._k, NEAR * known.typical)
         near = compare(known.own, of_fake, self._k)
-        bins = different_bins(real, features, bins=len(known.clusters), centres=known.clusters)
         found = {
             'precision': near.precision, 'recall': near.recall, 'density': near.density, 'coverage': near.coverage,
             'nearest_neighbour_accuracy': near.accuracy,
             'frechet_distance': frechet_distance(real, features),
             'kernel_distance': kernel_distance(real, features, seed=self._seed),
-            'maximum_mean_discrepancy': maximum_mean_discrepancy(real[:FOR_MMD], features[:FOR_MMD]),
-            'different_bins': bins.share,
+            'maximum_mean_discrepancy': maximum_mean_discrepancy(
+                real[:FOR_MMD], features[:FOR_MMD], bandwidths=[known.bandwidth]
+            ),
         }  # fmt: skip
+        if known.clusters is not None:
+            found['different_bins'] = different_bins(real, features, centres=known.clusters).share
         if known.typical:  # otherwise nothing says what is alike
             threshold, among = NEAR * known.typical, np.sqrt(of_fake.nearest)
-            found['support_size'] = support_of(of_fake.alike, len(points), threshold).size
+            found['support_size'] = support_of(of_fake.alike, len(points), threshold).low
             if name == PIXELS:
                 found['duplicates'] = float((among <= threshold).mean())
                 found['diversity'] = float(np.median(among)) / known.typical
         return found
-
-
-class Copies(NamedTuple):
-    """Whether samples are copies of the training set.
-
-    Attributes:
-        copies: share of the samples that are near-duplicates of a training image.
-        of_data: the same share of new images; of training images beside the others where there are none held out.
-        test: ``memorisation``, against these.
-        held_out: whether they are images that were held out.
-    """
-
-    copies: float
-    of_data: float
-    test: Memorisation
-    held_out: bool
-
-
-def copies(samples: np.ndarray, train: np.ndarray, held_out: np.ndarray | None) -> Copies:
-    """Whether samples are nearer to the training set than new images are.
-
-    Near-duplicate means no farther than half the median distance from a new image to the nearest training image, twins
-    left out.
-
-    Args:
-        samples, train, held_out: features (n, d), (m, d) and (h, d) by the network ``pixels``; None for no images held
-            out: then each training image is one in its turn.
-
-    Raises:
-        ValueError: for fewer than two training images, and features that cannot be compared.
-    """
-    test = memorisation(samples, train, held_out)
-    near = NEAR * _typical(test.held_out_distances)
-    return Copies(
-        float((test.distances <= near).mean()), float((test.held_out_distances <= near).mean()), test,
-        held_out is not None,
-    )  # fmt: skip
-
-
-def _typical(distances: np.ndarray) -> float:
-    """The median distance to the nearest other image, twins left out; 0 where there are only twins."""
-    apart = distances[distances > 0]
-    return float(np.median(apart)) if len(apart) else 0.0
 
 
 def _of_images(real: Array, fake: Array, seed: int) -> dict[str, float]:

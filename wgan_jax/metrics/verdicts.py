@@ -1,16 +1,16 @@
 """What is wrong with samples, in words, by their scores beside those of another half of the data.
 
 >>> fair = {'duplicates': 0.02, 'pixels/precision': 0.7, 'pixels/recall': 0.7, 'pixels/coverage': 0.9}
->>> verdicts(fair, fair, None)
+>>> verdicts(fair, fair, None, 100)
 []
->>> [verdict.name for verdict in verdicts({**fair, 'duplicates': 0.6, 'pixels/recall': 0.05}, fair, None)]
+>>> [verdict.name for verdict in verdicts({**fair, 'duplicates': 0.6, 'pixels/recall': 0.05}, fair, None, 100)]
 ['collapsed', 'narrow']
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from wgan_jax.metrics.scorecard import Copies
+from wgan_jax.metrics.copies import Copies
 
 SURE = 1e-3  # p-value below which samples are nearer to the training set than by chance
 TIMES, MORE = 2.0, 0.05  # a share is too large from so many times that of the data on, and so much more
@@ -27,28 +27,32 @@ class Verdict(NamedTuple):
     why: str
 
 
-def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Copies | None) -> list[Verdict]:
+def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Copies | None, num: int) -> list[Verdict]:
     """The faults that samples have, the worst first; none where nothing was found.
 
-    - collapsed: more near-duplicates among the samples than twice the data's share, and 5 % more;
+    - collapsed: more near-duplicates among the samples than twice the data's share, 5 % more, and more than chance
+      gives (p < 0.001);
     - memorised: as many more near-duplicates of training images, or samples that are nearer to the training set than
-      new images in four of five comparisons (p < 0.001);
+      images held out in four of five comparisons (p < 0.001);
     - narrow: recall, by any network, below half of that of another half of the data;
     - unlike: precision, by any network, below half of that.
 
     Args:
-        scores: of the samples, as ``scorecard.scores`` gives them.
+        scores: of the samples, as ``Scorecard`` gives them.
         scale: the same of as many other real images.
         copies: of the samples; None where that is not known.
+        num: samples, and real images beside them.
     """
     found = []
-    if too_many(scores.get('duplicates', 0.0), scale.get('duplicates', 0.0)):
+    pairs = num // 2  # near-duplicates come two at a time, at the least
+    if too_many(scores.get('duplicates', 0.0), scale.get('duplicates', 0.0), pairs, pairs):
         why = f'{scores["duplicates"]:.0%} of the samples are near-duplicates of another one, {scale["duplicates"]:.0%}'
         found.append(Verdict('collapsed', f'{why} of the data are'))
     if copies is not None:
         beside = 'images held out' if copies.held_out else 'training images beside the others'
         known = copies.held_out and copies.test.statistic > KNOWN and copies.test.p_value < SURE
-        if too_many(copies.copies, copies.of_data) or known:
+        counts = len(copies.test.distances), len(copies.test.held_out_distances)
+        if too_many(copies.copies, copies.of_data, *counts) or known:
             found.append(
                 Verdict(
                     'memorised',
@@ -70,6 +74,11 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
     return found
 
 
-def too_many(share: float, of_data: float) -> bool:
-    """Whether a share of near-duplicates is far above that of the data."""
-    return share > max(TIMES * of_data, of_data + MORE)
+def too_many(share: float, of_data: float, count: int, count_of_data: int) -> bool:
+    """Whether a share of so many samples is far above that of so many real images, and not by chance."""
+    if share <= max(TIMES * of_data, of_data + MORE):
+        return False
+    from scipy.stats import hypergeom  # slow to import
+
+    hits, others = round(share * count), round(of_data * count_of_data)
+    return float(hypergeom.sf(hits - 1, count + count_of_data, hits + others, count)) < SURE

@@ -119,7 +119,12 @@ def chores(
     def evaluation(state: TrainState) -> None:
         evaluate(gan.networks.generator, state, settings, watch)
 
-    own = [] if evaluate_every is None else [Chore(evaluate_every, do) for do in (sample, evaluation, checkpoint)]
+    own = []
+    if evaluate_every is not None:  # samples and checkpoints that are due anyway cost nothing more
+        beside = [
+            do for do, every in ((sample, sample_every), (checkpoint, checkpoint_every)) if evaluate_every % every
+        ]
+        own = [Chore(evaluate_every, do) for do in (evaluation, *beside)]
     try:
         yield [Chore(sample_every, sample), Chore(checkpoint_every, checkpoint), *own]
     finally:

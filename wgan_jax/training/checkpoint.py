@@ -111,15 +111,15 @@ class CheckpointStore:
     Args:
         folder: made when missing.
         keep: how many of the newest to keep; None for reading only.
-        spared: the step of one that is kept besides; None for none.
 
     Raises:
         ValueError: when the folder is none.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int | None = None, spared: int | None = None):
+    def __init__(self, folder: str | os.PathLike, keep: int | None = None):
         self._folder = Path(folder).absolute()  # Orbax takes no relative paths
-        self._keep, self._spared = keep, spared
+        self._keep = keep
+        self._spared: int | None = None
         if os.path.lexists(self._folder) and not os.path.isdir(self._folder):
             raise ValueError(f'{folder} is no folder that can be entered, and checkpoints belong there: move it away')
         _place_of_link(self._folder)
@@ -168,7 +168,7 @@ class CheckpointStore:
         self.prune()
 
     def spare(self, step: int | None) -> None:
-        """From now on keeps the checkpoint of this step, whatever its age, in place of the one spared before."""
+        """From now on keeps the checkpoint of this step, whatever its age, and no other such; None for none."""
         self._spared = step
 
     def prune(self) -> None:

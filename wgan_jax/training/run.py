@@ -154,10 +154,12 @@ def train(
                 'num_devices': runner.num_devices,
                 'data_path': 'stream' if runner.streamed else 'device',
                 **{name: int(value) for name, value in counts.items()},
+                'evaluate_every': evaluate_every,
             },
             **environment(),
         }
-        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints, best_step(workdir))
+        store = CheckpointStore(workdir / 'checkpoints', keep_checkpoints)
+        store.spare(best_step(workdir, store.steps()))
         manifest = Manifest(workdir, [pattern for listener in listeners for pattern in listener.files])
         missing = manifest.missing()
         before, found = take_up(workdir, config, images, store, manifest)
@@ -224,7 +226,7 @@ def train(
                     'seconds_of_last_process': round(time.monotonic() - began, 1),
                     'final': final_metrics(workdir),
                 }
-                if (best := best_step(workdir)) is not None:
+                if (best := best_step(workdir, store.steps())) is not None:
                     final['best_step'] = best
                 manifest.release(int(state.step))
                 files.keep_sample(int(state.step), state)

@@ -1,5 +1,6 @@
 """What every training run writes into its folder: metrics, sample grids, checkpoints, results."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -113,7 +114,7 @@ class RunFiles:
                 looks = looks._replace(evaluation=evaluate(self._generator, state, self._settings, self._watch))
             self._write_unwatched(looks._asdict())
             if looks.evaluation is not None:
-                self._store.spare(best_step(self._workdir))
+                self._store.spare(best_step(self._workdir, {*self._store.steps(), step}))
         self._tell('sample', step, state, drawn.shown)
 
     def write_unseen(self) -> None:
@@ -216,18 +217,19 @@ def draw_watched(network: Network, state: TrainState, settings: Settings, watch:
     )
 
 
-def evaluate(network: Network, state: TrainState, settings: Settings, watch: Watch) -> float:
+def evaluate(network: Network, state: TrainState, settings: Settings, watch: Watch) -> float | None:
     """The patch distance of so many samples that checkpoints can be told apart by it, see ``Watch.evaluate``."""
     generator = Generator(network, state.ema, settings, int(state.step), tuple(map(str, range(network.num_classes))))
     return watch.evaluate(functools.partial(sample_images, generator, settings.seed))
 
 
-def best_step(workdir: Path) -> int | None:
-    """The step of the best evaluation that a run's metrics have, of equal ones the first; None where there is none."""
-    path = workdir / 'metrics.jsonl'
-    rows = read_metrics(path) if os.path.isfile(path) else []
+def best_step(workdir: Path, steps: Collection[int]) -> int | None:
+    """Which of some steps has the best evaluation by a run's metrics, of equal ones the first; None for none."""
+    path, rows = workdir / 'metrics.jsonl', []
+    with contextlib.suppress(OSError, ValueError):  # of one that cannot be read, others speak
+        rows = read_metrics(path) if os.path.isfile(path) else []
     evaluated = [(row['evaluation'], row['step']) for row in rows if isinstance(row.get('evaluation'), float)]
-    return min(evaluated)[1] if evaluated else None
+    return min((each for each in evaluated if each[1] in steps), default=(0.0, None))[1]
 
 
 def pictures_after(workdir: Path, step: int) -> list[Path]:

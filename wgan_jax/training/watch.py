@@ -109,11 +109,14 @@ class Watch:
         values = np.asarray(jnp.hstack([*looks, *gaps])).tolist()
         return Looks(*(value if np.isfinite(value) else None for value in values))
 
-    def evaluate(self, draw: Callable[[int, np.ndarray | None], Array]) -> float:
+    def evaluate(self, draw: Callable[[int, np.ndarray | None], Array]) -> float | None:
         """The patch distance of more samples and real images than are watched, of the same classes.
 
         Args:
             draw: ``draw(n, labels)``: samples (n, H, W, C), of a conditional generator of classes (n,).
+
+        Returns:
+            The distance; None where it is not finite.
         """
         pixels = self._images.pixels
         height, width = pixels.shape[1:3]
@@ -121,7 +124,8 @@ class Watch:
         count = min(most, len(pixels))
         real = first_images(pixels, self._augment, self._seed, count, batch_size=self._batch_size)
         key = role_key(self._seed, Role.WATCH)
-        return float(_evaluated(real, draw(count, self._first_labels(self._images.labels, count)), key))
+        value = float(_evaluated(real, draw(count, self._first_labels(self._images.labels, count)), key))
+        return value if np.isfinite(value) else None
 
     def _mean_score(self, critic: Variables, images: Array, labels: np.ndarray | None) -> Array:
         parts = [slice(start, start + CHUNK) for start in range(0, len(images), CHUNK)]

@@ -51,7 +51,8 @@
     while (free.length && waiting.length) {
       const urgent = waiting.findIndex((job) => job.urgent), [job] = waiting.splice(Math.max(0, urgent), 1);
       const one = free.pop(), inputs = model.classes.length ? [job.latent, [job.label]] : [job.latent];
-      one.ask(inputs, (pixels) => { free.push(one); job.done(pixels); next(); }, job.failed);
+      one.ask(inputs, (pixels) => { free.push(one); job.done(pixels); next(); },
+        (message) => { free.push(one); job.failed(message); next(); });
     }
   }
 

@@ -1,5 +1,6 @@
 """``evaluate``: its numbers beside those of the library, its page, its cache, and what it refuses."""
 
+import dataclasses
 import json
 import os
 import re
@@ -47,9 +48,14 @@ def answered(tmp_path_factory):
         (place / 'run', ['--features=vgg'], 'feature network vgg is unknown; there are: pixels, '),
         (place / 'run', ['--features=random_conv,random_conv:x'], 'random_conv has no file of weights'),
         (place / 'run', ['--features=inception_v3:/no'], '/no'),
-        (place / 'run', ['--best_by=duplicates'], 'no score of which less or more is better; there are: patch_dist'),
+        (
+            place / 'run',
+            ['--best_by=duplicates'],
+            'of which less or more is better; there are: patch_distance',
+        ),
         (place / 'run', ['--best_by=FID'], 'best_by=FID is no score'),
         (place / 'run', ['--k=16'], 'k=16 neighbours need more than 16 images in each half of the data, and there are'),
+        (place / 'run', ['--best_by=pixels/different_bins'], 'is no score here'),
         (place / 'run', ['--num=5'], 'k=5 neighbours need more than 5 images'),
         (changed, [], 'has changed since'),
         (given, [], 'was given its images as an array, which is not kept'),
@@ -133,7 +139,11 @@ def test_features_of_the_data_are_read_again_and_damage_is_found(answered, tmp_p
     np.testing.assert_array_equal(first.features['pixels'], again.features['pixels'])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
     sets.halves(settings, images._replace(fingerprint='other'), 10, networks)
-    assert len(os.listdir(tmp_path)) == 4
+    fewer = images._replace(pixels=images.pixels[:25])  # of the same set, more are held out
+    part, _ = sets.halves(dataclasses.replace(settings, held_out=0.4), fewer, 10, networks)
+    assert len(os.listdir(tmp_path)) == 6
+    among = np.asarray(to_float(fewer.pixels)).reshape(25, -1)
+    assert all((among == row).all(axis=1).any() for row in part.features['pixels'])
     for path in files:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1

@@ -16,6 +16,7 @@ from PIL import Image
 import wgan_jax
 from tests.experiments.processes import answers_of
 from tests.export.untrained import CLASSES, untrained
+from wgan_jax.training.checkpoint import digest_of
 
 ROOT = Path(__file__).resolve().parents[3]
 LOOKS = {'patch_distance': 0.25, 'duplicates': 0.5, 'diversity': 0.75}
@@ -32,7 +33,9 @@ def run(tmp_path_factory):
     rows = [{'step': 5, **LOOKS}, {'step': 6, **dict.fromkeys(LOOKS, 9.0)}]
     (workdir / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     (workdir / 'evaluate').mkdir()
-    (workdir / 'evaluate' / 'results.json').write_text(json.dumps({'scores': {'coverage': 0.625}, 'best_step': 5}))
+    (workdir / 'evaluate' / 'results.json').write_text(
+        json.dumps({'scores': {'coverage': 0.625}, 'generator': digest_of(wgan_jax.load(workdir).variables)})
+    )
     before = {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
     yield workdir
     assert {path: path.read_bytes() for path in before} == before  # of the run nothing is touched

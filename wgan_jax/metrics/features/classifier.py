@@ -119,8 +119,9 @@ def apply(params: Params, images: Array) -> tuple[Array, Array]:
         x = rectified(downsample(x, params[f'down{i}.kernel'], **options), f'down{i}')
     x = rectified(same(x, params['same.kernel'], **options), 'same')
     x = from_layout(x, impl).reshape(len(images), -1)
-    features = jax.nn.relu(x @ params['features.kernel'] + params['features.bias'])
-    return features @ params['classes.kernel'] + params['classes.bias'], features
+    highest = jax.lax.Precision.HIGHEST
+    features = jax.nn.relu(jnp.dot(x, params['features.kernel'], precision=highest) + params['features.bias'])
+    return jnp.dot(features, params['classes.kernel'], precision=highest) + params['classes.bias'], features
 
 
 def _features(params: Params, images: Array) -> Array:

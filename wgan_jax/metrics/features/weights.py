@@ -58,7 +58,8 @@ def read_weights(
     digest = tensors_digest(tensors)
     if header.get(_TENSORS, digest) != digest:
         raise ValueError(f'{shown}: the tensors are not those that were converted: the file is damaged')
-    known = _TENSORS in header and header.get(_SOURCE, '').startswith(published.sha256)
+    source = header.get(_SOURCE, '')
+    known = _TENSORS in header and len(source) == 64 and source.startswith(published.sha256)
     return weights, '' if known else f'(weights {digest[:8]})'
 
 
