@@ -13,11 +13,12 @@ from PIL import Image
 from wgan_jax.files import atomic_path
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222;
+  overflow-wrap: anywhere; }
 h1 { margin-bottom: 0; } h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; } .wide { overflow-x: auto; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; } td { overflow-wrap: normal; }
 .held { color: #14692e; } .broken { color: #a8201a; font-weight: bold; } .missing { color: #777; }
 img { max-width: 100%; border: 1px solid #eee; } img.pixels { image-rendering: pixelated; }
 code { background: #f4f4f4; padding: .1rem .3rem; } nav { font-size: 14px; } .note { color: #555; }

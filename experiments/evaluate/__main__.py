@@ -36,7 +36,7 @@ from ..common.flagtypes import define_number, define_text
 from ..common.reading import Reading
 from ..common.tables import text_table
 from . import figures, report, sets
-from .evaluation import NO_FAULT, Evaluation, best_step
+from .evaluation import NO_FAULT, Evaluation, best_step, told_apart
 
 STEP = define_number('step', None, 'Checkpoint to evaluate (default: the newest).', whole(0))
 ALL = flags.DEFINE_bool('all', False, 'Evaluate every checkpoint that is kept, with curves over training.')
@@ -186,9 +186,10 @@ def _number(images: Images) -> int:
     if num < NUM.value and flags.FLAGS['num'].present:
         logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
     if num <= K.value:
+        would = f'--k={num - 1} would do' if num > 1 else 'more images would do'
         raise ValueError(
             f'k={K.value} neighbours need more than {K.value} images in each half of the data, and there are {num}: '
-            'choose a smaller --k, or a larger --num'
+            f'{would}'
         )
     return num
 
@@ -215,6 +216,7 @@ def _say(folder: Path, found: Evaluation, seconds: float) -> None:
         print(f'{fault.name.upper()}: {fault.why}')
     if not found.faults:
         print(NO_FAULT)
+    print(told_apart(found))
     print(f'Done in {seconds:.0f} seconds. Look at {folder}/report.html; the numbers are in {folder}/results.json')
 
 

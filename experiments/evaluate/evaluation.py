@@ -7,7 +7,7 @@ import numpy as np
 
 from wgan_jax.data.images import Images
 from wgan_jax.metrics.copies import Copies
-from wgan_jax.metrics.scorecard import Seen, meaning_of
+from wgan_jax.metrics.scorecard import PIXELS, Seen, meaning_of
 from wgan_jax.metrics.verdicts import Verdict
 from wgan_jax.training.load import Generator
 from wgan_jax.training.settings import Settings
@@ -58,6 +58,15 @@ class Evaluation(NamedTuple):
     def curves(self) -> dict[str, np.ndarray]:
         """Every score over the checkpoints, NaN where it is missing."""
         return {name: np.array([found.get(name, np.nan) for found in self.by_step.values()]) for name in self.scores}
+
+
+def told_apart(found: Evaluation) -> str:
+    """How well samples are told from data, in a sentence."""
+    name = f'{PIXELS}/nearest_neighbour_accuracy'
+    return (
+        f'By its nearest neighbour a picture is told to be real or a sample in {found.scores[name]:.0%} of cases, and '
+        f'to be of one half of the data or the other in {found.scale[name]:.0%}, where guessing gives 50%.'
+    )
 
 
 def best_step(by_step: Mapping[int, Mapping[str, float]], name: str) -> int:

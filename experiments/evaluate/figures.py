@@ -43,7 +43,7 @@ def draw_scores(path: Path, found: Evaluation) -> None:
     save(
         figure,
         path,
-        'Dashed: what another half of the data gets beside the same images, the best that a generator can hope for. '
+        'Dashed: what another half of the data gets beside the same images, as a perfect generator would. '
         'Arrows: lower is better, higher is better, or = near the dashed line. The grey line is the best checkpoint by '
         f'{found.best_by}.',
     )

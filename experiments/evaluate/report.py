@@ -15,7 +15,7 @@ from wgan_jax.metrics.scorecard import meaning_of
 from wgan_jax.training.classes import ROW, row_labels
 
 from ..common import page
-from .evaluation import NO_FAULT, Evaluation
+from .evaluation import NO_FAULT, Evaluation, told_apart
 
 SHOWN = 64  # samples, and real images
 PAIRS = 24  # samples beside their nearest training image
@@ -31,9 +31,10 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
         scores: the figure of the scores.
     """
     step, settings = found.generator.step, found.settings
+    name = str(settings.dataset).rstrip('/').rpartition('/')[2]
     held = found.num_held_out
     about = (
-        f'Step {step:,} of {settings.steps:,}, trained on {len(found.images.pixels):,} images of {settings.dataset} at '
+        f'Step {step:,} of {settings.steps:,}, trained on {len(found.images.pixels):,} images of {name} at '
         f'{settings.image_size}{f", {held:,} more held out" if held else ""}. {found.num:,} samples were compared with '
         f'as many real images.'
     )
@@ -46,18 +47,21 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
             for fault in found.faults
         ),
         *([] if found.faults else [f'<p class="held">{html.escape(NO_FAULT)}.</p>']),
+        f'<p>{html.escape(told_apart(found))}</p>',
         *_section('Samples', *_samples(found)),
         *_section('Real images', 'As the generator is to learn them, none picked.', grid(_real(found))),
         *_section('Nearest training images', *_nearest(found)),
         *_section('From one latent to another', *_walk(found)),
         '<h2>Scores</h2>',
-        '<p>Each is beside what another half of the data, of as many images, gets: no generator can be expected to do '
-        'better. They can be compared between runs on the same data with as many samples, not between data or feature '
-        'networks; what stands before the stroke is the network.</p>',
-        page.table(('score', 'samples', 'half of the data', 'better', 'meaning'), map(_row, *_columns(found))),
-        page.figure(scores),
+        '<p>Each is beside what another half of the data, of as many images, gets: a perfect generator would get the '
+        'same. Single scores can be better than that and the samples worse, as blurred pictures lie in the middle of '
+        'all others: what says most is how well samples are told from data. Scores can be compared between runs on the '
+        'same data with as many samples, not between data or feature networks; what stands before the stroke is the '
+        'network. Of a few hundred images all of them are rough.</p>',
+        page.table(('score', 'samples', 'half of the data', 'better'), map(_row, *_columns(found))),
+        *([page.figure(scores)] if len(found.by_step) > 1 else []),  # one point is no curve
     ]
-    page.write(path, f'Evaluation of {settings.dataset}, step {step}', ''.join(body))
+    page.write(path, f'Evaluation of {name}, step {step}', ''.join(body))
 
 
 def _section(title: str, caption: str, picture: np.ndarray) -> list[str]:
@@ -72,8 +76,8 @@ def _columns(found: Evaluation) -> tuple[list[str], list[float], list[float]]:
 def _row(name: str, value: float, scale: float) -> list[page.Cell]:
     score = meaning_of(name)
     return [
-        (name.replace('_', ' '), ''), (f'{value:.4g}', 'number'), (f'{scale:.4g}', 'number'), (score.better, ''),
-        (score.meaning, 'note'),
+        (f'{name.replace("_", " ")}: {score.meaning}', ''), (f'{value:.4g}', 'number'), (f'{scale:.4g}', 'number'),
+        (score.better, ''),
     ]  # fmt: skip
 
 
@@ -96,12 +100,14 @@ def _real(found: Evaluation) -> np.ndarray:
 def _nearest(found: Evaluation) -> tuple[str, np.ndarray]:
     test = found.copies.test
     kept = min(len(found.seen.images), len(test.nearest))
-    places = np.argsort(test.distances[:kept], kind='stable')[:PAIRS]
+    nearest = np.argsort(test.distances[:kept], kind='stable')[: PAIRS // 2]
+    places = np.concatenate([np.arange(min(PAIRS // 2, kept)), nearest])
     real = np.asarray(to_float(found.images.pixels[found.places[test.nearest[places]]]))
     pairs = np.stack([found.seen.images[places], real], axis=1).reshape(-1, *real.shape[1:])
     caption = (
-        f'Of {kept:,} samples those that are nearest to a training image, on the left of each pair, and that image on '
-        f'the right. Were they the same picture, the generator would have learnt it by heart. '
+        f'Samples on the left of each pair, on the right the training image that is nearest: first {PAIRS // 2} that '
+        f'were not picked, then of {kept:,} those that are nearest to one (flat ones, mostly). Were both the same '
+        f'picture, the generator would have learnt it by heart. '
         f'{found.copies.copies:.1%} of the samples are near-duplicates of a training image; '
         f'{found.copies.of_data:.1%} of {"the images held out" if found.copies.held_out else "the training images"} '
         f'are of {"one" if found.copies.held_out else "another one"}.'

@@ -131,13 +131,19 @@ def model_card(name: str, config: dict[str, Any], scores: dict[str, float]) -> s
         law={'normal': 'normal, N(0, I)', 'uniform': 'uniform in [-1, 1)'}[latent['law']],
         and_labels=' and the number of a class' if classes else '', **image, step=config['step'],
         average=' (the moving average of their parameters)' if config['ema'] and settings['ema_decay'] else '',
-        images=config['dataset']['shape'][0], dataset=_plain(settings['dataset']), version=config['wgan_jax'],
+        images=_images(config), dataset=_plain(settings['dataset']), version=config['wgan_jax'],
         program=export.PROGRAM, weights=export.WEIGHTS, draw=draws[latent['law']],
         labels=', jax.numpy.zeros(16, int)' if classes else '', platforms=', '.join(export.PLATFORMS),
         jax=config['versions']['jax'], classes=listed,
         settings=_table(('setting', 'value'), [(f'`{name}`', f'`{settings[name]}`') for name in _SHOWN]),
         scores=_scores(scores), terms=_terms(terms),
     )  # fmt: skip
+
+
+def _images(config: dict[str, Any]) -> str:
+    """'587, of which about 10 % were held out,'."""
+    count, held_out = config['dataset']['shape'][0], config['settings']['held_out']
+    return f'{count}, of which about {held_out:.0%} were held out,' if held_out else str(count)
 
 
 def _head(terms: str) -> str:
