@@ -189,21 +189,54 @@ def test_toy_preset_builds_on_every_dimension(name):
         assert points.shape == (4, dim)
 
 
-# For each exported function, how it is called on samples of a mixture; classes are what they return.
-CALLS = {'mode_coverage': lambda samples, modes, std: metrics.mode_coverage(samples, modes, std)}
+# How each metric is called on two sets of points, or on two sets of images; classes are what they return.
+METRICS = {
+    'mode_coverage': lambda x, y: metrics.mode_coverage(x, y[:3], 1.0),
+    'class_coverage': lambda x, y: metrics.class_coverage(np.argmax(x, axis=1), 5),
+    'inception_score': lambda x, y: metrics.inception_score(x**2 / (x**2).sum(1, keepdims=True)),
+    'inception_scores': lambda x, y: metrics.inception_scores(x**2 / (x**2).sum(1, keepdims=True), 4),
+    'frechet_of_moments': lambda x, y: metrics.frechet_of_moments(metrics.Moments.of(x), metrics.Moments.of(y)),
+    'different_bins': lambda x, y: metrics.different_bins(x, y, bins=4),
+    'memorisation': lambda x, y: metrics.memorisation(x[:20], y, x[20:]),
+    **{name: lambda x, y, name=name: getattr(metrics, name)(x, y, 3)
+       for name in ('precision_recall', 'density_coverage', 'neighbour_scores')},
+    **{name: lambda x, y, name=name: getattr(metrics, name)(x, y)
+       for name in ('frechet_distance', 'kernel_distance', 'kernel_distance_and_error', 'maximum_mean_discrepancy',
+                    'nearest_neighbour_accuracy', 'nearest_neighbours', 'support_size')},
+}  # fmt: skip
+OF_IMAGES = {
+    'ms_ssim': lambda x, y: metrics.ms_ssim(x, y),
+    'pairwise_ms_ssim': lambda x, y: metrics.pairwise_ms_ssim(x, jax.random.key(0), pairs=4),
+    'nearest_distances': lambda x, y: metrics.nearest_distances(x),
+    **{name: lambda x, y, name=name: getattr(metrics, name)(x, y, jax.random.key(0))
+       for name in ('patch_distance', 'laplacian_patch_distance')},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize('name', metrics.__all__)
-def test_metric_is_blind_to_order_and_scale(name):
+def test_metric_is_finite_and_repeats_itself(name):
+    # Fails for a metric that draws by the clock, or changes what it is given.
     if isinstance(getattr(metrics, name), type):
-        returned = {type(call(jnp.zeros((4, 2)), jnp.zeros((1, 2)), 1.0)) for call in CALLS.values()}
+        draw_points = np.random.default_rng(3).normal(size=(2, 40, 5))
+        returned = {type(call(*draw_points)) for call in METRICS.values()} | {type(metrics.Moments.of(draw_points[0]))}
         assert getattr(metrics, name) in returned
         return
+    shape, calls = ((2, 40, 5), METRICS) if name in METRICS else ((2, 6, 11, 11, 1), OF_IMAGES)
+    x, y = np.random.default_rng(3).normal(size=shape).clip(-1, 1).astype(np.float32)
+    before = x.copy(), y.copy()
+    once, again = calls[name](x, y), calls[name](x, y)
+    for a, b in zip(jax.tree.leaves(once), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.isfinite(np.asarray(a)).all() or name == 'support_size'  # of points that are all unlike each other
+    np.testing.assert_array_equal(np.stack([x, y]), np.stack(before))
+
+
+def test_mode_coverage_is_blind_to_order_and_scale():
     density = DENSITIES['ring']()
     samples = draw(density, jax.random.key(6), 500)
     mixed = jax.random.permutation(jax.random.key(7), samples)
     plain, permuted, enlarged = (
-        CALLS[name](own, size * density.modes, size * density.std)
+        metrics.mode_coverage(own, size * density.modes, size * density.std)
         for own, size in ((samples, 1.0), (mixed, 1.0), (1024 * samples, 1024.0))
     )
     for own in (permuted, enlarged):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import classifier
+from experiments.classifier import sets
 from tests.experiments.processes import done
 from wgan_jax.data.images import collect
 from wgan_jax.metrics.features import feature_network
@@ -51,7 +51,7 @@ def _labelled(*counts):
 
 def test_a_tenth_is_kept_apart_and_no_class_is_lost():
     # Fails if a class of one picture is not trained on, a picture is in both parts, or labels come apart.
-    train, test = classifier._split(_labelled(*[1] * 40, 300, 300), 'set')
+    train, test = sets.split(_labelled(*[1] * 40, 300, 300), 'set')
     assert (
         set(train.labels) == set(range(42))
         and 30 < len(test.labels) < 90
@@ -72,4 +72,4 @@ def test_a_tenth_is_kept_apart_and_no_class_is_lost():
 )
 def test_sets_without_labels_or_pictures_of_a_class_are_refused(images, message):
     with pytest.raises(ValueError, match=message):
-        classifier._check_classes(images, 'set')
+        sets.check_classes(images, 'set')

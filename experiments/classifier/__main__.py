@@ -15,23 +15,23 @@ from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 import wgan_jax
-from wgan_jax import memory
 from wgan_jax.data import is_path
-from wgan_jax.data.images import Images, hold_out
+from wgan_jax.data.images import Images
 from wgan_jax.files import atomic_path
 from wgan_jax.metrics.features import classifier
 from wgan_jax.metrics.features.training import STEPS as DEFAULT_STEPS
 from wgan_jax.metrics.features.training import train_classifier
 from wgan_jax.ranges import COUNT
-from wgan_jax.text import listed, printable
+from wgan_jax.text import printable
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.settings import Settings
 
-from .common import launcher
-from .common.figures import save
-from .common.flagtypes import define_number, define_text
-from .common.reading import Reading
-from .common.setting_flags import define_settings, given
+from ..common import launcher
+from ..common.figures import save
+from ..common.flagtypes import define_number, define_text
+from ..common.reading import Reading
+from ..common.setting_flags import define_settings, given
+from . import sets
 
 SETTINGS = define_settings(('dataset', 'data_dir', 'image_size', 'channels', 'fit'))
 DEFAULTS = {'dataset': 'mnist', 'image_size': '32'}
@@ -41,7 +41,6 @@ TEST_DATASET = define_text(
 STEPS = define_number('steps', DEFAULT_STEPS, 'Batches of 128 pictures to train on.', COUNT)
 
 OUTPUTS = ('classifier.safetensors', 'confusion.png', 'confusion.npz')
-HELD_OUT = 0.1
 WRITTEN = 20  # classes of which the counts are written into the figure
 NAMED = 60  # classes that have room for their names beside it
 
@@ -80,54 +79,17 @@ def main() -> int:
 def _images(chosen: Settings) -> tuple[Images, Images]:
     """What to train on, and what to test on."""
     _, images = with_images(chosen, on_progress=Reading())
-    train = _check_classes(images, chosen.dataset)
+    train = sets.check_classes(images, chosen.dataset)
     if TEST_DATASET.value is None:
-        return _split(train, chosen.dataset)
+        return sets.split(train, chosen.dataset)
     _, images = with_images(chosen, TEST_DATASET.value, on_progress=Reading())
-    test = _labelled(images, TEST_DATASET.value)
+    test = sets.labelled(images, TEST_DATASET.value)
     if (test.classes, test.pixels.shape[1:]) != (train.classes, train.pixels.shape[1:]):
         what = 'classes' if test.classes != train.classes else 'channels'
-        raise ValueError(f'test_dataset={_shown(TEST_DATASET.value)} has other {what} than {_shown(chosen.dataset)}')
-    return train, test
-
-
-def _check_classes(images: Images, name: str) -> Images:
-    """The images in memory, if they have labels and there are some of each."""
-    images = _labelled(images, name)
-    counts = np.bincount(images.labels, minlength=len(images.classes))
-    if not counts.all():
-        empty = [each for each, count in zip(images.classes, counts, strict=True) if not count]
-        raise ValueError(f'dataset={_shown(name)}: no picture is of the classes {listed(empty, most=3)}')
-    return images
-
-
-def _labelled(images: Images, name: str) -> Images:
-    """The images in memory, if they have labels."""
-    if images.labels is None or len(images.classes) < 2:
         raise ValueError(
-            f'dataset={_shown(name)} has no labels of two classes or more: put the pictures of each into a folder of '
-            'its own, or take a TFDS dataset with labels'
+            f'test_dataset={sets.shown(TEST_DATASET.value)} has other {what} than {sets.shown(chosen.dataset)}'
         )
-    memory.require(3 * images.pixels.nbytes, f'dataset={_shown(name)} as an array', 'use a smaller image size')
-    return images._replace(pixels=np.asarray(images.pixels), labels=np.asarray(images.labels))
-
-
-def _split(images: Images, name: str) -> tuple[Images, Images]:
-    """A tenth of the images apart; a class that would have none left to train on keeps all of its own."""
-    parts = hold_out(images, HELD_OUT)
-    back = ~np.isin(parts.held_out_labels, parts.labels)
-    train = images._replace(
-        pixels=np.concatenate([parts.pixels, parts.held_out[back]]),
-        labels=np.concatenate([parts.labels, parts.held_out_labels[back]]),
-    )
-    test = images._replace(pixels=parts.held_out[~back], labels=parts.held_out_labels[~back])
-    if not len(test.pixels):
-        raise ValueError(f'dataset={_shown(name)} has too few pictures of a class to test with: name a --test_dataset')
     return train, test
-
-
-def _shown(name: str) -> str:
-    return printable(name, 80)
 
 
 def _train(chosen: Settings, train: Images, test: Images) -> classifier.Classifier:
