@@ -73,6 +73,8 @@ def main() -> int:
             folder = held.enter_context(launcher.results_folder('evaluate', workdir / 'evaluate'))
         chosen = launcher.values_of(STEP, ALL, EMA, NUM, FEATURES, K, BEST_BY)
         launcher.begin(folder, OUTPUTS, launcher='evaluate', run=str(workdir), steps=steps, flags=chosen)
+        if num < NUM.value and flags.FLAGS['num'].present:
+            logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
         with launcher.usage_errors():  # features that are not finite, of a network that does not fit
             found = _evaluate(workdir, steps, settings, images, num, networks)
         figures.draw_scores(folder / 'scores.png', found)
@@ -183,8 +185,6 @@ def _images(workdir: Path, config: dict[str, Any]) -> tuple[Settings, Images]:
 def _number(images: Images) -> int:
     """How many samples, real images of one half, and of the other."""
     num = min(NUM.value, len(images.pixels) // 2)
-    if num < NUM.value and flags.FLAGS['num'].present:
-        logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
     if num <= K.value:
         would = f'--k={num - 1} would do' if num > 1 else 'more images would do'
         raise ValueError(

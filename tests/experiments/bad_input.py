@@ -77,7 +77,7 @@ class Trial:
         elif name == 'classifier':
             data.load = _with_labels(data.load)
         elif name == 'evaluate':
-            self._module.read_run, self._module.load = dict, _untrained
+            self._module.read_run, self._module.load = lambda workdir: {}, _untrained
             self._module._images = lambda workdir, config: (None, data.load('flags', 8, 12))
         elif name == 'export':
             self._module.export.read = _to_export
