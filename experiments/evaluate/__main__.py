@@ -54,6 +54,7 @@ BEST_BY = define_text(
 logger = logging.getLogger('wgan_jax.evaluate')
 
 OUTPUTS = ('report.html', 'scores.png', 'scores.npz')
+LEAST_COMPARED = 1_000  # samples that are looked at for copies, however small the set is
 MOST_COMPARED = 100_000  # training images beside which samples are looked for copies
 
 
@@ -111,8 +112,9 @@ def _evaluate(
                 raise
             logger.warning(f'left out: {error}')
             continue
-        seen = sets.samples(generator, launcher.seed(), num, networks)
-        test = find_copies(seen.features[PIXELS], train, held_out)
+        drawn = sets.samples(generator, launcher.seed(), max(num, LEAST_COMPARED), networks)
+        test = find_copies(drawn.features[PIXELS], train, held_out)
+        seen = sets.first(drawn, num)  # as many as there are real images beside them
         by_step[step] = scores(seen) | {'copies': test.copies, 'memorisation': test.test.statistic}
         if step == best_step(by_step, best_by):
             best = generator, seen, test

@@ -65,6 +65,12 @@ def samples(generator: Generator, seed: int, num: int, networks: Sequence[Featur
     return look(_shown(_draw(generator, seed, num), num, f'samples of step {generator.step}'), networks)
 
 
+def first(seen: Seen, num: int) -> Seen:
+    """The first ``num`` of what was seen."""
+    of = {name: features[:num] for name, features in seen.features.items()}
+    return Seen(seen.images[:num], of, {name: classes[:num] for name, classes in seen.probabilities.items()})
+
+
 def _draw(generator: Generator, seed: int, num: int) -> Iterator[np.ndarray]:
     key = jax.random.key(seed)
     latents = np.asarray(generator.latents(key, num))
