@@ -36,7 +36,7 @@ from ..common.flagtypes import define_number, define_text
 from ..common.reading import Reading
 from ..common.tables import text_table
 from . import figures, report, sets
-from .evaluation import NO_FAULT, Evaluation, best_step, told_apart
+from .evaluation import NO_FAULT, Evaluation, best_step, counts_of, told_apart
 
 STEP = define_number('step', None, 'Checkpoint to evaluate (default: the newest).', whole(0))
 ALL = flags.DEFINE_bool('all', False, 'Evaluate every checkpoint that is kept, with curves over training.')
@@ -44,7 +44,7 @@ EMA = flags.DEFINE_bool('ema', True, "Sample from the generator's moving average
 NUM = define_number('num', 10_000, 'Samples, and real images beside them: at most half of the data.', whole(2, 10**6))
 FEATURES = define_text(
     'features', 'pixels,random_conv', 'Feature networks, of which pixels is always one: random_conv, classifier:FILE, '
-    'inception_v3:FILE, dinov2_vitb14:FILE, dinov2_vitl14:FILE.',
+    'classifier_by_channel:FILE, inception_v3:FILE, dinov2_vitb14:FILE, dinov2_vitl14:FILE.',
 )  # fmt: skip
 K = define_number('k', NEIGHBOURS, 'Neighbours of precision, recall, density and coverage.', COUNT)
 BEST_BY = define_text(
@@ -124,8 +124,9 @@ def _evaluate(
     scale |= {'copies': test.of_data, 'memorisation': 0.5}
     faults = verdicts(by_step[generator.step], scale, test, num)
     return Evaluation(
-        settings, images, launcher.seed(), num, best_by, scale, by_step, generator, seen, places, test, faults
-    )
+        settings, images, launcher.seed(), num, best_by, scale, by_step, generator, seen, places, test, faults,
+        counts_of(networks, seen, second),
+    )  # fmt: skip
 
 
 def _networks() -> list[FeatureNetwork]:
@@ -203,6 +204,13 @@ def _results(found: Evaluation) -> dict[str, Any]:
         'by_step': {str(step): scores for step, scores in found.by_step.items()},
         'samples': found.num, 'compared_with': len(found.places), 'held_out': found.num_held_out,
         'generator': digest_of(found.generator.variables),
+        'classes': {
+            network: {
+                name: {'samples': int(n), 'data': int(m)}
+                for name, n, m in zip(counts.classes, counts.samples, counts.data, strict=True)
+            }
+            for network, counts in found.counts.items()
+        },
     }  # fmt: skip
 
 

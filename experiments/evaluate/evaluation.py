@@ -1,18 +1,45 @@
 """What an evaluation has found, for the figures, the page and the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from wgan_jax.data.images import Images
 from wgan_jax.metrics.copies import Copies
+from wgan_jax.metrics.features import FeatureNetwork
 from wgan_jax.metrics.scorecard import PIXELS, Seen, meaning_of
 from wgan_jax.metrics.verdicts import Verdict
 from wgan_jax.training.load import Generator
 from wgan_jax.training.settings import Settings
 
+MOST_CLASSES = 60  # that are counted one by one
 NO_FAULT = 'No fault was found: by these scores neither collapsed nor memorised, narrow or unlike the data'
+
+
+class Counts(NamedTuple):
+    """How many images a classifier takes for each class.
+
+    Attributes:
+        classes: their names, (K,).
+        samples, data: of each class, (K,): of the samples, and of as many real images.
+    """
+
+    classes: tuple[str, ...]
+    samples: np.ndarray
+    data: np.ndarray
+
+
+def counts_of(networks: Iterable[FeatureNetwork], samples: Seen, data: Seen) -> dict[str, Counts]:
+    """By every classifier whose classes have names, and are few enough to be read."""
+    return {
+        network.name: Counts(
+            network.classes,
+            *(np.bincount(of.probabilities[network.name].argmax(axis=1), minlength=k) for of in (samples, data)),
+        )
+        for network in networks
+        if 0 < (k := len(network.classes)) <= MOST_CLASSES
+    }
 
 
 class Evaluation(NamedTuple):
@@ -30,6 +57,7 @@ class Evaluation(NamedTuple):
         places: of the training images among all, beside which they were looked for copies.
         copies: whether they are copies.
         faults: that they have.
+        counts: of its samples by class, by the name of the classifier.
     """
 
     settings: Settings
@@ -44,6 +72,7 @@ class Evaluation(NamedTuple):
     places: np.ndarray
     copies: Copies
     faults: list[Verdict]
+    counts: Mapping[str, Counts]
 
     @property
     def scores(self) -> Mapping[str, float]:

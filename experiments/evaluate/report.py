@@ -15,7 +15,7 @@ from wgan_jax.metrics.scorecard import meaning_of
 from wgan_jax.training.classes import ROW, row_labels
 
 from ..common import page
-from .evaluation import NO_FAULT, Evaluation, told_apart
+from .evaluation import NO_FAULT, Counts, Evaluation, told_apart
 
 SHOWN = 64  # samples, and real images
 PAIRS = 24  # samples beside their nearest training image
@@ -59,6 +59,7 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
         'same data with as many samples, not between data or feature networks; what stands before the stroke is the '
         'network. Of a few hundred images all of them are rough.</p>',
         page.table(('score', 'samples', 'half of the data', 'better'), map(_row, *_columns(found))),
+        *itertools.chain.from_iterable(_classes(*each) for each in found.counts.items()),
         *([page.figure(scores)] if len(found.by_step) > 1 else []),  # one point is no curve
     ]
     page.write(path, f'Evaluation of {name}, step {step}', ''.join(body))
@@ -66,6 +67,17 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
 
 def _section(title: str, caption: str, picture: np.ndarray) -> list[str]:
     return [f'<h2>{html.escape(title)}</h2>', f'<p>{html.escape(caption)}</p>', page.picture(picture, title)]
+
+
+def _classes(network: str, counts: Counts) -> list[str]:
+    rows = [
+        [(name, ''), *((f'{of[i] / of.sum():.2%}', 'number') for of in (counts.samples, counts.data))]
+        for i, name in enumerate(counts.classes)
+    ]
+    about = f'What {network} takes the images for. A class that samples are rarely of was dropped by the generator.'
+    return [
+        '<h2>Classes</h2>', f'<p>{html.escape(about)}</p>', page.table(('class', 'samples', 'half of the data'), rows)
+    ]  # fmt: skip
 
 
 def _columns(found: Evaluation) -> tuple[list[str], list[float], list[float]]:

@@ -1,5 +1,6 @@
 """All scores at once: each is that of its own function, and faults are called by their names."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -99,6 +100,25 @@ def test_without_held_out_images_copies_are_still_found(flags):
     assert copied.copies == 1 and not copied.held_out and fair.copies < 0.3 and fair.of_data < 0.3
     assert [fault.name for fault in verdicts({}, {}, copied, 96)] == ['memorised'] and verdicts({}, {}, fair, 96) == []
     assert copied.test.distances.max() == 0 and (copied.test.nearest == np.arange(96)).mean() > 0.9
+
+
+def test_a_class_that_is_all_but_missing_is_a_fault():
+    # Fails if the classes of one set are taken for the other's, or few samples of a rare class raise an alarm.
+    network = FeatureNetwork('c', lambda x: x.reshape(len(x), -1), lambda x: jax.nn.one_hot((x[:, 0, 0, 0] * 10).round().astype(int), 3))
+    draw = np.random.default_rng(3)
+
+    def images(counts):
+        x = draw.normal(0, 0.1, (sum(counts), 2, 2, 1)).astype(np.float32)
+        x[:, 0, 0, 0] = np.repeat([0, 0.1, 0.2], counts)
+        return look([x], [network])
+
+    scores = Scorecard(images((120, 120, 60)))
+    scale, fair, missing = scores(images((110, 130, 60))), scores(images((130, 125, 45))), scores(images((150, 145, 5)))
+    assert (scale['c/rarest_class'], missing['c/rarest_class']) == (0.2, 5 / 300)
+    assert missing['c/classes'] == 3 and scores(images((200, 100, 0)))['c/classes'] == 2
+    assert verdicts(fair, scale, None, 300) == []
+    (fault,) = verdicts(missing, scale, None, 300)
+    assert fault.name == 'narrow' and 'c/rarest_class 1.67% of the samples, 20.00% of the data' in fault.why
 
 
 def test_healthy_samples_are_not_called_faulty_by_chance(flags):

@@ -43,7 +43,7 @@ OF_FEATURES = (
     'maximum_mean_discrepancy', 'different_bins', 'support_size',
 )  # fmt: skip
 OF_PIXELS = ('duplicates', 'diversity')
-OF_CLASSES = ('inception_score', 'class_kl')
+OF_CLASSES = ('inception_score', 'class_kl', 'classes', 'rarest_class')
 _FID = {'frechet_distance': 'FID', 'kernel_distance': 'KID', 'inception_score': 'inception_score'}
 
 
@@ -80,6 +80,8 @@ SCORES: dict[str, Score] = {
     'support_size': Score('higher', 'how many different things samples show at least (95 %), by their near-duplicates'),
     'inception_score': Score('higher', 'how sure and how varied the classes of the samples are'),
     'class_kl': Score('lower', 'Kullback-Leibler divergence of the classes of the samples from those of the data'),
+    'classes': Score('higher', 'how many classes the samples are of'),
+    'rarest_class': Score('higher', 'share of the samples that are of the rarest class of those that the data have'),
     'copies': Score('like data', 'share of samples that are near-duplicates of a training image'),
     'memorisation': Score('like data', 'how often a sample is nearer to the training set than new data are'),
 }
@@ -257,6 +259,9 @@ def _of_images(real: Array, fake: Array, seed: int) -> dict[str, float]:
 
 def _of_classes(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     count = real.shape[1]
-    shares = (np.bincount(real.argmax(axis=1), minlength=count) + 1) / (len(real) + count)  # none is impossible
-    coverage = class_coverage(fake.argmax(axis=1), count, shares)
-    return {'inception_score': inception_score(fake), 'class_kl': coverage.kl}
+    of_real = np.bincount(real.argmax(axis=1), minlength=count)
+    coverage = class_coverage(fake.argmax(axis=1), count, (of_real + 1) / (len(real) + count))  # none is impossible
+    return {
+        'inception_score': inception_score(fake), 'class_kl': coverage.kl, 'classes': coverage.captured,
+        'rarest_class': float(coverage.counts[of_real > 0].min() / len(fake)),
+    }  # fmt: skip

@@ -17,7 +17,7 @@ from tests.experiments.processes import answers_of
 from tests.export.untrained import untrained
 from wgan_jax import metrics
 from wgan_jax.data.images import to_float
-from wgan_jax.metrics.features import feature_network
+from wgan_jax.metrics.features import classifier, feature_network
 from wgan_jax.training.dataset import with_images
 from wgan_jax.training.folder import read_run, settings_of
 
@@ -61,7 +61,10 @@ def answered(tmp_path_factory):
         (given, [], 'was given its images as an array, which is not kept'),
         (place / 'set', [], 'is not the folder of a training run'),
     ]
-    commands = [[f'--workdir={place}/run', '--all', '--features=pixels', '--best_by=pixels/frechet_distance']]
+    params = classifier.init(jax.random.key(4), (8, 8, 3), 2)
+    classifier.save(place / 'c', classifier.Classifier(params, (8, 8, 3), ('cat', 'dog'), 'pets'))
+    named = [f'--features=pixels,classifier:{place}/c', '--best_by=pixels/frechet_distance']
+    commands = [[f'--workdir={place}/run', '--all', *named]]
     commands += [[f'--workdir={folder}', *flags] for folder, flags, _ in cases]
     answers = answers_of('evaluate', *commands)
     assert {path: path.read_bytes() for path in before} == before  # of the run nothing is touched
@@ -107,6 +110,23 @@ def test_numbers_are_those_of_the_library(answered):
         assert arrays['pixels/recall'].tolist() == [results['by_step'][s]['pixels/recall'] for s in ('5', '9')]
 
 
+def test_classes_are_counted(answered):
+    # Fails if the classes of another checkpoint are counted, or those of the half that samples are compared with.
+    place, images, _, _ = answered
+    results = json.loads((place / 'run' / 'evaluate' / 'results.json').read_text())
+    network, settings = feature_network(f'classifier:{place}/c'), settings_of(read_run(place / 'run'))
+    samples = wgan_jax.load(place / 'run', results['best_step']).sample(jax.random.key(0), results['samples'])
+    _, second = sets.halves(settings, images, results['samples'], [network])
+    of = [network.classify(np.asarray(samples))[1], second.probabilities['classifier(pets)']]
+    counts = [np.bincount(each.argmax(axis=1), minlength=2).tolist() for each in of]
+    assert results['classes'] == {
+        'classifier(pets)': {
+            name: {'samples': counts[0][k], 'data': counts[1][k]} for k, name in enumerate(('cat', 'dog'))
+        }
+    }
+    assert results['scores']['classifier(pets)/rarest_class'] == min(counts[0]) / results['samples']
+
+
 def test_the_page_is_whole_by_itself_and_names_the_faults(answered):
     # Fails if the page asks for a file or a network, or keeps quiet about what is wrong with noise.
     place, _, _, answers = answered
@@ -117,7 +137,7 @@ def test_the_page_is_whole_by_itself_and_names_the_faults(answered):
     for fault in results['faults']:
         assert f'<p class="broken">{fault["name"].capitalize()}: ' in page
         assert f'{fault["name"].upper()}: {fault["why"]}' in answers[0][1]
-    for title in ('Samples', 'Real images', 'Nearest training images', 'From one latent to another', 'Scores'):
+    for title in ('Samples', 'Real images', 'Nearest training images', 'From one latent to another', 'Scores', 'Classes'):
         assert f'<h2>{title}</h2>' in page
     assert (place / 'run' / 'evaluate' / 'scores.png').stat().st_size > 10_000
 

@@ -155,3 +155,27 @@ def test_what_cannot_be_trained_on_is_refused(change, message):
     given = {'images': np.zeros((4, 6, 6, 1), np.uint8), 'labels': np.array([0, 1, 2, 2]), 'num_classes': 3} | change
     with pytest.raises(ValueError, match=message):
         training.train_classifier(**given)
+
+
+def test_a_classifier_looks_at_each_of_three_channels(tmp_path):
+    # Fails if channels change places, or probabilities of a triple are not the product of its three.
+    made = _made((8, 9, 1), ('0', '1', '2'))
+    classifier.save(tmp_path / 'c', made)
+    network = feature_network(f'classifier_by_channel:{tmp_path}/c')
+    assert network.name == 'classifier_by_channel(set)' and network.classes[5] == '012' and len(network.classes) == 27
+    images = np.random.default_rng(1).uniform(-1, 1, (5, 8, 9, 3)).astype(np.float32)
+    features, probabilities = network.classify(images)
+    apart = [made.network().classify(images[..., [channel]]) for channel in range(3)]
+    np.testing.assert_allclose(features, np.concatenate([of for of, _ in apart], axis=1), rtol=1e-5, atol=1e-6)
+    red, green, blue = (of.astype(np.float64) for _, of in apart)
+    for n, (i, j, k) in ((0, (0, 1, 2)), (4, (2, 2, 0)), (3, (1, 0, 1))):
+        np.testing.assert_allclose(probabilities[n, 9 * i + 3 * j + k], red[n, i] * green[n, j] * blue[n, k], rtol=1e-5)
+    with pytest.raises(ValueError, match=r'takes images \(8, 9, 3\), not \(8, 9, 1\)'):
+        network(images[..., :1])
+
+
+@pytest.mark.parametrize('shape, classes, match', [((8, 8, 3), 3, 'must be of grey images'), ((8, 8, 1), 17, '16 at')])
+def test_channel_by_channel_needs_few_classes_of_grey_images(tmp_path, shape, classes, match):
+    classifier.save(tmp_path / 'c', _made(shape, tuple(map(str, range(classes)))))
+    with pytest.raises(ValueError, match=f'{tmp_path}/c: .*{match}'):
+        feature_network(f'classifier_by_channel:{tmp_path}/c')

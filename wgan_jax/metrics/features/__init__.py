@@ -21,6 +21,7 @@ FEATURES: dict[str, Callable[..., FeatureNetwork]] = {
     'pixels': pixels,
     'random_conv': random_conv,
     'classifier': classifier.from_file,
+    'classifier_by_channel': classifier.by_channel_from_file,
     'inception_v3': inception.from_file,
     'dinov2_vitb14': partial(dinov2.from_file, dinov2.VITB14),
     'dinov2_vitl14': partial(dinov2.from_file, dinov2.VITL14),
@@ -32,8 +33,8 @@ def feature_network(spec: str) -> FeatureNetwork:
     """A feature network by name.
 
     Args:
-        spec: 'pixels', 'random_conv', 'classifier:FILE', 'inception_v3:FILE', 'dinov2_vitb14:FILE' or
-            'dinov2_vitl14:FILE', where FILE is the path of a ``.safetensors`` file on this machine.
+        spec: 'pixels', 'random_conv', 'classifier:FILE', 'classifier_by_channel:FILE', 'inception_v3:FILE',
+            'dinov2_vitb14:FILE' or 'dinov2_vitl14:FILE', where FILE is the path of a ``.safetensors`` file on this machine.
 
     Raises:
         ValueError: in one line, for an unknown name, a file too many or too few, and for one that cannot be used.
@@ -47,7 +48,7 @@ def feature_network(spec: str) -> FeatureNetwork:
             raise ValueError(f'{name} has no file of weights: leave {printable(path, 200)} out')
         return FEATURES[name]()
     if not path:
-        made = 'which the launcher classifier makes' if name == 'classifier' else 'see FEATURES.md'
+        made = 'which the launcher classifier makes' if name.startswith('classifier') else 'see FEATURES.md'
         raise ValueError(f'{name} needs the file of its weights, {name}:FILE, {made}')
     return FEATURES[name](path)
 

@@ -1,5 +1,6 @@
 """A small convolutional classifier, and the one file that it is kept in."""
 
+import itertools
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from wgan_jax.text import printable
 from wgan_jax.types import Array, Key
 
 NUM_FEATURES = 128
+MOST_BY_CHANNEL = 16  # classes: 4,096 triples
 WIDTHS = (32, 64, 128)  # channels after each halving; the last of all further ones, too
 SMALLEST = 8  # pixels: halved until the smaller side is at most that
 FORMAT, VERSION = 'wgan_jax.classifier', '1'
@@ -50,6 +52,28 @@ class Classifier(NamedTuple):
         name = f'classifier({printable(self.dataset, 60)})'
         features, probable = (Partial(_for_shape(f, self.shape, name), self.params) for f in (_features, _probable))
         return FeatureNetwork(name, features, probable, self.classes)
+
+    def by_channel(self) -> FeatureNetwork:
+        """Of images with three channels, each channel looked at as a grey image: 384 features, K^3 classes.
+
+        The class of an image is that of its red, green and blue, in this order: '407' of digits. The probability of
+        one is the product of the three.
+
+        Raises:
+            ValueError: for a classifier of images with more than one channel, and of so many classes that their
+                triples are too many.
+        """
+        if self.shape[2] != 1:
+            raise ValueError(f'channel by channel, a classifier must be of grey images, and this is of {self.shape}')
+        if len(self.classes) > MOST_BY_CHANNEL:
+            raise ValueError(f'{len(self.classes)} classes by channel have too many triples: {MOST_BY_CHANNEL} at most')
+        name = f'classifier_by_channel({printable(self.dataset, 60)})'
+        shape = (*self.shape[:2], 3)
+        features, probable = (
+            Partial(_for_shape(f, shape, name), self.params) for f in (_features_by_channel, _probable_by_channel)
+        )
+        apart = '' if all(len(each) == 1 for each in self.classes) else ','
+        return FeatureNetwork(name, features, probable, tuple(map(apart.join, itertools.product(self.classes, repeat=3))))
 
 
 def _for_shape(function: Callable, shape: tuple[int, int, int], name: str) -> Callable:
@@ -132,6 +156,20 @@ def _probable(params: Params, images: Array) -> Array:
     return jax.nn.softmax(apply(params, images)[0])
 
 
+def _apart(images: Array) -> Array:
+    """The channels of images (N, H, W, C) as grey images (N * C, H, W, 1)."""
+    return jnp.moveaxis(images, -1, 1).reshape(-1, *images.shape[1:3], 1)
+
+
+def _features_by_channel(params: Params, images: Array) -> Array:
+    return _features(params, _apart(images)).reshape(len(images), -1)
+
+
+def _probable_by_channel(params: Params, images: Array) -> Array:
+    red, green, blue = jnp.moveaxis(_probable(params, _apart(images)).reshape(len(images), 3, -1), 1, 0)
+    return jnp.einsum('ni,nj,nk->nijk', red, green, blue).reshape(len(images), -1)
+
+
 def save(path: str | os.PathLike, classifier: Classifier) -> None:
     """Writes a classifier to one ``.safetensors`` file, atomically; all but the parameters stands in its header."""
     header = {
@@ -185,3 +223,22 @@ def from_file(path: str | os.PathLike) -> FeatureNetwork:
         ValueError: in one line, for any other file.
     """
     return load(path).network()
+
+
+def by_channel_from_file(path: str | os.PathLike) -> FeatureNetwork:
+    """The same network, which looks at each of three channels by itself: for ``stacked_mnist``.
+
+    Args:
+        path: of a file that ``save``, or the launcher ``classifier``, wrote: of grey images.
+
+    Returns:
+        'classifier_by_channel(DATASET)': see ``Classifier.by_channel``.
+
+    Raises:
+        ValueError: in one line, for any other file.
+    """
+    try:
+        return load(path).by_channel()
+    except ValueError as error:
+        shown = printable(path, 200)
+        raise ValueError(str(error) if shown in str(error) else f'{shown}: {error}') from None
