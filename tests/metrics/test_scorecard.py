@@ -104,7 +104,10 @@ def test_without_held_out_images_copies_are_still_found(flags):
 
 def test_a_class_that_is_all_but_missing_is_a_fault():
     # Fails if the classes of one set are taken for the other's, or few samples of a rare class raise an alarm.
-    network = FeatureNetwork('c', lambda x: x.reshape(len(x), -1), lambda x: jax.nn.one_hot((x[:, 0, 0, 0] * 10).round().astype(int), 3))
+    def classes(x):
+        return jax.nn.one_hot((x[:, 0, 0, 0] * 10).round().astype(int), 3)
+
+    network = FeatureNetwork('c', lambda x: x.reshape(len(x), -1), classes)
     draw = np.random.default_rng(3)
 
     def images(counts):

@@ -137,7 +137,8 @@ def test_the_page_is_whole_by_itself_and_names_the_faults(answered):
     for fault in results['faults']:
         assert f'<p class="broken">{fault["name"].capitalize()}: ' in page
         assert f'{fault["name"].upper()}: {fault["why"]}' in answers[0][1]
-    for title in ('Samples', 'Real images', 'Nearest training images', 'From one latent to another', 'Scores', 'Classes'):
+    titles = 'Samples', 'Real images', 'Nearest training images', 'From one latent to another', 'Scores', 'Classes'
+    for title in titles:
         assert f'<h2>{title}</h2>' in page
     assert (place / 'run' / 'evaluate' / 'scores.png').stat().st_size > 10_000
 

@@ -31,7 +31,7 @@ def test_every_network_is_built_or_asks_for_its_file(tmp_path):
             feature_network(f'{name}:{tmp_path}/nowhere.safetensors')
         with pytest.raises(ValueError, match=r'text is no whole safetensors file \(.+\)$'):
             feature_network(f'{name}:{tmp_path}/text')
-    with pytest.raises(ValueError, match='vgg is unknown; there are: pixels, random_conv, classifier:FILE, classifier_by'):
+    with pytest.raises(ValueError, match='vgg is unknown; there are: pixels, random_conv, classifier:FILE, '):
         feature_network('vgg')
 
 

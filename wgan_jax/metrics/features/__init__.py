@@ -34,7 +34,8 @@ def feature_network(spec: str) -> FeatureNetwork:
 
     Args:
         spec: 'pixels', 'random_conv', 'classifier:FILE', 'classifier_by_channel:FILE', 'inception_v3:FILE',
-            'dinov2_vitb14:FILE' or 'dinov2_vitl14:FILE', where FILE is the path of a ``.safetensors`` file on this machine.
+            'dinov2_vitb14:FILE' or 'dinov2_vitl14:FILE', where FILE is the path of a ``.safetensors`` file on this
+            machine.
 
     Raises:
         ValueError: in one line, for an unknown name, a file too many or too few, and for one that cannot be used.

@@ -73,7 +73,8 @@ class Classifier(NamedTuple):
             Partial(_for_shape(f, shape, name), self.params) for f in (_features_by_channel, _probable_by_channel)
         )
         apart = '' if all(len(each) == 1 for each in self.classes) else ','
-        return FeatureNetwork(name, features, probable, tuple(map(apart.join, itertools.product(self.classes, repeat=3))))
+        triples = tuple(map(apart.join, itertools.product(self.classes, repeat=3)))
+        return FeatureNetwork(name, features, probable, triples)
 
 
 def _for_shape(function: Callable, shape: tuple[int, int, int], name: str) -> Callable:
