@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from wgan_jax.types import Array, PyTree
 
+_BY_DIFFERENCES = 4
+
 
 def magnitude(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """A power of 2 near max |x|, by which x can be divided without any rounding; 1 where x is 0 or not finite.
@@ -88,3 +90,25 @@ def tree_length(tree: PyTree) -> Array:
     """
     lengths = [length(leaf) for leaf in jax.tree.leaves(tree) if leaf.size]
     return length(jnp.stack(lengths)) if lengths else jnp.zeros(())
+
+
+def pairwise_distances(x: Array, y: Array) -> Array:
+    """|x_n - y_k| for all pairs, in little memory; the derivative at distance 0 is 0.
+
+    In up to four dimensions of differences, as points may lie very near to each other there. In more,
+    |x|^2 - 2 <x, y> + |y|^2, one product of matrices: the square is precise to rounding of |x|^2 + |y|^2.
+
+    Args:
+        x: points, (N, d).
+        y: points, (K, d).
+
+    Returns:
+        (N, K).
+    """
+    if x.shape[1] <= _BY_DIFFERENCES:
+        squares = sum(jnp.square(x[:, i, None] - y[:, i]) for i in range(x.shape[1]))
+    else:
+        products = jnp.matmul(x, y.T, precision='highest')
+        squares = jnp.sum(jnp.square(x), axis=1)[:, None] - 2 * products + jnp.sum(jnp.square(y), axis=1)
+    apart = squares > 0
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squares, 1)), 0)

@@ -68,6 +68,7 @@ def critic(
     init: str = 'uniform',
     norm: str = 'none',
     parametrization: str | None = None,
+    activation: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
     num_classes: int = 0,
@@ -80,8 +81,9 @@ def critic(
         depth: number of hidden layers.
         init: of the weights; a name in ``INITIALISERS``.
         norm: only 'none'; the argument exists so that architectures are interchangeable.
-        parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
-            'orthonormal' MaxMin takes the place of ReLU, and the width must be even.
+        parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones.
+        activation: 'relu', or 'max_min' for an even width; None for what the weights ask for, which is MaxMin for
+            'orthonormal' and ReLU for others.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
         conv_impl, num_classes: as for the generator.
 
@@ -89,13 +91,18 @@ def critic(
         A network from (N, H, W, C) to (N,). 6,817,793 parameters at 64x64x3.
 
     Raises:
-        ValueError: for another norm or an unknown parametrization, or an odd width where pairs are sorted.
+        ValueError: for another norm, parametrization or activation, or an odd width where pairs are sorted.
     """
     if norm != 'none':
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
+    activation = activation or ('max_min' if parametrization == 'orthonormal' else 'relu')
+    if activation not in ACTIVATIONS:
+        raise ValueError(f'activation={activation!r} is unknown; there are: {", ".join(ACTIVATIONS)}')
     check_parametrization(parametrization, width)
+    if activation == 'max_min' and width % 2:
+        raise ValueError(f'width={width} is odd, but max_min sorts pairs of units: use {width + 1}')
     check_num_classes(num_classes, parametrization)
-    module = _Critic(width, depth, init, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
+    module = _Critic(width, depth, init, parametrization, activation, dtype, resolve_conv_impl(conv_impl), num_classes)
     return from_linen(module, tuple(image_shape), uses_batch_statistics=False, reports=True, num_classes=num_classes)
 
 
@@ -107,6 +114,9 @@ INITIALISERS = {
     # He et al. 2015: normal with variance 2 / fan_in, which keeps the scale of activations from layer to layer.
     'he': flat(lambda key, size, shape: jax.random.normal(key, (size,)) * math.sqrt(2 / shape[0])),
 }
+
+
+ACTIVATIONS = {'relu': nn.relu, 'max_min': max_min}
 
 
 class _Generator(nn.Module):
@@ -138,6 +148,7 @@ class _Critic(nn.Module):
     depth: int
     initialiser: str
     parametrization: str | None
+    activation: str
     dtype: jnp.dtype
     conv_impl: str
     num_classes: int
@@ -157,7 +168,7 @@ class _Critic(nn.Module):
             'kernel_init': INITIALISERS[self.initialiser],
             'parametrization': self.parametrization,
         }
-        activation = max_min if self.parametrization == 'orthonormal' else nn.relu
+        activation = ACTIVATIONS[self.activation]
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
             layer = Dense(self.width, dtype=self.dtype, conv_impl=self.conv_impl, name=f'hidden_{i}', **options)

@@ -24,6 +24,8 @@ from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import critic_update, draw_batches, generator_gradient
 from wgan_jax.types import Array, Key, Network, Players, PyTree, Variables, given
 
+PLACE = 0x706C6163  # of the key for placing a critic, apart from the seed's others
+
 
 class CriticProbe(NamedTuple):
     """A critic's state at one moment, and the gradients that a generator would get from it.
@@ -146,6 +148,7 @@ def fit_critics(
     seeds: Array,
     num_updates: int,
     *,
+    place: Callable[[Variables, Variables, PyTree, Key], Variables] | None = None,
     on_updates: Callable[[int], object] | None = None,
 ) -> Critics:
     """Trains R critics from scratch to the end, each against its own generator, in one compiled program.
@@ -155,6 +158,8 @@ def fit_critics(
         hyperparameters, generators, data: of each critic, leaves (R, ...); see ``fresh_critic`` and ``fit_critic``.
         seeds: (R,), uint32.
         num_updates: of each critic; its learning rate falls linearly to 0 over them.
+        place: ``place(critic, generator, data, key)`` gives a critic's variables to begin with, made of fresh ones and
+            of what it is to tell apart; None for the fresh ones.
         on_updates: is told after every call, which takes about two seconds, how many updates of each critic it made.
 
     Returns:
@@ -165,8 +170,18 @@ def fit_critics(
     hyperparameters, generators, data, seeds = jax.device_put((hyperparameters, generators, data, seeds))
 
     @jax.jit
-    def begin(hyperparameters, generators, seeds):
-        return map_runs(functools.partial(fresh_critic, gan), group)(hyperparameters, generators, seeds)
+    def begin(hyperparameters, generators, data, seeds):
+        def one(hyperparameters, generator, data, seed):
+            state = fresh_critic(gan, hyperparameters, generator, seed)
+            if place is None:
+                return state
+            placed = place(state.critic, generator, data, jax.random.fold_in(jax.random.key(seed), PLACE))
+            return state._replace(
+                params=Players(state.params.generator, placed.params),
+                network_state=Players(state.network_state.generator, placed.state),
+            )
+
+        return map_runs(one, group)(hyperparameters, generators, data, seeds)
 
     @functools.partial(jax.jit, donate_argnums=1)
     def run(hyperparameters, states, data, count):
@@ -175,7 +190,7 @@ def fit_critics(
 
         return map_runs(one, group)(hyperparameters, states, data)
 
-    states = begin(hyperparameters, generators, seeds)
+    states = begin(hyperparameters, generators, data, seeds)
     compiled = run.lower(hyperparameters, states, data, np.int32(0)).compile()
     done, seconds, pace = 0, 0.0, Pace(num_updates)
     pace.took(1, SECONDS_PER_CALL)  # compiled already
