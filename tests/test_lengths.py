@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.lengths import length, tree_length, unit
+from wgan_jax.lengths import length, pairwise_distances, tree_length, unit
 
 X = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
 
@@ -69,3 +69,26 @@ def test_what_is_not_finite_has_no_finite_length(bad, shown):
 def test_tree_length_is_that_of_all_numbers_together():
     tree = {'a': jnp.full((2, 3), 1e-25), 'b': (jnp.full(4, -2e-25), jnp.zeros((0, 3)), jnp.zeros(2))}
     np.testing.assert_allclose(tree_length(tree), 1e-25 * np.sqrt(6 + 16), rtol=1e-6)
+
+
+@pytest.mark.parametrize('dim', [1, 4, 5, 200])
+def test_pairwise_distances_are_those_of_every_pair(dim):
+    draw = np.random.default_rng(dim)
+    x, y = (draw.normal(1, 1, (n, dim)).astype(np.float32) for n in (6, 9))
+    expected = np.linalg.norm(x[:, None].astype(np.float64) - y, axis=-1)
+    np.testing.assert_allclose(pairwise_distances(x, y), expected, rtol=1e-5)
+    slopes = jax.vmap(jax.grad(lambda one, other: pairwise_distances(one[None], other[None])[0, 0]))(x, y[:6])
+    np.testing.assert_allclose(slopes, (x - y[:6]) / np.diag(expected)[:, None], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('dim', [3, 5, 60])
+def test_no_distance_is_steeper_than_one_however_near_points_are(dim):
+    # Fails where a square that rounding has made too small is divided by.
+    draw = np.random.default_rng(dim)
+    x = draw.uniform(-2, 2, (300, dim)).astype(np.float32)
+    for size in (0, 1e-6, 1e-4, 1e-3, 1e-2):
+        y = x + size * draw.normal(size=x.shape).astype(np.float32)
+        slopes = jax.vmap(jax.grad(lambda one, other: pairwise_distances(one[None], other[None])[0, 0]))(x, y)
+        assert np.linalg.norm(slopes, axis=1).max() <= 1 + 1e-5
+        near = np.asarray(jnp.diagonal(pairwise_distances(x, y)))
+        np.testing.assert_allclose(near, np.linalg.norm(x - y, axis=1), atol=3e-3 * dim**0.5)

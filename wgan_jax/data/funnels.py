@@ -109,7 +109,7 @@ def transport(pair: Funnels, x: Array) -> Moved:
     others = jnp.arange(len(pair.offsets)) != nearest[:, None]
     r = jnp.where((r > 0) & (r > -above) & others, r, jnp.inf).min(axis=1)
     whole = own + jnp.minimum(r, wall)
-    kept = whole * (own / whole) ** POWER
+    kept = own * (own / whole) ** (POWER - 1)  # 0 at a centre, from which no ray begins
     return Moved(pair.centers[nearest] + kept[:, None] * direction, direction, own - kept)
 
 

@@ -76,7 +76,7 @@ def place(variables: Variables, high: Array, low: Array, *, neighbours: int = NE
     Source: this project; clustering by deterministic annealing is Rose 1998.
     """
     apexes, cooling = variables.params['apexes'], variables.state['cooling']
-    points, others = (samples.reshape(len(samples), -1) for samples in (high, low))
+    points, others = (jnp.asarray(samples).reshape(len(samples), -1) for samples in (high, low))
     if len(points) < max(len(apexes), neighbours):
         raise ValueError(
             f'{len(apexes)} cones and {neighbours} neighbours need as many samples, and there are {len(points)}'
