@@ -20,6 +20,7 @@ EXAMPLES = {
 PUBLIC = (
     'constraints',
     'data.augmentation',
+    'data.funnels',
     'data.images',
     'data.order',
     'data.synthetic',
@@ -50,6 +51,7 @@ PUBLIC = (
     'metrics.scorecard',
     'metrics.similarity',
     'metrics.verdicts',
+    'networks.cones',
     'networks.dcgan',
     'networks.mlp',
     'networks.parametrization',

@@ -22,11 +22,11 @@ from wgan_jax.ranges import BATCH, COUNT, POSITIVE, real, whole
 from wgan_jax.types import Players
 
 from ..common import launcher
+from ..common.calls import Call, parse_calls
 from ..common.choices import described
 from ..common.flagtypes import define_number, define_numbers, define_text
 from ..common.tables import shown, text_table
 from . import figures
-from .calls import Call, parse_calls
 from .run import study_run
 from .study import Study, study, sweep, sweepable
 

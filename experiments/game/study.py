@@ -10,7 +10,7 @@ import numpy as np
 from wgan_jax.games import UPDATES, Example, UpdateRule, final_state, fitted_rate, simulate, update_eigenvalues
 from wgan_jax.types import Array, Players
 
-from .calls import Call
+from ..common.calls import Call
 
 # The option that is swept in a rule's map: name, lowest, highest, and the options held beside it.
 SWEEPS = {

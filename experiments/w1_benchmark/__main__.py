@@ -24,16 +24,17 @@ from wgan_jax.ranges import COUNT
 from wgan_jax.text import listed, printable
 
 from ..common import launcher
+from ..common.calls import parse_calls
 from ..common.flagtypes import define_number, define_text
 from ..common.tables import shown, text_table
 from . import figures, kept
 from .cells import judge, surface_of, train, true_surface
-from .methods import METHODS, Method, read_method
+from .methods import METHODS, PLACED_AMONG, Method
 from .published import DIMS, FUNNELS, best
 
 QUICK = '2x4,2x256,8x64,16x256,64x16,128x64'
 CHOSEN = define_text(
-    'methods', 'cones', 'Critics, separated by commas, each with other numbers if wanted (cones:num_cones=256): '
+    'methods', 'cones', 'Critics, separated by commas, each with other numbers if wanted, cones(num_cones=256): '
     f'{", ".join(METHODS)}.',
 )  # fmt: skip
 CELLS = define_text('cells', QUICK, 'Pairs as DIMENSIONxFUNNELS, separated by commas; all: the 28 published ones.')
@@ -94,7 +95,12 @@ def _draw(
 
 
 def _methods() -> dict[str, Method]:
-    methods = {text: read_method(text) for text in map(str.strip, CHOSEN.value.split(','))}
+    methods = {}
+    for call in parse_calls('methods', CHOSEN.value, METHODS):
+        try:
+            methods[call.text] = METHODS[call.name](**call.options)
+        except ValueError as error:
+            raise ValueError(f'methods={call.text}: {error}') from None
     if UPDATES.value is not None:
         methods = {name: dataclasses.replace(method, updates=UPDATES.value) for name, method in methods.items()}
     return methods
@@ -134,11 +140,10 @@ def _pairs(cells: list[tuple[int, int]]) -> dict[tuple[int, int], Funnels]:
 def _require_memory(methods: dict[str, Method], cells: list[tuple[int, int]]) -> None:
     dim, funnels = max(dim for dim, _ in cells), max(num for _, num in cells)
     for name, method in methods.items():
-        units = method.num_cones or method.depth * max(method.width, method.width_per_dim * dim)
-        numbers = 2 * method.batch_size * (8 * units + 4 * funnels + 8 * dim)
-        memory.require(
-            4 * numbers, f'method {name} on {dim} dimensions and {funnels} funnels', 'use a smaller batch_size'
-        )
+        units = method.units(dim) * (1 if method.num_cones else method.depth)
+        numbers = 2 * method.batch_size * (8 * units + 4 * funnels + 8 * dim) + PLACED_AMONG * (units + 4 * dim)
+        what = f'method {name} on {dim} dimensions and {funnels} funnels'
+        memory.require(4 * numbers, what, 'use a smaller batch_size')
 
 
 def _cell(

@@ -1,12 +1,12 @@
 """Critics and how they are trained: each a value, the same for every pair.
 
->>> read_method('cones:num_cones=256').num_cones
-256
->>> read_method('clip').clip
-0.01
+>>> METHODS['cones'](num_cones=256).updates
+5000
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -17,14 +17,19 @@ from wgan_jax.data import funnels
 from wgan_jax.data.funnels import Funnels
 from wgan_jax.data.synthetic import Density
 from wgan_jax.networks import cones, mlp
-from wgan_jax.ranges import COUNT, POSITIVE
-from wgan_jax.text import printable
+from wgan_jax.ranges import BATCH, COUNT, FRACTION, POSITIVE, SIZE, whole
 from wgan_jax.training.frozen import between
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from wgan_jax.types import Key, Network, Players, Variables
 
-PLACED_AMONG = 2**14  # samples of P, among which apexes are placed
+PLACED_AMONG = 2**14  # samples of either side, among which cones are placed
+
+_RANGES = {
+    'updates': COUNT, 'critic_lr': POSITIVE, 'beta1': FRACTION, 'beta2': FRACTION, 'batch_size': BATCH,
+    'num_cones': whole(0, PLACED_AMONG), 'cones_per_dim': whole(0, 64), 'width': SIZE, 'width_per_dim': whole(0, 64),
+    'depth': COUNT, 'penalty_weight': POSITIVE, 'clip': POSITIVE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,22 +37,23 @@ class Method:
     """A critic, its constraint and its training.
 
     Attributes:
-        about: what it is.
         updates: critic updates; the rate falls linearly to 0 over them.
         critic_lr, beta1, beta2: of Adam.
         batch_size: samples of each side.
-        num_cones, cones_per_dim: of ``networks.cones``: num_cones, or so many for each dimension where that is more; 0
-            for a multilayer perceptron, which the rest describes.
+        num_cones, cones_per_dim: of ``networks.cones``: num_cones, or so many for each dimension where that is more; no
+            num_cones for a multilayer perceptron, which the rest describes.
         constraint: a name in ``CONSTRAINTS``.
         width, width_per_dim: units of a hidden layer: width, or so many for each dimension where that is more.
         depth: hidden layers.
         activation: 'relu' or 'max_min'.
         penalty_weight, clip: of the constraint.
+
+    Raises:
+        ValueError: in one line, for values that there cannot be.
     """
 
-    about: str
-    updates: int
-    critic_lr: float
+    updates: int = 8_000
+    critic_lr: float = 1e-3
     beta1: float = 0.0
     beta2: float = 0.99
     batch_size: int = 1024
@@ -61,18 +67,31 @@ class Method:
     penalty_weight: float = 10.0
     clip: float = 0.01
 
+    def __post_init__(self):
+        for name, allowed in _RANGES.items():
+            allowed.check(name, getattr(self, name))
+        if self.constraint not in CONSTRAINTS:
+            raise ValueError(f'constraint={self.constraint} is unknown; there are: {", ".join(CONSTRAINTS)}')
+        if not self.num_cones:
+            self.network(1)  # refuses what it cannot be
+
+    def units(self, dim: int) -> int:
+        """Cones, or units of a hidden layer."""
+        if self.num_cones:
+            return max(self.num_cones, self.cones_per_dim * dim)
+        return max(self.width, self.width_per_dim * dim)
+
     def network(self, dim: int) -> Network:
         """The critic of points (N, dim)."""
         if self.num_cones:
-            num_cones = max(self.num_cones, self.cones_per_dim * dim)
-            return cones.critic((dim,), num_cones=num_cones, anneal=self.updates)
+            return cones.critic((dim,), num_cones=self.units(dim), anneal=self.updates)
         return mlp.critic(
-            (dim,), width=max(self.width, self.width_per_dim * dim), depth=self.depth, activation=self.activation,
+            (dim,), width=self.units(dim), depth=self.depth, activation=self.activation,
             parametrization=CONSTRAINTS[self.constraint].parametrization, init='he',
         )  # fmt: skip
 
     def place(self, critic: Variables, source: Variables, pair: Funnels, key: Key) -> Variables:
-        """The critic's variables to begin with: cones are placed among samples of P."""
+        """The critic's variables to begin with: cones are placed among samples."""
         del source
         if not self.num_cones:
             return critic
@@ -98,60 +117,24 @@ class Method:
         return between(gan, funnels.sample_moved, source), hyperparameters
 
 
-_OURS = Method('', updates=8_000, critic_lr=1e-3)
-# Two hidden layers of ReLU, max(2 D, 128) wide; Adam 2e-4 with the betas of the release.
-_PUBLISHED = Method(
-    '', updates=60_000, critic_lr=2e-4, beta1=0.0, beta2=0.9, width=128, width_per_dim=2, depth=2, activation='relu',
-    clip=0.04,
-)  # fmt: skip
-
-METHODS: dict[str, Method] = {
-    'cones': Method('upper envelope of cones, 1-Lipschitz by construction', 5_000, 1e-2, num_cones=512),
-    **{
-        name: dataclasses.replace(_OURS, about=f'MaxMin layers, {name}', constraint=name)
-        for name in CONSTRAINTS
-        if name != 'spectral_operator'  # of a matrix both spectral norms are one
-    },
-    **{
-        f'published_{name}': dataclasses.replace(
-            _PUBLISHED, about=f'the published protocol of {solver}', constraint=name, updates=updates
-        )
-        for name, solver, updates in (
-            ('clip', 'wgan', 5_000),
-            ('gradient_penalty', 'wgan-gp', 60_000),
-            ('one_sided_penalty', 'wgan-lp', 60_000),
-            ('spectral', 'sn-gan', 10_000),
-        )
-    },
+# Of each constraint with free weights, and of the layers that cannot be steep, where MaxMin takes the place of ReLU.
+_OURS = {
+    name: functools.partial(Method, constraint=name)
+    for name in CONSTRAINTS
+    if name != 'spectral_operator'  # of a matrix both spectral norms are one
 }
-_RANGES = {int: COUNT, float: POSITIVE}
-
-
-def read_method(text: str) -> Method:
-    """A method by name, with other numbers if wanted: 'cones', or 'gradient_penalty:width=128:penalty_weight=5'.
-
-    Raises:
-        ValueError: in one line, for an unknown name or number, and for values that there cannot be.
-    """
-    name, *changes = text.split(':')
-    if name not in METHODS:
-        raise ValueError(f'method {printable(name, 60)} is unknown; there are: {", ".join(METHODS)}')
-    method = METHODS[name]
-    numbers = {field.name: type(getattr(method, field.name)) for field in dataclasses.fields(method)}
-    known = [field for field, kind in numbers.items() if kind in _RANGES]
-    for change in changes:
-        field, equals, value = change.partition('=')
-        if field not in known or not equals:
-            raise ValueError(
-                f'{printable(change, 60)} in method {name}: write NAME=NUMBER with one of {", ".join(known)}'
-            )
-        try:
-            number = numbers[field](value)
-        except ValueError:
-            raise ValueError(f'{field} in method {name} must be {_RANGES[numbers[field]].kind}') from None
-        if (complaint := _RANGES[numbers[field]].complaint(number)) is not None:
-            raise ValueError(f'{field} in method {name} {complaint}')
-        method = dataclasses.replace(method, **{field: number})
-    if method.activation == 'max_min' and method.width % 2:
-        raise ValueError(f'width={method.width} in method {name} must be even: max_min sorts pairs')
-    return method
+# Two hidden layers of ReLU, max(2 D, 128) wide; Adam 2e-4. The sixth, sorted orthogonal layers, is not built.
+_PUBLISHED = {
+    f'published_{name}': functools.partial(
+        Method, constraint=name, updates=updates, critic_lr=2e-4, beta2=0.9, width=128, width_per_dim=2, depth=2,
+        activation='relu', clip=0.04,
+    )
+    for name, updates in (
+        ('clip', 5_000), ('gradient_penalty', 60_000), ('one_sided_penalty', 60_000), ('spectral', 10_000),
+    )
+}  # fmt: skip
+METHODS: dict[str, Callable[..., Method]] = {
+    'cones': functools.partial(Method, num_cones=512, updates=5_000, critic_lr=1e-2),
+    **_OURS,
+    **_PUBLISHED,
+}

@@ -136,6 +136,7 @@ LAUNCHERS = {
     'toy': 'toy/test_toy.py',
     'train': 'train/test_train.py',
     'vanishing_gradients': 'reproduce/test_reproduce.py',
+    'w1_benchmark': 'w1_benchmark/test_w1_benchmark.py',
 }
 
 

@@ -116,10 +116,10 @@ def test_what_cannot_be_built_is_refused(options, match):
 @functools.cache
 def _trained(dim, num):
     from experiments.w1_benchmark import cells
-    from experiments.w1_benchmark.methods import read_method
+    from experiments.w1_benchmark.methods import METHODS
 
     pair = funnels.draw_funnels(jax.random.key(0), dim, num)
-    method = read_method('cones:num_cones=64:cones_per_dim=1:batch_size=256:updates=500')
+    method = METHODS['cones'](num_cones=64, cones_per_dim=0, batch_size=256, updates=500)
     variables, _ = cells.train(method, pair, seed=0)
     return cells.judge(method, variables, pair, 0)
 

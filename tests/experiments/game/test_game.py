@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.game.calls import parse_calls
+from experiments.common.calls import parse_calls
 from tests.experiments.processes import done, finish, start
 from wgan_jax.games import GAMES, UPDATES
 from wgan_jax.training.as_game import load_game
