@@ -293,6 +293,8 @@ def _one_line(error: BaseException) -> str:
     text = printable(' '.join(str(error).split()), 600)
     if ours := re.fullmatch(r'flag --(\w+=.*): it (.*)', text):  # see flagtypes
         return f'{ours[1]} {ours[2]}'
+    if switch := re.fullmatch(r'flag --(\w+=.*): .*Non-boolean argument.*', text):  # absl's
+        return f'{switch[1]} must be true or false'
     if isinstance(error, flags.IllegalFlagValueError) and (flag := re.match(r'flag --(\w+)=', text)):
         wanted = flags.FLAGS[flag[1]].parser.syntactic_help
         if wanted and wanted not in text:

@@ -26,6 +26,7 @@ REFUSALS = [
     ('distances', ['--points=5000'], 'points=5000 must be at most 2000'),
     ('distances', ['--steps=2147483647'], 'steps=2147483647 would take'),
     ('export', ['--step=-1'], 'step=-1 must be at least 0'),
+    ('export', ['--ema=maybe'], 'export: ema=maybe must be true or false'),
     ('export', [], 'is not the folder of a training run'),
     ('game', ['--grid=10000', '--steps=1000000'], 'from 100000001 start(s) with 1 step size(s)'),
     ('game', ['--step_size=0'], '--step_size=0: 0 must be a positive number'),

@@ -5,6 +5,8 @@ from wgan_jax.training.load import Generator
 _SCRIPT = '''\
 """python sample.py [SEED [NUMBER]] needs jax alone; writes new_samples.npy, in [-1, 1], and new_samples.png."""
 import pathlib, struct, sys, zlib
+if len(sys.argv) > 3 or not all(map(str.isdecimal, sys.argv[1:])) or {{'0'}} & {{*sys.argv[2:]}}:
+    sys.exit(__doc__)
 import jax, numpy as np
 
 here = pathlib.Path(__file__).resolve().parent

@@ -135,6 +135,14 @@ def _draws_as_the_run(folder, python, cwd, **environment):
     np.testing.assert_allclose(picture[16:32, 32:64], (images[9] + 1) * 127.5, atol=0.51)
 
 
+def test_the_script_says_how_it_is_called(folder, tmp_path):
+    for arguments in (['-1'], ['1', '0'], ['1', '2', '3'], ['one']):
+        command = [sys.executable, str(folder / 'sample.py'), *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=CLEAN)
+        assert process.returncode == 1 and process.stderr.startswith('python sample.py [SEED [NUMBER]] needs jax')
+        assert len(process.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_script_draws_without_this_package(folder, tmp_path):
     # Fails if it needs more than jax brings, draws other latents than the run, or labels in another order. Packages
