@@ -59,8 +59,8 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
         'same data with as many samples, not between data or feature networks; what stands before the stroke is the '
         'network. Of a few hundred images all of them are rough.</p>',
         page.table(('score', 'samples', 'half of the data', 'better'), map(_row, *_columns(found))),
-        *itertools.chain.from_iterable(_classes(*each) for each in found.counts.items()),
         *([page.figure(scores)] if len(found.by_step) > 1 else []),  # one point is no curve
+        *itertools.chain.from_iterable(_classes(*each) for each in found.counts.items()),
     ]
     page.write(path, f'Evaluation of {name}, step {step}', ''.join(body))
 
@@ -74,7 +74,7 @@ def _classes(network: str, counts: Counts) -> list[str]:
         [(name, ''), *((f'{of[i] / of.sum():.2%}', 'number') for of in (counts.samples, counts.data))]
         for i, name in enumerate(counts.classes)
     ]
-    about = f'What {network} takes the images for. A class that samples are rarely of was dropped by the generator.'
+    about = f'What {network} takes the images for. The generator has dropped what samples are of more rarely than data.'
     return [
         '<h2>Classes</h2>', f'<p>{html.escape(about)}</p>', page.table(('class', 'samples', 'half of the data'), rows)
     ]  # fmt: skip

@@ -15,10 +15,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-import wgan_jax
 from wgan_jax import memory
 from wgan_jax.data.funnels import Funnels, draw_funnels, pad, read_funnels
-from wgan_jax.environment import numerics
+from wgan_jax.environment import environment
 from wgan_jax.files import atomic_path
 from wgan_jax.ranges import COUNT
 from wgan_jax.text import listed, printable
@@ -44,6 +43,7 @@ PAIRS = define_text(
 )  # fmt: skip
 UPDATES = define_number('updates', None, "Critic updates in place of the methods' own.", COUNT)
 
+_DRAWN = 0x70616972  # of the keys of pairs, apart from the seed's others
 OUTPUTS = ('table.png', 'surfaces.png', 'surfaces.npz')
 
 
@@ -51,16 +51,17 @@ def main() -> int:
     """Reads the flags, trains every critic, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            methods = _methods()
             cells = _cells()
-            pairs = _pairs(cells)
+            methods = _methods(cells)
             _require_memory(methods, cells)
+            pairs = _pairs(cells)
             workdir = held.enter_context(launcher.results_folder('w1_benchmark'))
         launcher.begin(
             workdir, OUTPUTS, launcher='w1_benchmark', flags=launcher.values_of(CHOSEN, CELLS, PAIRS, UPDATES),
             methods={name: dataclasses.asdict(method) for name, method in methods.items()},
             pairs={_name(cell): _digest(pair) for cell, pair in pairs.items()},
         )  # fmt: skip
+        kept.prepare(workdir)
         found = []
         with tqdm(total=len(cells) * sum(m.updates for m in methods.values()), unit=' updates', disable=None) as bar:
             for name, method in methods.items():
@@ -94,15 +95,19 @@ def _draw(
     return ['surfaces.png', 'surfaces.npz']
 
 
-def _methods() -> dict[str, Method]:
+def _methods(cells: list[tuple[int, int]]) -> dict[str, Method]:
     methods = {}
     for call in parse_calls('methods', CHOSEN.value, METHODS):
+        if UPDATES.value is not None and 'updates' in call.options:
+            raise ValueError(f'updates={UPDATES.value} has no effect on methods={call.text}: leave one of them out')
+        changes = {} if UPDATES.value is None else {'updates': UPDATES.value}
         try:
-            methods[call.text] = METHODS[call.name](**call.options)
+            method = METHODS[call.name](**call.options, **changes)
+            for dim, _ in cells:
+                method.check(dim)
         except ValueError as error:
             raise ValueError(f'methods={call.text}: {error}') from None
-    if UPDATES.value is not None:
-        methods = {name: dataclasses.replace(method, updates=UPDATES.value) for name, method in methods.items()}
+        methods[call.text] = method
     return methods
 
 
@@ -119,7 +124,7 @@ def _cells() -> list[tuple[int, int]]:
 
 
 def _pairs(cells: list[tuple[int, int]]) -> dict[tuple[int, int], Funnels]:
-    """The pairs, those of one dimension with as many centres, so that one program serves them."""
+    """The pairs, those of one dimension with as many centres, so that programs that are kept serve all of them."""
     if PAIRS.value is None:
         key = jax.random.key(launcher.seed())
         pairs = {
@@ -140,10 +145,12 @@ def _pairs(cells: list[tuple[int, int]]) -> dict[tuple[int, int], Funnels]:
 def _require_memory(methods: dict[str, Method], cells: list[tuple[int, int]]) -> None:
     dim, funnels = max(dim for dim, _ in cells), max(num for _, num in cells)
     for name, method in methods.items():
-        units = method.units(dim) * (1 if method.num_cones else method.depth)
-        numbers = 2 * method.batch_size * (8 * units + 4 * funnels + 8 * dim) + PLACED_AMONG * (units + 4 * dim)
-        what = f'method {name} on {dim} dimensions and {funnels} funnels'
-        memory.require(4 * numbers, what, 'use a smaller batch_size')
+        units, layers = method.units(dim), max(method.depth, 1)
+        weights = units * dim + (layers - 1) * units**2  # and gradients, both moments, and what they become
+        numbers = 2 * method.batch_size * (8 * units * layers + 4 * funnels + 8 * dim)
+        numbers += 5 * weights + len(cells) * dim * funnels + PLACED_AMONG * (units + funnels + 4 * dim)
+        what = f'methods={name} on cells of {dim} dimensions and {funnels} funnels'
+        memory.require(4 * numbers, what, 'use fewer of either, or a smaller batch_size')
 
 
 def _cell(
@@ -152,8 +159,8 @@ def _cell(
     """What a method reaches on a pair, and its value surface in two dimensions; from its file if it was done before."""
     seed = launcher.seed()
     record = {
-        'method': dataclasses.asdict(method), 'cell': cell, 'pair': _digest(pair), 'seed': seed,
-        'backend': jax.default_backend(), 'version': wgan_jax.__version__, **numerics(),
+        'method': dataclasses.asdict(method), 'cell': cell, 'pair': _digest(pair), 'room': len(pair.offsets),
+        'seed': seed, **environment(),
     }  # fmt: skip
     path, before = kept.place(workdir, name, cell, record), bar.n
     found = kept.read(path)
@@ -188,8 +195,8 @@ def _means(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         compared = [result for result in own if (result['dim'], result['funnels']) in published]
         found[name] = {
             'cosine': float(np.mean([result['cosine'] for result in own])), 'w1_error': float(np.mean(errors)),
-            'largest_w1_error': max(errors), 'cells': len(own), 'compared': len(compared),
-            'above_published': sum(r['cosine'] > published[r['dim'], r['funnels']].cosine for r in compared),
+            'largest_w1_error': float(np.max(errors)), 'cells': len(own), 'compared': len(compared),
+            'above_published': sum(round(r['cosine'], 2) > published[r['dim'], r['funnels']].cosine for r in compared),
         }  # fmt: skip
     return found
 
@@ -213,8 +220,9 @@ def _text(results: list[dict[str, Any]]) -> str:
     for name, mean in _means(results).items():
         lines.append(
             f'{name}: mean cosine {mean["cosine"]:.3f}, |error of W1| {100 * mean["w1_error"]:.1f}% on average and '
-            f'{100 * mean["largest_w1_error"]:.1f}% at most; above the best published cosine in '
-            f'{mean["above_published"]} of {mean["compared"]} cells'
+            f'{100 * mean["largest_w1_error"]:.1f}% at most; above the best published cosine'
+            f'{"" if PAIRS.value else ", which is of other pairs of this law,"} in {mean["above_published"]} of '
+            f'{mean["compared"]} cells'
         )
     return '\n'.join(lines)
 

@@ -56,7 +56,7 @@ def judge(method: Method, variables: Variables, pair: Funnels, seed: int) -> dic
     Returns:
         'cosine' between its gradient and the optimal one at samples of P, 'l2' their squared difference, 'w1',
         'w1_true', 'w1_error' = w1 / w1_true - 1, 'largest_gradient'; 'bound' of its Lipschitz constant where its layers
-        have one, else None, and 'certified' = w1 / bound, which W1 is not below.
+        have one, else None, and 'certified' = w1 / bound, which W1 is not below; None without a bound.
     """
     network, dim = method.network(pair.centers.shape[1]), pair.centers.shape[1]
 
@@ -76,10 +76,10 @@ def judge(method: Method, variables: Variables, pair: Funnels, seed: int) -> dic
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), _FRESH), SAMPLES // TOGETHER)
     *means, largest = jax.jit(lambda keys: jax.lax.map(look, keys))(keys)
     cosine, l2, w1, true = (float(np.mean(np.asarray(each, np.float64))) for each in means)
-    bound = float(upper_bound(network, variables))
+    bound = float(upper_bound(network, variables)) or None  # 0 of weights that underflow
     return {
         'cosine': cosine, 'l2': l2, 'w1': w1, 'w1_true': true, 'w1_error': w1 / true - 1,
-        'largest_gradient': float(largest.max()), 'bound': bound, 'certified': w1 / bound,
+        'largest_gradient': float(largest.max()), 'bound': bound, 'certified': w1 / bound if bound else None,
     }  # fmt: skip
 
 

@@ -10,9 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from wgan_jax.files import atomic_path
+from wgan_jax.files import atomic_path, remove_leftovers, set_aside
+from wgan_jax.json_files import NUMBER, check_shape
+
+_SHAPE = dict.fromkeys(('cosine', 'l2', 'w1', 'w1_true', 'w1_error', 'seconds'), NUMBER)
 
 logger = logging.getLogger('wgan_jax.w1_benchmark')
+
+
+def prepare(workdir: Path) -> None:
+    """Makes the folder of the cells, and clears it of what a killed process left behind."""
+    folder = workdir / 'cells'
+    if folder.is_file():
+        set_aside(folder, 'a file stands where a folder belongs')
+    folder.mkdir(exist_ok=True)
+    remove_leftovers(folder)
 
 
 def place(workdir: Path, name: str, cell: tuple[int, int], record: Mapping[str, Any]) -> Path:
@@ -33,9 +45,13 @@ def read(path: Path) -> tuple[dict[str, Any], np.ndarray] | None:
     """What was found for a cell, and its value surface; None where it is not done, or its file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a member that has changed fails its checksum
-            return json.loads(str(arrays['result'])), arrays['surface']
+            result = json.loads(str(arrays['result']))
+            check_shape(result, _SHAPE, str(path))
+            return result, arrays['surface']
     except FileNotFoundError:
         return None
+    except (OSError, MemoryError):  # of the machine: the file may be sound
+        raise
     except Exception as error:  # whatever zip files raise
         logger.warning(f'{path} cannot be read ({type(error).__name__}) and is made anew')
         return None
@@ -49,6 +65,5 @@ def write(path: Path, result: Mapping[str, Any], surface: np.ndarray) -> None:
         result: numbers and names.
         surface: values of a critic of two dimensions, empty for others.
     """
-    path.parent.mkdir(exist_ok=True)
     with atomic_path(path) as temporary:
         np.savez(temporary, result=np.array(json.dumps(result)), surface=surface)

@@ -38,5 +38,5 @@ def published() -> dict[tuple[int, int], list[Published]]:
 
 
 def best() -> dict[tuple[int, int], Published]:
-    """The solver with the largest cosine, pair by pair."""
+    """The solver with the largest cosine, cell by cell; of those equal to two digits the first, as published."""
     return {cell: max(solvers, key=lambda one: one.cosine) for cell, solvers in published().items()}

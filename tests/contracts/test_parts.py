@@ -193,6 +193,9 @@ def test_toy_preset_builds_on_every_dimension(name):
 METRICS = {
     'mode_coverage': lambda x, y: metrics.mode_coverage(x, y[:3], 1.0),
     'class_coverage': lambda x, y: metrics.class_coverage(np.argmax(x, axis=1), 5),
+    'missing_classes': lambda x, y: metrics.missing_classes(
+        *(np.bincount(np.argmax(of, axis=1), minlength=x.shape[1]) for of in (x, y))
+    ),
     'inception_score': lambda x, y: metrics.inception_score(x**2 / (x**2).sum(1, keepdims=True)),
     'inception_scores': lambda x, y: metrics.inception_scores(x**2 / (x**2).sum(1, keepdims=True), 4),
     'frechet_of_moments': lambda x, y: metrics.frechet_of_moments(metrics.Moments.of(x), metrics.Moments.of(y)),

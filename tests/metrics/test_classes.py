@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
+from wgan_jax import metrics
 from wgan_jax.metrics import class_coverage, inception_score, inception_scores
 
 RNG = np.random.default_rng(0)
@@ -90,3 +91,26 @@ def test_shares_that_cannot_be_are_refused():
         class_coverage(np.array([0]), 3, np.array([0.5, 0.5]))
     with pytest.raises(ValueError, match='sums to'):
         class_coverage(np.array([0]), 2, np.array([0.5, 0.6]))
+
+
+def test_classes_are_missing_where_there_are_half_as_many_or_fewer_and_not_by_chance():
+    # Fails for shares that are compared as counts, one class's with another's, or an alarm for a few images.
+    assert metrics.missing_classes([500, 500, 500], [1000, 1000, 1000]) == 0  # half as many samples of all
+    assert metrics.missing_classes([998, 0, 2], [600, 398, 2]) == 1
+    assert metrics.missing_classes([500, 501, 0], [499, 500, 2]) == 0  # of two, none may be there by chance
+    assert metrics.missing_classes([900, 60, 40], [500, 250, 250]) == 2
+    assert metrics.missing_classes([600, 200, 200], [500, 250, 250]) == 0
+    draw = np.random.default_rng(0)
+    alarms = [metrics.missing_classes(*draw.multinomial(2000, np.full(100, 0.01), 2)) for _ in range(200)]
+    assert sum(alarms) == 0
+    half = [
+        metrics.missing_classes(draw.multinomial(4000, [0.05, 0.95]), draw.multinomial(4000, [0.1, 0.9]))
+        for _ in range(300)
+    ]
+    assert sum(half) <= 3  # just half: at the level of chance, 0.0005 each
+
+
+@pytest.mark.parametrize('samples, data', [([1, 2], [1, 2, 3]), ([0, 0], [1, 2]), ([1, 2], [0, 0]), (3, 4)])
+def test_counts_of_other_classes_are_refused(samples, data):
+    with pytest.raises(ValueError, match='must be of the same classes'):
+        metrics.missing_classes(samples, data)

@@ -96,6 +96,7 @@ def measured():
             'laplacian_patch_distance': float(by_laplacian(train, images, KEY)),
             'inception_score': metrics.inception_score(np.eye(CLASSES)[labels]),
             'class_coverage': metrics.class_coverage(labels, CLASSES).kl,
+            'missing_classes': metrics.missing_classes(np.bincount(labels, minlength=CLASSES), [60] * CLASSES),
         }
 
     return {name: measure(images) for name, images in sets.items()}
@@ -120,6 +121,7 @@ LIMITS = {
     'laplacian_patch_distance': (0, 0.08),
     'inception_score': (4.6, 5),
     'class_coverage': (0, 0.1),
+    'missing_classes': (0, 0),
 }
 
 

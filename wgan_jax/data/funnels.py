@@ -24,13 +24,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.reading import open_file
-from wgan_jax.lengths import pairwise_distances, unit
+from wgan_jax.lengths import length, pairwise_distances, unit
 from wgan_jax.ranges import COUNT
 from wgan_jax.text import listed, printable
 from wgan_jax.types import Array, Key
 
 HALF_WIDTH = 2.5  # of the cube
 SPREAD = 0.1  # standard deviation of the offsets
+LARGEST = 1e6  # of an offset that is read
 POWER = 8  # of the share of its ray that a point keeps
 
 
@@ -92,7 +93,7 @@ def transport(pair: Funnels, x: Array) -> Moved:
 
     The ray from the centre a = a_n of the nearest funnel through x ends where it leaves the cube, or where another
     funnel m becomes the nearest: x + r v with v its direction, s = u(x), and
-    r = 1/2 (|x - a_m|^2 - (s - b_m)^2) / ((s - b_m) - <x - a_m, v>), which counts where r > 0 and r > b_m - s.
+    r = 1/2 (|x - a_m|^2 - (s - b_m)^2) / ((s - b_m) - <x - a_m, v>), which counts where r >= 0 and r > b_m - s.
 
     Args:
         pair: the funnels.
@@ -100,15 +101,15 @@ def transport(pair: Funnels, x: Array) -> Moved:
     """
     distances = pairwise_distances(x, pair.centers)
     nearest = jnp.argmin(distances + pair.offsets, axis=1)
-    own = jnp.take_along_axis(distances, nearest[:, None], axis=1)[:, 0]
-    direction = unit(x - pair.centers[nearest], axis=-1)
+    from_center = x - pair.centers[nearest]
+    own, direction = length(from_center, axis=-1), unit(from_center, axis=-1)
     wall = jnp.where(direction == 0, jnp.inf, (HALF_WIDTH * jnp.sign(direction) - x) / direction).min(axis=1)
     above = (own + pair.offsets[nearest])[:, None] - pair.offsets
     along = jnp.sum(x * direction, axis=1)[:, None] - jnp.matmul(direction, pair.centers.T, precision='highest')
     r = 0.5 * (distances - above) * (distances + above) / (above - along)
     others = jnp.arange(len(pair.offsets)) != nearest[:, None]
-    r = jnp.where((r > 0) & (r > -above) & others, r, jnp.inf).min(axis=1)
-    whole = own + jnp.minimum(r, wall)
+    r = jnp.where((r >= 0) & (r > -above) & others, r, jnp.inf).min(axis=1)
+    whole = jnp.maximum(own + jnp.minimum(r, wall), jnp.finfo(x.dtype).tiny)
     kept = own * (own / whole) ** (POWER - 1)  # 0 at a centre, from which no ray begins
     return Moved(pair.centers[nearest] + kept[:, None] * direction, direction, own - kept)
 
@@ -146,13 +147,14 @@ def read_funnels(path: str | os.PathLike) -> dict[tuple[int, int], Funnels]:
     shown = f'pairs={printable(path, 200)}'
     if not os.path.isfile(path):
         raise ValueError(f'{shown} is not a file')
-    try:
-        with open_file(path) as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # whatever zip files raise
-        raise ValueError(f'{shown} is no sound .npz ({type(error).__name__})') from None
+    with open_file(path) as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # whatever zip files raise
+            raise ValueError(f'{shown} is no sound .npz ({type(error).__name__})') from None
     pairs = {}
     for name in found:
         match = re.fullmatch(r'centers_([1-9]\d*)_([1-9]\d*)', name)
@@ -164,7 +166,7 @@ def read_funnels(path: str | os.PathLike) -> dict[tuple[int, int], Funnels]:
             if array not in found:
                 raise ValueError(f'{shown} has {name} and no {array}')
             values = found[array]
-            if values.shape != wanted or values.dtype.kind != 'f' or not np.isfinite(values).all():
+            if values.shape != wanted or values.dtype.kind != 'f' or not (np.abs(values) < LARGEST).all():
                 raise ValueError(f'{shown}: {array} must be finite floats {wanted}, not {values.dtype} {values.shape}')
         if (np.abs(found[name]) > HALF_WIDTH).any():
             raise ValueError(f'{shown}: {name} has centres outside of the cube [-{HALF_WIDTH}, {HALF_WIDTH}]')

@@ -5,7 +5,8 @@ from wgan_jax.training.load import Generator
 _SCRIPT = '''\
 """python sample.py [SEED [NUMBER]] needs jax alone; writes new_samples.npy, in [-1, 1], and new_samples.png."""
 import pathlib, struct, sys, zlib
-if len(sys.argv) > 3 or not all(map(str.isdecimal, sys.argv[1:])) or {{'0'}} & {{*sys.argv[2:]}}:
+seed, n = (int(a) if a.isdecimal() else -1 for a in (sys.argv[1:] + ['0', '64'][len(sys.argv) - 1 :])[:2])
+if len(sys.argv) > 3 or not 0 <= seed < 2**32 or n < 1:
     sys.exit(__doc__)
 import jax, numpy as np
 
@@ -13,7 +14,6 @@ here = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(here / 'flatbuffers.zip'))  # with which jax.export reads; an installed one comes first
 from jax import export
 
-seed, n = map(int, sys.argv[1:] + ['0', '64'][len(sys.argv) - 1 :])
 keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), np.arange(n, dtype=np.int32))
 latents = jax.vmap(lambda key: {draw})(keys)
 generator = export.deserialize(bytearray((here / 'generator.stablehlo').read_bytes()))

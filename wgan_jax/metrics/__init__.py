@@ -5,7 +5,7 @@ the host in float64; those on images take (N, H, W, C) in [-1, 1].
 """
 
 from wgan_jax.metrics.bins import DifferentBins, different_bins
-from wgan_jax.metrics.classes import ClassCoverage, class_coverage, inception_score, inception_scores
+from wgan_jax.metrics.classes import ClassCoverage, class_coverage, inception_score, inception_scores, missing_classes
 from wgan_jax.metrics.copies import Memorisation, SupportSize, memorisation, support_size
 from wgan_jax.metrics.duplicates import nearest_distances
 from wgan_jax.metrics.frechet import Moments, frechet_distance, frechet_of_moments
@@ -53,6 +53,7 @@ __all__ = [
     'laplacian_patch_distance',
     'maximum_mean_discrepancy',
     'memorisation',
+    'missing_classes',
     'mode_coverage',
     'ms_ssim',
     'nearest_distances',

@@ -15,6 +15,8 @@ from wgan_jax.distances.checks import check_probabilities
 from wgan_jax.ranges import COUNT
 from wgan_jax.types import ArrayLike
 
+_PART, _SURE = 0.5, 1e-3  # of the data's share; probability of an alarm by chance
+
 
 class ClassCoverage(NamedTuple):
     """Which classes samples are of.
@@ -72,6 +74,33 @@ def inception_scores(probabilities: ArrayLike, splits: int = 10) -> np.ndarray:
     return np.array(
         [np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()) for part in np.array_split(p, splits)]
     )
+
+
+def missing_classes(samples: ArrayLike, data: ArrayLike) -> int:
+    """How many classes samples are of less than half as often as data are, and not by chance.
+
+    Were the samples of class k just half as frequent as the data, n_k would be binomial, of n_k + m_k draws with the
+    probability n / (n + 2 m), n and m the sums. A class counts where so few, or fewer, have a probability below 0.001
+    over the number of classes: of a thousand sets without fault one at most gets an alarm.
+
+    Args:
+        samples: counts n_k by class, (K,).
+        data: counts m_k by class, (K,).
+
+    Returns:
+        Between 0 and K. Of K classes of equal size some 20 images of each are needed to see that one is missing
+        altogether, and more where there are hundreds of classes.
+
+    Raises:
+        ValueError: for counts that are not of as many classes, or all 0.
+    """
+    from scipy.stats import binom  # slow to import
+
+    n, m = (np.asarray(counts, np.int64) for counts in (samples, data))
+    if n.shape != m.shape or n.ndim != 1 or min(n.sum(initial=0), m.sum(initial=0)) < 1:
+        raise ValueError(f'counts {n.shape} and {m.shape} must be of the same classes, (K,), and not all 0')
+    share = n.sum() / (n.sum() + m.sum() / _PART)
+    return int((binom.cdf(n, n + m, share) < _SURE / len(n)).sum())
 
 
 def class_coverage(labels: ArrayLike, num_classes: int, p: ArrayLike | None = None) -> ClassCoverage:

@@ -19,7 +19,7 @@ import numpy as np
 
 from wgan_jax.metrics.bins import different_bins, k_means
 from wgan_jax.metrics.checks import as_features
-from wgan_jax.metrics.classes import class_coverage, inception_score
+from wgan_jax.metrics.classes import class_coverage, inception_score, missing_classes
 from wgan_jax.metrics.copies import support_of, typical_distance
 from wgan_jax.metrics.duplicates import NEAR
 from wgan_jax.metrics.features.network import FeatureNetwork
@@ -43,7 +43,7 @@ OF_FEATURES = (
     'maximum_mean_discrepancy', 'different_bins', 'support_size',
 )  # fmt: skip
 OF_PIXELS = ('duplicates', 'diversity')
-OF_CLASSES = ('inception_score', 'class_kl', 'classes', 'rarest_class')
+OF_CLASSES = ('inception_score', 'class_kl', 'classes', 'rarest_class', 'missing_classes')
 _FID = {'frechet_distance': 'FID', 'kernel_distance': 'KID', 'inception_score': 'inception_score'}
 
 
@@ -81,7 +81,8 @@ SCORES: dict[str, Score] = {
     'inception_score': Score('higher', 'how sure and how varied the classes of the samples are'),
     'class_kl': Score('lower', 'Kullback-Leibler divergence of the classes of the samples from those of the data'),
     'classes': Score('higher', 'how many classes the samples are of'),
-    'rarest_class': Score('higher', 'share of the samples that are of the rarest class of those that the data have'),
+    'rarest_class': Score('higher', 'share of the samples that are of the rarest class, of those that the data have'),
+    'missing_classes': Score('lower', 'classes that samples are of less than half as often as data, and not by chance'),
     'copies': Score('like data', 'share of samples that are near-duplicates of a training image'),
     'memorisation': Score('like data', 'how often a sample is nearer to the training set than new data are'),
 }
@@ -264,4 +265,5 @@ def _of_classes(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     return {
         'inception_score': inception_score(fake), 'class_kl': coverage.kl, 'classes': coverage.captured,
         'rarest_class': float(coverage.counts[of_real > 0].min() / len(fake)),
+        'missing_classes': missing_classes(coverage.counts, of_real),
     }  # fmt: skip

@@ -34,8 +34,8 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
       gives (p < 0.001);
     - memorised: as many more near-duplicates of training images, or samples that are nearer to the training set than
       images held out in four of five comparisons (p < 0.001);
-    - narrow: recall, by any network, below half of that of another half of the data, or a class, by any classifier,
-      that has less than half of the share that the rarest one has there, and less than chance gives (p < 0.001);
+    - narrow: recall, by any network, below half of that of another half of the data, or, by any classifier, classes
+      that samples are of less than half as often, and not by chance (p < 0.001);
     - unlike: precision, by any network, below half of that.
 
     Args:
@@ -72,20 +72,10 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
             said = ', '.join(f'{network} {value:.2f} of {whole:.2f}' for network, (value, whole) in low.items())
             what = {'narrow': 'much of the data is not among the samples', 'unlike': 'many samples lie off the data'}
             found.append(Verdict(fault, f'{what[fault]}: {said} that data reach'))
-        if fault == 'narrow' and (rare := _too_rare(scores, scale, num)):
-            found.append(Verdict(fault, f'a class is all but missing among the samples: {rare}'))
+    if missing := {name: int(n) for name, n in scores.items() if name.endswith('/missing_classes') and n}:
+        said = ', '.join(f'{n} by {name.rpartition("/")[0]}' for name, n in missing.items())
+        found.append(Verdict('narrow', f'samples are of some classes less than half as often as the data: {said}'))
     return found
-
-
-def _too_rare(scores: Mapping[str, float], scale: Mapping[str, float], num: int) -> str:
-    from scipy.stats import binom  # slow to import
-
-    low = {
-        name: value
-        for name, value in scores.items()
-        if name.endswith('/rarest_class') and float(binom.cdf(round(value * num), num, PART * scale[name])) < SURE
-    }
-    return ', '.join(f'{name} {value:.2%} of the samples, {scale[name]:.2%} of the data' for name, value in low.items())
 
 
 def too_many(share: float, of_data: float, count: int, count_of_data: int) -> bool:

@@ -77,6 +77,9 @@ def place(variables: Variables, high: Array, low: Array, *, neighbours: int = NE
     """
     apexes, cooling = variables.params['apexes'], variables.state['cooling']
     points, others = (jnp.asarray(samples).reshape(len(samples), -1) for samples in (high, low))
+    COUNT.check('neighbours', neighbours)
+    if points.shape[1:] != apexes.shape[1:] or others.shape[1:] != apexes.shape[1:]:
+        raise ValueError(f'samples {high.shape[1:]} and {low.shape[1:]} are not of {apexes.shape[1]} dimensions')
     if len(points) < max(len(apexes), neighbours):
         raise ValueError(
             f'{len(apexes)} cones and {neighbours} neighbours need as many samples, and there are {len(points)}'

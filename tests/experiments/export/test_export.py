@@ -136,7 +136,7 @@ def _draws_as_the_run(folder, python, cwd, **environment):
 
 
 def test_the_script_says_how_it_is_called(folder, tmp_path):
-    for arguments in (['-1'], ['1', '0'], ['1', '2', '3'], ['one']):
+    for arguments in (['-1'], ['1', '00'], ['1', '2', '3'], ['one'], [str(2**32)]):
         command = [sys.executable, str(folder / 'sample.py'), *arguments]
         process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=CLEAN)
         assert process.returncode == 1 and process.stderr.startswith('python sample.py [SEED [NUMBER]] needs jax')

@@ -1,5 +1,6 @@
 """``w1_benchmark``: what a critic is judged by, the table, cells that are kept, and what is refused."""
 
+import inspect
 import json
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 
 from experiments.w1_benchmark import kept
 from experiments.w1_benchmark.cells import judge, surface_of, train, true_surface
-from experiments.w1_benchmark.methods import METHODS, Method
+from experiments.w1_benchmark.methods import METHODS
 from experiments.w1_benchmark.published import DIMS, FUNNELS, best, published
 from tests.experiments.processes import answers_of, done
 from wgan_jax.data.funnels import draw_funnels, potential
@@ -87,6 +88,7 @@ def test_the_published_table_is_whole():
     found = best()
     assert found[8, 64]._replace(l2=0) == ('wgan-lp', 0.83, 0, -0.06)
     assert found[2, 256][:2] == ('sort-out', 0.55) and found[128, 16].cosine == 0.92
+    assert (found[2, 4].solver, found[16, 16].solver, found[16, 64].solver) == ('dot', '3p-wgan_rev', 'wgan-lp')
     means = {
         solver: np.mean([one.cosine for solvers in table.values() for one in solvers if one.solver == solver])
         for solver in ('wgan-lp', 'wgan-gp', 'sort-out')
@@ -105,19 +107,33 @@ def test_surfaces_lie_as_the_plane_does():
 
 
 @pytest.mark.parametrize(
-    'values, match',
+    'name, values, match',
     [
-        ({'constraint': 'clips'}, 'constraint=clips is unknown; there are: none, clip'),
-        ({'width': 7}, 'width=7 is odd'),
-        ({'activation': 'tanh'}, "activation='tanh' is unknown; there are: relu, max_min"),
-        ({'beta1': 1.0}, 'beta1=1.0 must lie'),
-        ({'updates': 0}, 'updates=0 must be at least 1'),
-        ({'num_cones': 20_000}, 'num_cones=20000 must'),
+        ('clip', {'width': 7, 'width_per_dim': 0}, '7 units in 3 dimensions: max_min sorts pairs'),
+        ('clip', {'width': 8, 'width_per_dim': 3}, '9 units in 3 dimensions'),
+        ('clip', {'depth': 0}, 'depth=0 must be at least 1'),
+        ('spectral', {'beta1': 1.0}, 'beta1=1.0 must lie'),
+        ('cones', {'updates': 0}, 'updates=0 must be at least 1'),
+        ('cones', {'num_cones': 20_000}, '20000 cones in 3 dimensions: 16384 are the most'),
     ],
 )
-def test_methods_that_there_cannot_be(values, match):
+def test_methods_that_there_cannot_be(name, values, match):
     with pytest.raises(ValueError, match=match):
-        Method(**values)
+        METHODS[name](**values).check(3)
+
+
+def test_a_method_has_only_options_that_it_reads():
+    options = {name: set(inspect.signature(method).parameters) for name, method in METHODS.items()}
+    assert 'clip' in options['clip'] and 'penalty_weight' not in options['clip']
+    assert 'penalty_weight' in options['r1'] and 'clip' not in options['r1']
+    assert not {'width', 'constraint', 'clip'} & options['cones'] and not {'num_cones'} & options['none']
+
+
+def test_an_update_cools_once():
+    # Fails if both passes of an update count, or that over the penalty.
+    method = METHODS['cones'](num_cones=4, cones_per_dim=0, batch_size=16, updates=7)
+    variables, _ = train(method, draw_funnels(jax.random.key(0), 2, 2), seed=0)
+    assert int(variables.state['cooling']['passes']) == 7
 
 
 def test_what_is_done_is_kept_and_joined(tmp_path):
@@ -153,9 +169,13 @@ def test_numbers_that_decide_are_in_the_name(tmp_path):
     one, other = (kept.place(tmp_path, 'a(b=1)/..', (2, 3), {**record, 'seed': seed}) for seed in (0, 1))
     assert one != other and one.parent == tmp_path / 'cells' and one.name.startswith('a_b=1_')
     assert kept.read(one) is None
-    kept.write(one, {'w1': 1.5}, np.ones((2, 2), np.float32))
+    kept.prepare(tmp_path)
+    whole = dict.fromkeys(('cosine', 'l2', 'w1', 'w1_true', 'w1_error', 'seconds'), 1.5)
+    kept.write(one, whole, np.ones((2, 2), np.float32))
     result, surface = kept.read(one)
-    assert result == {'w1': 1.5} and surface.sum() == 4
+    assert result == whole and surface.sum() == 4
+    kept.write(one, {'w1': 1.5}, np.zeros(0))  # of another version
+    assert kept.read(one) is None
 
 
 def test_published_pairs_are_read(tmp_path):
@@ -172,7 +192,11 @@ CASES = [
     (['--methods=con'], 'methods=con is unknown; there are: cones, none, clip'),
     (['--methods=cones(width)'], 'cannot be read: write name or name(option=value)'),
     (['--methods=cones(cones=3)'], 'cones is not an option of cones; there are: '),
-    (['--methods=clip(width=7)'], 'methods=clip(width=7): width=7 is odd'),
+    (['--methods=clip(width=9)'], 'methods=clip(width=9): 9 units in 2 dimensions: max_min sorts pairs'),
+    (['--methods=cones(clip=1)'], 'clip is not an option of cones; there are: num_cones'),
+    (['--methods=cones(updates=9)', '--updates=3'], 'updates=3 has no effect on methods=cones(updates=9)'),
+    (['--cells=2049x4'], 'methods=cones: 16392 cones in 2049 dimensions: 16384 are the most'),
+    (['--cells=99999x99999', '--methods=none(width_per_dim=0)'], 'would take'),
     (['--methods=clip(clip=-1)'], 'methods=clip(clip=-1): clip=-1 must be a positive number'),
     (['--methods=clip(batch_size=1000000)', '--cells=128x256'], 'would take'),
     (['--cells=8-64'], 'cells: 8-64 is no DIMENSIONxFUNNELS, such as 8x64'),

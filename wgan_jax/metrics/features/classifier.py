@@ -238,8 +238,8 @@ def by_channel_from_file(path: str | os.PathLike) -> FeatureNetwork:
     Raises:
         ValueError: in one line, for any other file.
     """
+    classifier = load(path)
     try:
-        return load(path).by_channel()
+        return classifier.by_channel()
     except ValueError as error:
-        shown = printable(path, 200)
-        raise ValueError(str(error) if shown in str(error) else f'{shown}: {error}') from None
+        raise ValueError(f'{printable(path, 200)}: {error}') from None
