@@ -33,7 +33,7 @@ def test_primal_equals_dual_sample_by_sample(dim, num):
     moved = transport(pair, x)
     np.testing.assert_allclose(_potential(pair, x) - _potential(pair, moved.point), moved.distance, atol=3e-5)
     np.testing.assert_allclose(np.linalg.norm(x - moved.point, axis=1), moved.distance, atol=3e-5)
-    np.testing.assert_allclose(potential(pair, x), _potential(pair, x), atol=1e-5)
+    np.testing.assert_allclose(potential(pair, x), _potential(pair, x), atol=3e-5)
     assert np.abs(moved.point).max() <= HALF_WIDTH and float(moved.distance.mean()) > 0.01
 
 
