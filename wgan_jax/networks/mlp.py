@@ -96,8 +96,8 @@ def critic(
     if norm != 'none':
         raise ValueError(f"the MLP critic has no normalisation: pass norm='none', not {norm!r}.")
     activation = activation or ('max_min' if parametrization == 'orthonormal' else 'relu')
-    if activation not in ACTIVATIONS:
-        raise ValueError(f'activation={activation!r} is unknown; there are: {", ".join(ACTIVATIONS)}')
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f'activation={activation!r} is unknown; there are: {", ".join(_ACTIVATIONS)}')
     check_parametrization(parametrization, width)
     if activation == 'max_min' and width % 2:
         raise ValueError(f'width={width} is odd, but max_min sorts pairs of units: use {width + 1}')
@@ -116,7 +116,7 @@ INITIALISERS = {
 }
 
 
-ACTIVATIONS = {'relu': nn.relu, 'max_min': max_min}
+_ACTIVATIONS = {'relu': nn.relu, 'max_min': max_min}
 
 
 class _Generator(nn.Module):
@@ -168,7 +168,7 @@ class _Critic(nn.Module):
             'kernel_init': INITIALISERS[self.initialiser],
             'parametrization': self.parametrization,
         }
-        activation = ACTIVATIONS[self.activation]
+        activation = _ACTIVATIONS[self.activation]
         x = x.reshape(x.shape[0], -1)
         for i in range(self.depth):
             layer = Dense(self.width, dtype=self.dtype, conv_impl=self.conv_impl, name=f'hidden_{i}', **options)
