@@ -12,6 +12,7 @@ Source: Arjovsky et al., 2017, https://arxiv.org/abs/1701.07875.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -116,7 +117,7 @@ INITIALISERS = {
 }
 
 
-_ACTIVATIONS = {'relu': nn.relu, 'max_min': max_min}
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {'relu': nn.relu, 'max_min': max_min}
 
 
 class _Generator(nn.Module):
