@@ -126,10 +126,9 @@ def _cells() -> list[tuple[int, int]]:
 def _pairs(cells: list[tuple[int, int]]) -> dict[tuple[int, int], Funnels]:
     """The pairs, those of one dimension with as many centres, so that programs that are kept serve all of them."""
     if PAIRS.value is None:
-        key = jax.random.key(launcher.seed())
-        pairs = {
-            cell: draw_funnels(jax.random.fold_in(jax.random.fold_in(key, cell[0]), cell[1]), *cell) for cell in cells
-        }
+        key = jax.random.fold_in(jax.random.key(launcher.seed()), _DRAWN)
+        keys = {(dim, num): jax.random.fold_in(jax.random.fold_in(key, dim), num) for dim, num in cells}
+        pairs = {cell: draw_funnels(keys[cell], *cell) for cell in cells}
     else:
         read = read_funnels(PAIRS.value)
         if missing := [_name(cell) for cell in cells if cell not in read]:
