@@ -18,6 +18,7 @@ FORMULAS = {
     'non_saturating': (lambda r, f: -log_expit(r).mean() - np.log(1 - expit(f)).mean(), lambda f: -log_expit(f).mean()),
     'hinge': (lambda r, f: np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(), lambda f: -f.mean()),
     'least_squares': (lambda r, f: ((r - 1) ** 2 + f**2).mean() / 2, lambda f: ((f - 1) ** 2).mean() / 2),
+    'relativistic': (lambda r, f: -np.log(expit(r - f)).mean(), lambda f, r: -np.log(expit(f - r)).mean()),
 }
 
 
@@ -26,7 +27,11 @@ def test_losses_equal_their_formulas(name):
     critic, generator = FORMULAS[name]
     objective = OBJECTIVES[name]
     np.testing.assert_allclose(objective.critic_loss(jnp.array(REAL), jnp.array(FAKE)), critic(REAL, FAKE), rtol=2e-6)
-    np.testing.assert_allclose(objective.generator_loss(jnp.array(FAKE)), generator(FAKE), rtol=2e-6)
+    needed = (FAKE, REAL) if objective.paired else (FAKE,)
+    np.testing.assert_allclose(objective.generator_loss(*map(jnp.array, needed)), generator(*needed), rtol=2e-6)
+    np.testing.assert_array_equal(  # a second argument that is not needed does nothing
+        objective.generator_loss(jnp.array(FAKE), jnp.array(REAL)), objective.generator_loss(*map(jnp.array, needed))
+    )
 
 
 @pytest.mark.parametrize('name', OBJECTIVES)
@@ -34,18 +39,18 @@ def test_losses_and_gradients_are_finite_for_certain_critics(name):
     objective = OBJECTIVES[name]
     scores = jnp.array([-1e4, 1e4])
     values = jax.value_and_grad(objective.critic_loss, argnums=(0, 1))(scores, scores)
-    values += jax.value_and_grad(objective.generator_loss)(scores)
+    values += jax.value_and_grad(objective.generator_loss)(scores, scores[::-1])
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(values))
 
 
 @pytest.mark.parametrize('name', OBJECTIVES)
 def test_critic_wants_real_high_and_fake_low_and_generator_wants_fake_high(name):
-    # least_squares wants 1 and 0: at real 0.5 and fake 0.5 all five agree on the direction.
+    # least_squares wants 1 and 0: at real 0.5 and fake 0.5 all agree on the direction.
     objective = OBJECTIVES[name]
     half = jnp.full(3, 0.5)
     real_slope, fake_slope = jax.grad(objective.critic_loss, argnums=(0, 1))(half, half)
     assert bool((real_slope < 0).all()) and bool((fake_slope > 0).all())
-    assert bool((jax.grad(objective.generator_loss)(half) < 0).all())
+    assert bool((jax.grad(objective.generator_loss)(half, half) < 0).all())
 
 
 def test_minimax_saturates_where_non_saturating_does_not():
@@ -54,6 +59,18 @@ def test_minimax_saturates_where_non_saturating_does_not():
     other = jax.grad(OBJECTIVES['non_saturating'].generator_loss)(rejected)
     np.testing.assert_allclose(minimax, -expit(-20.0), rtol=1e-5)
     np.testing.assert_allclose(other, -expit(20.0), rtol=1e-6)
+
+
+def test_pairs_are_compared_one_by_one_and_only_by_their_difference():
+    # Fails for means that are compared (relativistic average), or for a loss of the scores themselves.
+    objective = OBJECTIVES['relativistic']
+    real, fake = jnp.array(REAL), jnp.array(FAKE)
+    for loss, pair in ((objective.critic_loss, (real, fake)), (objective.generator_loss, (fake, real))):
+        np.testing.assert_allclose(loss(pair[0] + 100, pair[1] + 100), loss(*pair), rtol=1e-4)
+        assert abs(float(loss(pair[0], pair[1][::-1]) - loss(*pair))) > 0.05
+    np.testing.assert_allclose(objective.critic_loss(fake, real), objective.generator_loss(fake, real), rtol=1e-6)
+    with pytest.raises(ValueError, match='pass real_scores'):
+        objective.generator_loss(fake)
 
 
 def test_undecided_discriminator_loses_log_four():

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from wgan_jax.constraints import CONSTRAINTS
-from wgan_jax.penalties import dragan_penalty, gradient_norms, gradient_penalty, r1_penalty, r2_penalty
+from wgan_jax.penalties import (
+    both_sides_penalty,
+    dragan_penalty,
+    gradient_norms,
+    gradient_penalty,
+    r1_penalty,
+    r2_penalty,
+)
 
 KEY = jax.random.key(3)
 
@@ -128,13 +135,15 @@ def test_linear_critic_has_r1_and_r2_of_half_its_weight_squared():
     w = np.array([3.0, 4.0], np.float32)
     for penalty in (r1_penalty, r2_penalty):
         np.testing.assert_allclose(penalty(lambda x: x @ w, _batch(0, (5, 2)), _batch(1, (5, 2)), KEY), 12.5, rtol=1e-6)
+    both = both_sides_penalty(lambda x: x @ w, _batch(0, (5, 2)), _batch(1, (5, 2)), KEY)
+    np.testing.assert_allclose(both, 25, rtol=1e-6)  # not their mean
 
 
-def test_r1_looks_at_real_and_r2_at_fake():
+def test_r1_looks_at_real_and_r2_at_fake_and_their_sum_at_both():
     real, fake = np.full((4, 2, 3), 2.0, np.float32), np.full((4, 2, 3), 5.0, np.float32)  # f = |x|^2 / 2: gradient x
-    for penalty, side in ((r1_penalty, 2.0), (r2_penalty, 5.0)):
+    for penalty, sides in ((r1_penalty, [2.0]), (r2_penalty, [5.0]), (both_sides_penalty, [2.0, 5.0])):
         value = penalty(lambda x: jnp.sum(x**2, axis=(1, 2)) / 2, real, fake, KEY)
-        np.testing.assert_allclose(value, 6 * side**2 / 2, rtol=1e-6)
+        np.testing.assert_allclose(value, sum(6 * side**2 / 2 for side in sides), rtol=1e-6)
 
 
 def test_dragan_looks_at_points_that_the_batch_s_one_deviation_allows():

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import optax
 
-from wgan_jax.penalties import dragan_penalty, gradient_penalty, r1_penalty, r2_penalty
+from wgan_jax.penalties import both_sides_penalty, dragan_penalty, gradient_penalty, r1_penalty, r2_penalty
 from wgan_jax.transforms import clip_weights, into_box
 from wgan_jax.types import Array, Key, PyTree
 
@@ -67,6 +67,7 @@ CONSTRAINTS: dict[str, Constraint] = {
     'dragan': Constraint(penalty=dragan_penalty),
     'r1': Constraint(penalty=_of_samples(r1_penalty)),
     'r2': Constraint(penalty=_of_samples(r2_penalty)),
+    'r1_r2': Constraint(penalty=_of_samples(both_sides_penalty)),
     'spectral': Constraint(parametrization='spectral'),
     'spectral_operator': Constraint(parametrization='spectral_operator'),
     'orthonormal': Constraint(parametrization='orthonormal'),

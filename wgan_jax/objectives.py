@@ -31,11 +31,15 @@ class Objective(NamedTuple):
 
     Attributes:
         critic_loss: ``critic_loss(real_scores, fake_scores) -> scalar``.
-        generator_loss: ``generator_loss(fake_scores) -> scalar``.
+        generator_loss: ``generator_loss(fake_scores) -> scalar``, or ``generator_loss(fake_scores, real_scores)`` where
+            ``paired``.
+        paired: whether the generator's loss needs the scores of as many real examples, of which its updates then draw a
+            batch of their own.
     """
 
     critic_loss: Callable[[Array, Array], Array]
-    generator_loss: Callable[[Array], Array]
+    generator_loss: Callable[..., Array]
+    paired: bool = False
 
 
 def wasserstein_estimate(real_scores: Array, fake_scores: Array) -> Array:
@@ -70,19 +74,21 @@ def wasserstein_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
     return -wasserstein_estimate(real_scores, fake_scores)
 
 
-def negative_mean_score(fake_scores: Array) -> Array:
+def negative_mean_score(fake_scores: Array, real_scores: Array | None = None) -> Array:
     """The loss of a generator that raises the scores of its samples, in a WGAN and under the hinge loss.
 
     L = -E f(fake)
 
     Args:
         fake_scores: f of the generated batch, (N,).
+        real_scores: not used; the argument makes losses interchangeable.
 
     Returns:
         A scalar.
 
     Source: Arjovsky et al. 2017, algorithm 1, https://arxiv.org/abs/1701.07875; Miyato et al. 2018, eq. 17.
     """
+    del real_scores
     return -jnp.mean(fake_scores)
 
 
@@ -102,35 +108,39 @@ def cross_entropy_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
     return jnp.mean(jax.nn.softplus(-real_scores)) + jnp.mean(jax.nn.softplus(fake_scores))
 
 
-def minimax_generator_loss(fake_scores: Array) -> Array:
+def minimax_generator_loss(fake_scores: Array, real_scores: Array | None = None) -> Array:
     """The loss of the standard GAN's generator that minimises what the discriminator D = sigmoid(f) maximises.
 
     L = E log(1 - D(fake)) = -E softplus(f(fake)); its slope sigmoid(f) vanishes where D is sure of a fake.
 
     Args:
         fake_scores: f, the logits of D, of the generated batch, (N,).
+        real_scores: not used; the argument makes losses interchangeable.
 
     Returns:
         A scalar, in nats.
 
     Source: Goodfellow et al. 2014, eq. 1, https://arxiv.org/abs/1406.2661.
     """
+    del real_scores
     return -jnp.mean(jax.nn.softplus(fake_scores))
 
 
-def non_saturating_generator_loss(fake_scores: Array) -> Array:
+def non_saturating_generator_loss(fake_scores: Array, real_scores: Array | None = None) -> Array:
     """The loss of the standard GAN's generator whose slope does not vanish where D = sigmoid(f) is sure of a fake.
 
     L = -E log D(fake) = E softplus(-f(fake))
 
     Args:
         fake_scores: f, the logits of D, of the generated batch, (N,).
+        real_scores: not used; the argument makes losses interchangeable.
 
     Returns:
         A scalar, in nats.
 
     Source: Goodfellow et al. 2014, section 3, https://arxiv.org/abs/1406.2661.
     """
+    del real_scores
     return jnp.mean(jax.nn.softplus(-fake_scores))
 
 
@@ -166,20 +176,63 @@ def least_squares_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
     return 0.5 * jnp.mean((real_scores - 1) ** 2) + 0.5 * jnp.mean(fake_scores**2)
 
 
-def least_squares_generator_loss(fake_scores: Array) -> Array:
+def least_squares_generator_loss(fake_scores: Array, real_scores: Array | None = None) -> Array:
     """The least squares of the scores of generated samples to the target of real ones, 1.
 
     L = E (f(fake) - 1)^2 / 2
 
     Args:
         fake_scores: f of the generated batch, (N,).
+        real_scores: not used; the argument makes losses interchangeable.
 
     Returns:
         A scalar.
 
     Source: Mao et al. 2017, eq. 9, https://arxiv.org/abs/1611.04076.
     """
+    del real_scores
     return 0.5 * jnp.mean((fake_scores - 1) ** 2)
+
+
+def relativistic_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
+    """The loss of a discriminator that tells of each pair which one is real: f(real) - f(fake) is the logit.
+
+    L = E softplus(-(f(real_n) - f(fake_n))), log 2 where it cannot tell
+
+    The logit does not change when all scores do by one number, and no pair is ever at rest for its own sake: a fake
+    sample is pushed on until it scores as high as the real one beside it, wherever that lies.
+
+    Args:
+        real_scores, fake_scores: f of either batch, (N,); the n-th of one is paired with the n-th of the other.
+
+    Returns:
+        A scalar, in nats.
+
+    Source: Jolicoeur-Martineau 2019, eq. 5, https://arxiv.org/abs/1807.00734; Huang et al. 2024 (R3GAN), eq. 2,
+    https://arxiv.org/abs/2501.05441.
+    """
+    return jnp.mean(jax.nn.softplus(fake_scores - real_scores))
+
+
+def relativistic_generator_loss(fake_scores: Array, real_scores: Array | None = None) -> Array:
+    """The loss of a generator whose samples shall be taken for real rather than the real ones beside them.
+
+    L = E softplus(-(f(fake_n) - f(real_n)))
+
+    Args:
+        fake_scores, real_scores: f of either batch, (N,); the n-th of one is paired with the n-th of the other.
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        ValueError: without real scores.
+
+    Source: as ``relativistic_critic_loss``.
+    """
+    if real_scores is None:
+        raise ValueError('the relativistic loss compares pairs: pass real_scores besides fake_scores')
+    return jnp.mean(jax.nn.softplus(real_scores - fake_scores))
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -188,6 +241,7 @@ OBJECTIVES: dict[str, Objective] = {
     'non_saturating': Objective(cross_entropy_critic_loss, non_saturating_generator_loss),
     'hinge': Objective(hinge_critic_loss, negative_mean_score),
     'least_squares': Objective(least_squares_critic_loss, least_squares_generator_loss),
+    'relativistic': Objective(relativistic_critic_loss, relativistic_generator_loss, paired=True),
 }
 
 # Objectives in which a score is the logit of a probability, so that its target can be smoothed.

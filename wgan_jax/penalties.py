@@ -154,6 +154,26 @@ def r2_penalty(critic_fn: Callable[[Array], Array], real: Array, fake: Array, ke
     return _half_mean_square(critic_fn, fake)
 
 
+def both_sides_penalty(critic_fn: Callable[[Array], Array], real: Array, fake: Array, key: Key) -> Array:
+    """Half the mean squared gradient norm at the real samples and half that at the fake ones, R1 + R2.
+
+    mean_n ||grad f(real_n)||^2 / 2 + mean_n ||grad f(fake_n)||^2 / 2
+
+    Args:
+        critic_fn: maps a batch (N, ...) to scores (N,).
+        real, fake: samples, both (N, ...).
+        key: not used; the argument makes penalties interchangeable.
+
+    Returns:
+        The sum of both means, a scalar; the halves are in it, gamma is not.
+
+    Source: Roth et al. 2017, https://arxiv.org/abs/1705.09367; Huang et al. 2024 (R3GAN), section 2.2,
+    https://arxiv.org/abs/2501.05441.
+    """
+    del key
+    return _half_mean_square(critic_fn, real) + _half_mean_square(critic_fn, fake)
+
+
 def _keys_per_sample(key, num):
     keys = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     keys = jax.random.split(keys, num) if keys.ndim == 0 else keys

@@ -95,7 +95,7 @@ def round_products(name: str, settings: Settings) -> float:
         return _operations(jax.make_jaxpr(update)(state).jaxpr)
 
     of_critic = counted(lambda state: critic_update(gan, hyperparameters, state, pixels))
-    return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, hyperparameters, state))
+    return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, hyperparameters, state, pixels))
 
 
 def _operations(jaxpr: Any) -> float:

@@ -14,6 +14,7 @@ from wgan_jax.networks import ARCHITECTURES
 from wgan_jax.networks.dcgan import UPSAMPLINGS
 from wgan_jax.networks.resnet import VARIANTS
 from wgan_jax.objectives import LOGIT_OBJECTIVES, OBJECTIVES
+from wgan_jax.training.gan import DECAYS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import CRITIC_NORMS, PRECISIONS, Settings
 
@@ -47,6 +48,7 @@ _NAMES = {
     'logits': described(LOGIT_OBJECTIVES),
     'constraint': described(CONSTRAINTS),
     'optimizer': described(OPTIMIZERS),
+    'decay': described(DECAYS, {'cosine': 'half a period, flat at both ends'}),
     'precision': described(PRECISIONS),
     'augment': (
         f'{described(AUGMENTATIONS, _AUGMENTATIONS)}; or parts with commas between them, such as flip,zoom, of the '

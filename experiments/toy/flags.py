@@ -10,6 +10,7 @@ from wgan_jax.data.synthetic import Density
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.ranges import whole
 from wgan_jax.training.build import hyperparameters_of
+from wgan_jax.training.gan import DECAYS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import Settings, override
 from wgan_jax.training.sweep import Runs, combinations
@@ -54,6 +55,10 @@ _SINGLE = {
     'beta1': _one('beta1', 'Decay of the mean of gradients (adam).'),
     'beta2': _one('beta2', 'Decay of the mean of squared gradients (adam).'),
     'decay_steps': _one('decay_steps', 'Generator updates over which rates and noise fall to 0; 0: never.'),
+    'decay': _one('decay', f'How they fall: {described(DECAYS)}.'),
+    'final_lr': _one('final_lr', 'Share of the learning rates that is left after decay_steps.'),
+    'final_penalty': _one('final_penalty', 'Share of the factor of the penalty that is left after decay_steps.'),
+    'final_beta2': _one('final_beta2', 'beta2 after decay_steps (adam); 0: it stays as it is.'),
     'instance_noise': _one('instance_noise', 'Deviation of noise on all the critic sees.'),
     'label_smoothing': _one('label_smoothing', 'How far below 1 the target of real examples is.'),
     'ema_decay': _one('ema_decay', "Decay of the generator's moving average; 0: none."),

@@ -64,7 +64,7 @@ class Progress(Callback):
                 f'{len(run.images.pixels)} images are few: a generator learns so many by heart; several hundred show '
                 'whether it has learnt more'
             )
-        if 0 < settings.decay_steps < settings.steps:
+        if 0 < settings.decay_steps < settings.steps and not settings.final_lr:
             logger.warning(
                 f'after step {settings.decay_steps} learning rates are 0; --decay_steps={settings.steps} spreads them'
             )

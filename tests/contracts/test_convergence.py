@@ -52,7 +52,7 @@ def _numbered_objective(number) -> Objective:
     def choose(field):
         return lambda *scores: jax.lax.switch(number, [getattr(o, field) for o in OBJECTIVES.values()], *scores)
 
-    return Objective(choose('critic_loss'), choose('generator_loss'))
+    return Objective(choose('critic_loss'), choose('generator_loss'), paired=True)  # which some of them need
 
 
 def _gan(name: str) -> GAN:

@@ -58,7 +58,7 @@ def test_a_reading_averages_the_norms_of_single_gradients(trained):
         single = jax.jit(functools.partial(generator_gradient, dataclasses.replace(gan, objective=objective)))
         norms = []
         for draw in range(2):
-            _, gradient = single(after, first + np.uint32(draw))
+            _, gradient = single(after, small_pixels(), first + np.uint32(draw))
             norms.append(np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))))
         np.testing.assert_allclose(probe.gradient_norm[i], np.mean(norms), rtol=1e-5)
         np.testing.assert_allclose(probe.gradient_std[i], np.std(norms), rtol=1e-3, atol=1e-7)

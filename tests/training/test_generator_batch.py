@@ -18,7 +18,7 @@ MLP = {'arch': 'mlp', 'critic_norm': 'none'}  # in which no example knows of ano
 def test_the_gradient_is_the_mean_over_so_many_latents():
     gan, hyperparameters = small_gan('wgan_gp', generator_batch_size=6, **MLP)
     state = init_state(gan, hyperparameters, 3)
-    (loss, _), gradient = jax.jit(lambda s: generator_gradient(gan, s, 5))(state)
+    (loss, _), gradient = jax.jit(lambda s: generator_gradient(gan, s, PIXELS, 5))(state)
 
     def score(params, example):
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(3), Role.GENERATOR_LATENT), 5)

@@ -20,7 +20,7 @@ UNSET = {
     'held_out': 0.0, 'instance_noise': 0.0, 'beta1': 0.5, 'beta2': 0.999, 'decay_steps': 0, 'critic_warmup': False,
     'generator_batch_size': 0, 'precision': 'float32', 'augment': 'none', 'ema_decay': 0.0, 'init_from': None,
     'deterministic': False, 'seed': 0, 'channels': 'auto', 'fit': 'crop', 'background': '#ffffff', 'min_side': 0,
-    'max_images': 0, 'conditional': False,
+    'max_images': 0, 'conditional': False, 'decay': 'linear', 'final_lr': 0.0, 'final_penalty': 1.0, 'final_beta2': 0.0,
 }  # fmt: skip
 
 DCGAN = {
@@ -194,7 +194,7 @@ def test_r1_penalises_by_ten_times_the_mean_square_of_the_gradient():
 def test_sngan_decays_from_the_first_update_and_draws_more_for_the_generator():
     gan, hyperparameters = _built('sngan')
     np.testing.assert_allclose(
-        [hyperparameters.remaining(step) for step in (0, 12_500, 50_000)], [1, 0.75, 0], rtol=1e-6
+        [gan.left(hyperparameters, step) for step in (0, 12_500, 50_000)], [1, 0.75, 0], rtol=1e-6
     )
     assert gan.batch_sizes == (128, 64)
 

@@ -72,7 +72,7 @@ def test_each_player_changes_only_what_is_its_own():
         assert _equal(getattr(critic, name).generator, getattr(before, name).generator), name
         assert not _equal(getattr(critic, name).critic, getattr(before, name).critic), name
     assert _equal(critic.ema, before.ema) and critic.critic_step == 1 and critic.step == 0
-    generator, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s))(before)
+    generator, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s, PIXELS))(before)
     for name in ('params', 'network_state', 'optimizer_state'):
         assert _equal(getattr(generator, name).critic, getattr(before, name).critic), name
         assert not _equal(getattr(generator, name).generator, getattr(before, name).generator), name
@@ -93,7 +93,7 @@ def test_critic_weights_are_in_the_box_after_every_critic_update():
 def test_moving_average_follows_params_and_batch_statistics(decay):
     gan, hyperparameters = small_gan('wgan', ema_decay=decay)
     before = init_state(gan, hyperparameters, 0)
-    after, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s))(before)
+    after, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s, PIXELS))(before)
     d = min(decay, 0.1)  # (1 + 0) / (10 + 0) at the first step
     now = Variables(after.params.generator, after.network_state.generator)
     for average, old, new in zip(*(jax.tree.leaves(t) for t in (after.ema, before.ema, now)), strict=True):
@@ -109,6 +109,23 @@ def test_learning_rates_decay_linearly_to_zero():
             jax.tree.map(jnp.ones_like, state.params.generator), state.optimizer_state.generator
         )
         np.testing.assert_allclose(jax.tree.leaves(updates)[0], -1e-4 * factor, rtol=1e-5)
+
+
+def test_what_falls_by_a_cosine_keeps_its_share_and_moves_beta2_and_the_penalty():
+    # Against Loshchilov and Hutter 2017, eq. 5, written with the share of the way behind; R3GAN's schedules are so.
+    gan, hyperparameters = small_gan(
+        'wgan_gp', decay_steps=8, decay='cosine', final_lr=0.25, final_penalty=0.1, beta2=0.5, final_beta2=0.75
+    )
+    params = {'w': jnp.zeros(())}
+    transforms = jax.jit(lambda step, state: gan.transforms(hyperparameters, step).critic.update({'w': 1.0}, state, params))
+    for step, behind in ((0, 0.0), (2, 0.25), (4, 0.5), (8, 1.0), (20, 1.0)):
+        kept = 0.5 * (1 + np.cos(np.pi * behind))
+        state = gan.transforms(hyperparameters, jnp.int32(step)).critic.init(params)
+        updates, after = transforms(jnp.int32(step), state)
+        np.testing.assert_allclose(updates['w'], -1e-4 * (0.25 + 0.75 * kept), rtol=1e-5)
+        (nu,) = [leaf for path, leaf in jax.tree.leaves_with_path(after) if 'nu' in str(path)]
+        np.testing.assert_allclose(nu, 1 - (0.75 - 0.25 * kept), rtol=1e-5)  # (1 - beta2) g^2
+        np.testing.assert_allclose(gan.penalty_weight(hyperparameters, step), 10 * (0.1 + 0.9 * kept), rtol=1e-5)
 
 
 def test_warm_up_trains_the_critic_a_hundred_times():
@@ -178,7 +195,7 @@ def test_seeds_and_hyperparameters_may_be_mapped_over():
     states = jax.vmap(lambda seed: init_state(gan, hyperparameters._replace(clip=0.01), seed))(
         jnp.array([1, 2], jnp.uint32)
     )
-    axes = type(hyperparameters)(generator_lr=None, critic_lr=None, clip=0, penalty_weight=None, decay_steps=None)
+    axes = type(hyperparameters)(**dict.fromkeys(hyperparameters._fields))._replace(clip=0)
     run = jax.jit(jax.vmap(lambda n, s: train_steps(gan, n, s, PIXELS, 2, capacity=2), in_axes=(axes, 0)))
     states, rows = run(hyperparameters, states)
     assert rows.shape == (2, 2, len(Metrics._fields)) and bool(jnp.isfinite(rows).all())

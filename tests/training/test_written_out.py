@@ -26,6 +26,11 @@ CASES = {
         'r1', {'objective': 'least_squares', 'optimizer': 'rmsprop', 'augment': 'none', 'decay_steps': 2,
                'batch_size': 3}, False,
     ),
+    'pairs': ('r1', {'objective': 'relativistic', 'constraint': 'r1_r2'}, False),
+    'schedules': (  # the noise's own would be in float32
+        'r1', {'optimizer': 'adam', 'beta1': 0.0, 'beta2': 0.5, 'decay': 'cosine', 'final_lr': 0.25,
+               'final_penalty': 0.125, 'final_beta2': 0.75, 'instance_noise': 0.0}, False,
+    ),
 }  # fmt: skip
 
 

@@ -50,7 +50,10 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
         return gan.networks.critic.apply(state.critic._replace(params=params), images, train=True, **given(labels))[0]
 
     def generator_loss(players):
-        return gan.objective.generator_loss(score(players.critic, generate(players.generator)))
+        scores = score(players.critic, generate(players.generator))
+        if gan.objective.paired:
+            return gan.objective.generator_loss(scores, score(players.critic, real))
+        return gan.objective.generator_loss(scores)
 
     def critic_loss(players):
         fake = generate(players.generator)
@@ -58,7 +61,7 @@ def as_game(gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data:
         if gan.constraint.penalty is None:
             return loss
         penalty = gan.constraint.penalty(lambda images: score(players.critic, images), real, fake, penalty_keys)
-        return loss + hyperparameters.penalty_weight * penalty
+        return loss + gan.penalty_weight(hyperparameters, state.step) * penalty
 
     game = Game(Players(generator_loss, critic_loss))
     if gan.constraint.transform is None:

@@ -17,7 +17,7 @@ from wgan_jax.types import Network, Players, given
 
 # Fields that GAN and Settings share.
 _AS_THEY_ARE = (
-    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'instance_noise', 'ema_decay',
+    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'instance_noise', 'decay', 'ema_decay',
 )  # fmt: skip
 
 
@@ -120,6 +120,7 @@ def make_gan(
         latent=LATENTS[settings.latent](settings.latent_dim),
         draw=draw,
         noise_steps=settings.decay_steps if settings.instance_noise else 0,
+        beta2=(settings.beta2, settings.final_beta2) if settings.final_beta2 else None,
         **{name: getattr(settings, name) for name in _AS_THEY_ARE},
     )
     return gan, hyperparameters_of(settings)

@@ -32,6 +32,8 @@ class Role(enum.IntEnum):
     NOISE_GENERATED = 12
     WATCH = 13
     GENERATED_LABEL = 14
+    AUGMENT_PAIRED = 15
+    NOISE_PAIRED = 16
 
 
 def role_key(seed: Array | int, role: Role) -> Key:

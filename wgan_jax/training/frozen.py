@@ -232,7 +232,7 @@ def probe_critic(
 
     def norms(objective):
         one = dataclasses.replace(gan, objective=objective)
-        return jax.lax.map(lambda counter: tree_length(generator_gradient(one, state, counter)[1]), counters)
+        return jax.lax.map(lambda counter: tree_length(generator_gradient(one, state, data, counter)[1]), counters)
 
     all_norms = jnp.stack([norms(objective) for objective in objectives])
     return CriticProbe(

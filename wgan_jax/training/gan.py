@@ -19,6 +19,8 @@ WARMUP_CRITIC_UPDATES = 100
 WARMUP_STEPS = 25
 WARMUP_INTERVAL = 500
 
+DECAYS = ('linear', 'cosine')
+
 
 class Hyperparameters(NamedTuple):
     """What a sweep varies: traced scalars, so that one compiled program serves all their values.
@@ -29,7 +31,8 @@ class Hyperparameters(NamedTuple):
         generator_lr, critic_lr: learning rates.
         clip: half the side of the critic's weight box.
         penalty_weight: factor of the penalty in the critic's loss.
-        decay_steps: generator updates over which both learning rates fall linearly to 0; 0 for constant ones.
+        decay_steps: generator updates over which they fall; 0 for constant ones.
+        final_lr, final_penalty: shares of the learning rates and of the penalty's factor that are left then.
     """
 
     generator_lr: Array | float
@@ -37,14 +40,18 @@ class Hyperparameters(NamedTuple):
     clip: Array | float
     penalty_weight: Array | float
     decay_steps: Array | float = 0.0
-
-    def remaining(self, step: Array | int) -> Array:
-        """What is left of the learning rates at generator update ``step``: from 1 down to 0."""
-        return jnp.where(self.decay_steps > 0, _left(step, jnp.maximum(self.decay_steps, 1.0)), 1.0)
+    final_lr: Array | float = 0.0
+    final_penalty: Array | float = 1.0
 
 
-def _left(step, steps):
-    return jnp.maximum(0.0, 1.0 - step / steps)
+def _left(decay, step, steps):
+    """From 1 at step 0 down to 0 at step ``steps``."""
+    left = jnp.maximum(0.0, 1.0 - step / steps)
+    return 0.5 - 0.5 * jnp.cos(jnp.pi * left) if decay == 'cosine' else left
+
+
+def _between(first, last, left):
+    return last + (first - last) * left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +62,8 @@ class GAN:
         networks: Players of Network.
         objective: losses on scores.
         constraint: what keeps the critic Lipschitz.
-        optimizers: Players of functions ``learning_rate -> optax.GradientTransformation``.
+        optimizers: Players of functions ``learning_rate -> optax.GradientTransformation``, which are given ``beta2``
+            besides where that changes.
         augmentation: functions on the images that the critic sees.
         latent: ``latent(key) -> (Z,)``, one latent vector.
         batch_size: real and fake examples each in the batch of a critic update, over all devices.
@@ -64,7 +72,10 @@ class GAN:
         generator_batch_size: examples in the batch of a generator update, over all devices; 0 for ``batch_size``.
         instance_noise: standard deviation, at the beginning, of normal noise added to all that the critic sees, real
             and fake alike (Soenderby et al. 2017); 0 for none.
-        noise_steps: generator updates over which it falls linearly to 0; 0 for constant noise.
+        noise_steps: generator updates over which it falls to 0; 0 for constant noise.
+        decay: how what falls does so, 'linear' or 'cosine', which is half a period.
+        beta2: the optimizers' beta2 at the beginning and after the hyperparameters' ``decay_steps``; None where it stays
+            what they were made with.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
         draw: the real examples of a critic update, see ``draws.Draw``.
         class_shares: of conditional networks, how often each class is among the data: as often is it asked of the
@@ -74,7 +85,7 @@ class GAN:
     networks: Players[Network]
     objective: Objective
     constraint: Constraint
-    optimizers: Players[Callable[[Array | float], optax.GradientTransformation]]
+    optimizers: Players[Callable[..., optax.GradientTransformation]]
     augmentation: Augmentation
     latent: Callable[[Key], Array]
     batch_size: int
@@ -83,6 +94,8 @@ class GAN:
     generator_batch_size: int = 0
     instance_noise: float = 0.0
     noise_steps: int = 0
+    decay: str = 'linear'
+    beta2: tuple[float, float] | None = None
     ema_decay: float = 0.999
     draw: Draw = draw_images
     class_shares: tuple[float, ...] = ()
@@ -94,7 +107,17 @@ class GAN:
 
     def noise(self, step: Array | int) -> Array | float:
         """The deviation of the instance noise at generator update ``step``."""
-        return self.instance_noise * (_left(step, self.noise_steps) if self.noise_steps else 1.0)
+        return self.instance_noise * (_left(self.decay, step, self.noise_steps) if self.noise_steps else 1.0)
+
+    def left(self, hyperparameters: Hyperparameters, step: Array | int) -> Array:
+        """How much of their fall the hyperparameters have before them at generator update ``step``: from 1 to 0."""
+        steps = hyperparameters.decay_steps
+        return jnp.where(steps > 0, _left(self.decay, step, jnp.maximum(steps, 1.0)), 1.0)
+
+    def penalty_weight(self, hyperparameters: Hyperparameters, step: Array | int) -> Array:
+        """The factor of the penalty in the critic's loss at generator update ``step``."""
+        share = _between(1.0, hyperparameters.final_penalty, self.left(hyperparameters, step))
+        return hyperparameters.penalty_weight * share
 
     def transforms(self, hyperparameters: Hyperparameters, step: Array | int) -> Players[optax.GradientTransformation]:
         """Both players' optax transforms at one generator step.
@@ -106,9 +129,11 @@ class GAN:
         Returns:
             Players of ``optax.GradientTransformation``; their states have the same structure at every step.
         """
-        remaining = hyperparameters.remaining(step)
-        generator = self.optimizers.generator(hyperparameters.generator_lr * remaining)
-        critic = self.optimizers.critic(hyperparameters.critic_lr * remaining)
+        left = self.left(hyperparameters, step)
+        share = _between(1.0, hyperparameters.final_lr, left)
+        options = {} if self.beta2 is None else {'beta2': _between(*self.beta2, left)}
+        generator = self.optimizers.generator(hyperparameters.generator_lr * share, **options)
+        critic = self.optimizers.critic(hyperparameters.critic_lr * share, **options)
         if self.constraint.transform is not None:
             critic = optax.chain(critic, self.constraint.transform(hyperparameters.clip))
         return Players(generator, critic)

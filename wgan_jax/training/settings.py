@@ -16,9 +16,9 @@ from wgan_jax.data.fitting import View, check_view
 from wgan_jax.latents import LATENTS
 from wgan_jax.networks import ARCHITECTURES, Architecture
 from wgan_jax.objectives import LOGIT_OBJECTIVES, Objective
-from wgan_jax.ranges import BATCH, COUNT, FRACTION, INT32, NOT_NEGATIVE, POSITIVE, SEED, SIZE, Range, whole
+from wgan_jax.ranges import BATCH, COUNT, FRACTION, INT32, NOT_NEGATIVE, POSITIVE, SEED, SHARE, SIZE, Range, whole
 from wgan_jax.text import printable
-from wgan_jax.training.gan import WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
+from wgan_jax.training.gan import DECAYS, WARMUP_CRITIC_UPDATES, WARMUP_INTERVAL, WARMUP_STEPS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.parts import KINDS, find_part, name_part, record_part
 from wgan_jax.types import Network, Players
@@ -79,7 +79,7 @@ class Settings:
         10.0, 'factor of the penalty in the critic loss; for r1 and r2 the gamma of gamma/2 E|grad|^2', NOT_NEGATIVE
     )
     instance_noise: float = _setting(
-        0.0, 'deviation of the noise on all that the critic sees, falling linearly to 0 over decay_steps', NOT_NEGATIVE
+        0.0, 'deviation of the noise on all that the critic sees, falling to 0 over decay_steps', NOT_NEGATIVE
     )
     optimizer: str = _setting('adam', 'optimizer of both players: {optimizer}')
     generator_lr: float = _setting(1e-4, "the generator's learning rate", POSITIVE)
@@ -87,9 +87,13 @@ class Settings:
     beta1: float = _setting(0.5, 'decay of the mean of gradients (adam)', FRACTION)
     beta2: float = _setting(0.999, 'decay of the mean of squared gradients (adam)', FRACTION)
     decay_steps: int = _setting(
-        0, 'generator updates over which learning rates and instance noise fall linearly to 0; 0: constant',
+        0, 'generator updates over which learning rates and instance noise fall to 0; 0: constant',
         whole(0, below='be >= 0 (0: no decay)'),
     )  # fmt: skip
+    decay: str = _setting('linear', 'how they fall: {decay}')
+    final_lr: float = _setting(0.0, 'share of the learning rates that is left after decay_steps', SHARE)
+    final_penalty: float = _setting(1.0, 'share of penalty_weight that is left after decay_steps', SHARE)
+    final_beta2: float = _setting(0.0, 'beta2 after decay_steps (adam); 0: it stays as it is', FRACTION)
     n_critic: int = _setting(1, 'critic updates per generator update', whole(1, 10**6))
     critic_warmup: bool = _setting(
         False, '100 critic updates for each of the first 25 generator updates and for every 500th'
@@ -230,6 +234,7 @@ def validate(settings: Settings) -> None:
     parts = {name: find_part(name, getattr(settings, name)) for name in KINDS}
     choices = {
         'latent': LATENTS, 'critic_norm': CRITIC_NORMS, 'optimizer': OPTIMIZERS, 'precision': PRECISIONS,
+        'decay': DECAYS,
     }  # fmt: skip
     for name, known in choices.items():
         if getattr(settings, name) not in known:
@@ -245,6 +250,11 @@ def validate(settings: Settings) -> None:
         raise ValueError(
             f'label_smoothing={settings.label_smoothing} has no effect with objective='
             f'{record_part(settings.objective)}, whose scores are no logits: set it to 0'
+        )
+    if parts['objective'].paired and settings.generator_batch_size not in (0, settings.batch_size):
+        raise ValueError(
+            f'objective={record_part(settings.objective)} compares each generated image with a real one: '
+            f'generator_batch_size={settings.generator_batch_size} must be 0 or batch_size={settings.batch_size}'
         )
     constraint = parts['constraint']
     if isinstance(parts['arch'], Architecture):
@@ -310,7 +320,11 @@ def _without_effect(settings: Settings) -> dict[str, str]:
             if name not in architecture.reads:
                 unused[name] = f'with arch={record_part(settings.arch)}'
     if settings.optimizer != 'adam':
-        unused['beta1'] = unused['beta2'] = f'with optimizer={settings.optimizer}'
+        unused |= dict.fromkeys(('beta1', 'beta2', 'final_beta2'), f'with optimizer={settings.optimizer}')
+    if constraint.penalty is None:
+        unused['final_penalty'] = unused['penalty_weight']
+    if not settings.decay_steps:
+        unused |= dict.fromkeys(('decay', 'final_lr', 'final_penalty', 'final_beta2'), 'with decay_steps=0')
     kind = settings.dataset.partition(':')[0]
     if (kind in DATASETS and kind not in OF_TFDS) or is_path(settings.dataset):
         unused['data_dir'] = f'with dataset={settings.dataset}, which TFDS does not read'

@@ -63,7 +63,7 @@ def train_step(
             x ~ data, fake = g_theta(z), z ~ latent
             w <- w - critic_lr * direction(grad_w [loss(f_w(x), f_w(fake)) + weight * penalty(f_w, x, fake)])
             w <- clip(w), if the constraint clips
-        z ~ latent
+        z ~ latent                                                       (and x ~ data, where the loss is of pairs)
         theta <- theta - generator_lr * direction(grad_theta loss(f_w(g_theta(z))))
         average <- decay * average + (1 - decay) * theta
 
@@ -88,7 +88,9 @@ def train_step(
     zeros = (jnp.zeros(()),) * 4
     state, sums = jax.lax.fori_loop(0, num_updates, body, (state, zeros))
     critic_loss, penalty, estimate, critic_grad_norm = (total / num_updates for total in sums)
-    state, (generator_loss, generator_grad_norm) = generator_update(gan, hyperparameters, state, axis_name=axis_name)
+    state, (generator_loss, generator_grad_norm) = generator_update(
+        gan, hyperparameters, state, data, axis_name=axis_name
+    )
     return state, Metrics(critic_loss, penalty, generator_loss, estimate, critic_grad_norm, generator_grad_norm)
 
 
@@ -127,7 +129,7 @@ def critic_update(
                 penalty_keys,
                 axis_name=axis_name,
             )
-            loss = loss + hyperparameters.penalty_weight * penalty
+            loss = loss + gan.penalty_weight(hyperparameters, state.step) * penalty
         return loss, (network_state, penalty, wasserstein_estimate(real_scores, fake_scores))
 
     (loss, (network_state, penalty, estimate)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
@@ -146,7 +148,7 @@ def critic_update(
 
 
 def generator_update(
-    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, *, axis_name: str | None = None
+    gan: GAN, hyperparameters: Hyperparameters, state: TrainState, data: PyTree, *, axis_name: str | None = None
 ) -> tuple[TrainState, tuple[Array, Array]]:
     """One generator update against a fixed critic, and of the generator's moving average.
 
@@ -156,6 +158,7 @@ def generator_update(
     Args:
         gan, hyperparameters: what is trained, and its hyperparameters.
         state: before the update.
+        data: the whole dataset, as ``gan.draw`` takes it; read where the objective is ``paired``.
         axis_name: of the mapped axis, if any.
 
     Returns:
@@ -163,7 +166,7 @@ def generator_update(
 
     Source: Arjovsky et al. 2017, algorithm 1, lines 9-11.
     """
-    (loss, network_state), gradients = generator_gradient(gan, state, state.step, axis_name=axis_name)
+    (loss, network_state), gradients = generator_gradient(gan, state, data, state.step, axis_name=axis_name)
     transform = gan.transforms(hyperparameters, state.step).generator
     updates, optimizer_state = transform.update(gradients, state.optimizer_state.generator, state.params.generator)
     params = optax.apply_updates(state.params.generator, updates)
@@ -179,15 +182,16 @@ def generator_update(
 
 
 def generator_gradient(
-    gan: GAN, state: TrainState, counter: Array | int, *, axis_name: str | None = None
+    gan: GAN, state: TrainState, data: PyTree, counter: Array | int, *, axis_name: str | None = None
 ) -> tuple[tuple[Array, PyTree], PyTree]:
     """What the critic of ``state`` hands to its generator: the gradient of the generator's loss on one batch.
 
-    loss(theta) = objective(f(g_theta(z)))
+    loss(theta) = objective(f(g_theta(z))), or objective(f(g_theta(z)), f(x)) of pairs, both of one class
 
     Args:
         gan: what is trained.
         state: both players.
+        data: the whole dataset, as ``gan.draw`` takes it; read where the objective is ``paired``.
         counter: which batch of latents; the generator's update t draws batch t.
         axis_name: of the mapped axis, if any.
 
@@ -199,14 +203,22 @@ def generator_gradient(
         state.seed, (Role.GENERATOR_LATENT, Role.AUGMENT_GENERATED), counter, examples
     )
 
-    labels = draw_labels(gan.class_shares, state.seed, counter, examples) if gan.class_shares else None
+    if gan.objective.paired:
+        (paired_keys,) = example_keys(state.seed, (Role.AUGMENT_PAIRED,), counter, examples)
+        real, labels = _draw_real(gan, state, data, state.critic_step, counter, examples)
+        real = _augment(gan.augmentation.real, paired_keys, real)
+        real = _with_noise(gan, state, Role.NOISE_PAIRED, counter, examples, real)
+        real_scores, _ = _scores(gan, state.params.critic, state.network_state.critic, real, labels, axis_name)
+    else:
+        labels = draw_labels(gan.class_shares, state.seed, counter, examples) if gan.class_shares else None
 
     def loss_fn(params):
         fake, network_state = _generate(gan, state, params, latent_keys, labels, axis_name)
         fake = _augment(gan.augmentation.fake, augment_keys, fake)
         fake = _with_noise(gan, state, Role.NOISE_GENERATED, counter, examples, fake)
         scores, _ = _scores(gan, state.params.critic, state.network_state.critic, fake, labels, axis_name)
-        return gan.objective.generator_loss(scores), network_state
+        scores = (scores, real_scores) if gan.objective.paired else (scores,)
+        return gan.objective.generator_loss(*scores), network_state
 
     (loss, network_state), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params.generator)
     loss, gradients = _average((loss, gradients), axis_name)
@@ -230,8 +242,7 @@ def draw_batches(
     """
     examples = _local_examples(gan.batch_sizes.critic, axis_name)
     real_keys, penalty_keys = example_keys(state.seed, (Role.AUGMENT_REAL, Role.PENALTY), counter, examples)
-    drawn = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
-    real, labels = drawn if gan.class_shares else (drawn, None)
+    real, labels = _draw_real(gan, state, data, counter, state.step, examples)
     real = _augment(gan.augmentation.real, real_keys, real)
     real = _with_noise(gan, state, Role.NOISE_REAL, counter, examples, real)
     fake = generated_batch(gan, state, state.params.generator, counter, labels, axis_name=axis_name)
@@ -288,6 +299,15 @@ def _score_pair(gan, params, network_state, real, fake, labels, axis_name):
         network_state = after_real  # otherwise spectral layers would divide the two by different norms
     fake_scores, network_state = _scores(gan, params, network_state, fake, labels, axis_name)
     return real_scores, fake_scores, network_state
+
+
+def _draw_real(gan, state, data, critic_updates, generator_updates, examples):
+    """Real examples, and their labels or None: the batch after as many as these numbers of updates have drawn."""
+    counter = critic_updates
+    if gan.objective.paired:  # otherwise the generator's draw none
+        counter = jnp.uint32(critic_updates) + jnp.uint32(generator_updates)
+    drawn = gan.draw(data, state.seed, counter, examples, batch_size=gan.batch_size)
+    return drawn if gan.class_shares else (drawn, None)
 
 
 def _augment(augment, keys, images):
