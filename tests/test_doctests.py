@@ -55,6 +55,7 @@ PUBLIC = (
     'networks.dcgan',
     'networks.mlp',
     'networks.parametrization',
+    'networks.r3gan',
     'networks.resnet',
     'objectives',
     'penalties',

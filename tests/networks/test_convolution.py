@@ -152,6 +152,33 @@ def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
     _assert_close(*(jax.jit(everything, static_argnums=0)(conv_impl) for conv_impl in ('matmul', 'native')), 1e-5)
 
 
+@pytest.mark.parametrize(('channels', 'groups', 'side'), [((6, 4), 2, 3), ((4, 8), 4, 3), ((3, 3), 3, 5), ((8, 4), 4, 1)])
+def test_groups_are_the_library_s_with_their_derivatives(channels, groups, side):
+    # Fails where channels of two groups mix, in the map or in any transpose of it, and for a loop over examples.
+    random, (c, d) = np.random.default_rng(0), channels
+    x, kernel, dx, dk = (
+        jnp.asarray(random.normal(size=size), jnp.float32)
+        for size in ((3, 4, 5, c), (side, side, c // groups, d)) * 2
+    )
+
+    def everything(conv_impl):
+        apply = _nhwc(partial(same, groups=groups), conv_impl)
+
+        def loss(x, kernel):
+            return jnp.sum(apply(x, kernel) ** 3)
+
+        def penalty(x, kernel):
+            return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
+
+        each = jax.vmap(jax.grad(lambda x, kernel: loss(x[None], kernel), (0, 1)), (0, None))(x, kernel)
+        value = jax.jvp(apply, (x, kernel), (dx, dk))
+        return value, each, jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
+
+    _assert_close(*(jax.jit(everything, static_argnums=0)(conv_impl) for conv_impl in ('matmul', 'native')), 1e-5)
+    with pytest.raises(ValueError, match='groups dividing both'):
+        same(x, kernel, dtype=jnp.float32, conv_impl='native', groups=5)
+
+
 def test_the_kernel_gradient_of_few_channels_is_computed_apart():
     # Fails where XLA puts it among what surrounds it, as it does with every other call.
     x, kernel = _arguments(downsample, (2, 8, 8, 3, 40))

@@ -138,6 +138,31 @@ RELEASED = {
         'ema_decay': 0.999,  # model_average_beta: 0.999
         'steps': 100_000,
     },
+    'r3gan': {
+        'image_size': '64x64',
+        'arch': 'r3gan',
+        'width': 3 * 512 // 4,  # [3 * x // 4 for x in [1024, 1024, 1024, 1024, 512]]
+        'latent_dim': 64,  # NoiseDimension = 64
+        'latent': 'normal',  # torch.randn([batch_size, G.z_dim], device=device)
+        'critic_norm': 'none',
+        'objective': 'relativistic',  # nn.functional.softplus(-RelativisticLogits)
+        'constraint': 'r1_r2',  # (Gamma / 2) * (R1Penalty + R2Penalty)
+        'penalty_weight': 2,  # 'base_value': 2, 'final_value': 0.2
+        'final_penalty': 0.1,
+        'optimizer': 'adam',  # class_name='torch.optim.Adam'
+        'generator_lr': 2e-4,  # 'base_value': 2e-4, 'final_value': 5e-5
+        'critic_lr': 2e-4,
+        'final_lr': 0.25,
+        'beta1': 0,  # g['betas'] = (0, cur_beta2)
+        'beta2': 0.9,  # 'base_value': 0.9, 'final_value': 0.99
+        'final_beta2': 0.99,
+        'decay': 'cosine',  # 0.5 * (1 + np.cos(np.pi * ...))
+        'decay_steps': 20_000_000 // 256,  # decay_nimg = 2e7
+        'n_critic': 1,
+        'batch_size': 256,  # --batch=256
+        'ema_decay': 0.99965,  # ema_beta = 0.5 ** (batch_size / max(cur_ema_nimg, 1e-8)), ema_nimg = 500 * 1000
+        'steps': 100_000,
+    },
     'hinge': {
         'image_size': '64x64',  # '--imageSize', type=int, default=64
         'width': 64,  # '--ngf', type=int, default=64
@@ -189,6 +214,18 @@ def test_r1_penalises_by_ten_times_the_mean_square_of_the_gradient():
     slopes = jnp.array([3.0, -4.0])  # a critic w x, whose gradient is w everywhere
     penalty = gan.constraint.penalty(lambda x: x @ slopes, jnp.ones((6, 2)), jnp.zeros((6, 2)), None)
     np.testing.assert_allclose(hyperparameters.penalty_weight * penalty, 10 * 25, rtol=1e-6)
+
+
+def test_r3gan_ends_where_the_release_does():
+    gan, hyperparameters = _built('r3gan')
+    np.testing.assert_allclose(gan.penalty_weight(hyperparameters, 10**6), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(gan.beta2, (0.9, 0.99))
+    np.testing.assert_allclose(0.5 ** (256 / 500_000), gan.ema_decay, rtol=1e-5)
+    slopes = jnp.array([3.0, -4.0])  # gamma / 2 of the squares on both sides
+    penalty = gan.constraint.penalty(lambda x: x @ slopes, jnp.ones((6, 2)), jnp.zeros((6, 2)), None)
+    np.testing.assert_allclose(gan.penalty_weight(hyperparameters, 0) * penalty, 2 / 2 * (25 + 25), rtol=1e-6)
+    sizes = [_count(network) for network in gan.networks]
+    assert sizes == [22_429_824, 22_381_440]  # counted in the release
 
 
 def test_sngan_decays_from_the_first_update_and_draws_more_for_the_generator():

@@ -4,7 +4,7 @@ A new one is such a module with an ``ARCHITECTURE`` (see ``networks.architecture
 pair of one's own goes into settings as it is, ``Players(generator, critic)``.
 """
 
-from wgan_jax.networks import dcgan, mlp, resnet
+from wgan_jax.networks import dcgan, mlp, r3gan, resnet
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.network import from_linen
 from wgan_jax.types import Network, Players, Variables
@@ -13,6 +13,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     'mlp': mlp.ARCHITECTURE,
     'dcgan': dcgan.ARCHITECTURE,
     'resnet': resnet.ARCHITECTURE,
+    'r3gan': r3gan.ARCHITECTURE,
 }
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     'dcgan',
     'from_linen',
     'mlp',
+    'r3gan',
     'resnet',
 ]

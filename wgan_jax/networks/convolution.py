@@ -91,33 +91,42 @@ def upsample(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Ar
     )
 
 
-def same(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str) -> Array:
+def same(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str, groups: int = 1) -> Array:
     """Convolves without stride, with zeros around the image, keeping height and width.
 
     y[n, i, j, :] = sum_{a, b} x[n, i + a - kh//2, j + b - kw//2, :] kernel[a, b],  a = 0..kh-1, b = 0..kw-1.
 
     Args:
         x: images, in the layout of the implementation.
-        kernel: (kh, kw, C, D), both sides odd.
+        kernel: (kh, kw, C/groups, D), both sides odd.
         dtype, conv_impl: as for ``downsample``.
+        groups: into which channels are divided: the i-th D/groups of the result are made of the i-th C/groups alone.
 
     Returns:
         Images of D channels, in the layout of the implementation; of type dtype if native, otherwise float32.
 
     Raises:
-        ValueError: for a kernel of an even side or of other than C channels.
+        ValueError: for a kernel of an even side or of other than C channels, or groups that do not divide them.
     """
-    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2] != x.shape[CHANNEL_AXIS[conv_impl]]:
-        raise ValueError(f'need images of C channels and a kernel (kh, kw, C, D), not {x.shape} and {kernel.shape}.')
+    channels = x.shape[CHANNEL_AXIS[conv_impl]]
+    if x.ndim != 4 or kernel.ndim != 4 or groups * kernel.shape[2] != channels or kernel.shape[3] % groups:
+        raise ValueError(
+            f'need images of C channels and a kernel (kh, kw, C/groups, D), groups dividing both, not {x.shape}, '
+            f'{kernel.shape} and {groups} groups.'
+        )
     kh, kw = kernel.shape[:2]
     if not (kh % 2 and kw % 2):
         raise ValueError(f'same needs a kernel of odd sides, which has a middle, not {kh}x{kw}.')
     if conv_impl == 'matmul':
-        return _same.bind(x.astype(jnp.float32), kernel.astype(jnp.float32), turned=False, dtype=jnp.dtype(dtype))
+        arrays = x.astype(jnp.float32), kernel.astype(jnp.float32)
+        if groups > 1:
+            return _grouped.bind(*arrays, turned=False, groups=groups, dtype=jnp.dtype(dtype))
+        return _same.bind(*arrays, turned=False, dtype=jnp.dtype(dtype))
     padding = (kh // 2, kh // 2), (kw // 2, kw // 2)
     return jax.lax.conv_general_dilated(
-        x.astype(dtype), kernel.astype(dtype), (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-    )
+        x.astype(dtype), kernel.astype(dtype), (1, 1), padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        feature_group_count=groups,
+    )  # fmt: skip
 
 
 def _check(x: Array, kernel: Array, conv_impl: str) -> None:
@@ -161,6 +170,24 @@ def _same_kernel_products(x: Array, g: Array, *, size: tuple[int, int], dtype: j
     if size == (3, 3) and _suits(*g.shape[1:3], x.shape[0], g.shape[0]):
         return winograd_same.kernel_gradient(x, g, dtype)
     return direct.same_kernel_gradient(x, g, size, dtype)
+
+
+def _grouped_products(x: Array, kernel: Array, *, turned: bool, groups: int, dtype: jnp.dtype) -> Array:
+    """``same`` in groups with a kernel (kh, kw, C/groups, D); turned, its transpose, from D channels to C."""
+    if turned:
+        kernel = _turned(kernel, groups)
+    return direct.grouped(x, written(kernel.swapaxes(2, 3)), groups, dtype)
+
+
+def _turned(kernel: Array, groups: int) -> Array:
+    """The kernel (kh, kw, D/groups, C) of the transpose of a convolution with one of (kh, kw, C/groups, D)."""
+    kh, kw, c, d = kernel.shape
+    kernel = kernel[::-1, ::-1].reshape(kh, kw, c, groups, d // groups)
+    return kernel.transpose(0, 1, 4, 3, 2).reshape(kh, kw, d // groups, groups * c)
+
+
+def _grouped_kernel_products(x: Array, g: Array, *, size: tuple[int, int], groups: int, dtype: jnp.dtype) -> Array:
+    return direct.grouped_kernel_gradient(x, g, size, groups, dtype)
 
 
 def _bilinear(
@@ -208,6 +235,19 @@ _same_kernel = _bilinear(
     options=('size', 'dtype'),
     shares_kernel=False,
 )
+_grouped = _bilinear(
+    'grouped',
+    _grouped_products,
+    lambda x, k, turned, groups: (groups * k[2] if turned else k[3], *x[1:]),
+    options=('turned', 'groups', 'dtype'),
+)
+_grouped_kernel = _bilinear(
+    'grouped_kernel_gradient',
+    _grouped_kernel_products,
+    lambda x, y, size, groups: (*size, x[0] // groups, y[0]),
+    options=('size', 'groups', 'dtype'),
+    shares_kernel=False,
+)
 
 # With <down(x, k), y> = <x, up(y, k)> = <k, kernel(x, y)> each map is linear in either argument, with a transpose that
 # is again one of the three: so they differentiate to any order, in both modes, without ever differentiating the slices
@@ -242,13 +282,35 @@ ad.defbilinear(
 )
 
 
-def _native(function, x, kernel, *, dtype):
+# Groups change nothing in that.
+def _grouped_transpose_image(y, x, k, *, turned, **rest):
+    return _grouped.bind(y, k, turned=not turned, **rest)
+
+
+def _grouped_transpose_kernel(y, x, k, *, turned, **rest):
+    x, y = (y, x) if turned else (x, y)
+    return _grouped_kernel.bind(x, y, size=k.aval.shape[:2], **rest)
+
+
+ad.defbilinear(_grouped, _grouped_transpose_image, _grouped_transpose_kernel)
+ad.defbilinear(
+    _grouped_kernel,
+    lambda k, x, y, size, **rest: _grouped.bind(y, k, turned=True, **rest),
+    lambda k, x, y, size, **rest: _grouped.bind(x, k, turned=False, **rest),
+)
+
+
+def _native(function, x, kernel, *, dtype, **rest):
     x = from_layout(x, 'matmul')
-    return to_layout(function(x, kernel, dtype=dtype, conv_impl='native').astype(jnp.float32), 'matmul')
+    return to_layout(function(x, kernel, dtype=dtype, conv_impl='native', **rest).astype(jnp.float32), 'matmul')
 
 
 def _native_same(x, kernel, *, turned, dtype):
     return _native(same, x, kernel[::-1, ::-1].swapaxes(2, 3) if turned else kernel, dtype=dtype)
+
+
+def _native_grouped(x, kernel, *, turned, groups, dtype):
+    return _native(same, x, _turned(kernel, groups) if turned else kernel, dtype=dtype, groups=groups)
 
 
 # The same maps of the same arrays, by the library's convolution: for whoever reads what JAX has traced.
@@ -256,4 +318,5 @@ PLAIN: dict[Primitive, Callable[..., Array]] = {
     _down: partial(_native, downsample),
     _up: partial(_native, upsample),
     _same: _native_same,
+    _grouped: _native_grouped,
 }

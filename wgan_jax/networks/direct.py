@@ -1,7 +1,8 @@
 """Convolutions and their kernel gradients as one product each, for sizes and channels that do not suit Winograd.
 
 ``downsample``, ``upsample`` and ``kernel_gradient`` belong to the stride-2 4x4 convolution of any even sides, ``same``
-and ``same_kernel_gradient`` to the stride-1 convolution of odd kernels. Arrays are (C, H, W, N), as in ``winograd``.
+and ``same_kernel_gradient`` to the stride-1 convolution of odd kernels, ``grouped`` and ``grouped_kernel_gradient`` to
+the latter within groups of channels. Arrays are (C, H, W, N), as in ``winograd``.
 """
 
 from typing import Any
@@ -74,6 +75,32 @@ def same_kernel_gradient(x: Array, g: Array, size: tuple[int, int], dtype: jnp.d
     y = product('cm,km->ck', x.reshape(c, -1), _shifted(g, *size, dtype), dtype)  # g's shifts are x's, backwards
     y = jax.lax.optimization_barrier(y).reshape(c, *size, d)[:, ::-1, ::-1]
     return y.transpose(1, 2, 0, 3)
+
+
+def grouped(x: Array, kernel: Array, groups: int, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and kernel, (kh, kw, D, C/groups) with odd sides, to (D, H, W, N)."""
+    kh, kw, d, c = kernel.shape
+    weights = kernel.reshape(kh, kw, groups, d // groups, c).transpose(2, 3, 0, 1, 4).reshape(groups, d // groups, -1)
+    y = product('gdk,gkm->gdm', weights, _shifted_in_groups(x, kh, kw, groups, dtype), dtype)
+    return y.reshape(d, *x.shape[1:])
+
+
+def grouped_kernel_gradient(x: Array, g: Array, size: tuple[int, int], groups: int, dtype: jnp.dtype) -> Array:
+    """Maps x, (C, H, W, N), and g, (D, H, W, N), to (kh, kw, C/groups, D), with (kh, kw) the odd size."""
+    c, d = x.shape[0], g.shape[0]
+    y = product('gdm,gkm->gdk', g.reshape(groups, d // groups, -1), _shifted_in_groups(x, *size, groups, dtype), dtype)
+    y = jax.lax.optimization_barrier(y).reshape(d, *size, c // groups)
+    return y.transpose(1, 2, 3, 0)
+
+
+def _shifted_in_groups(x: Array, kh: int, kw: int, groups: int, dtype: jnp.dtype) -> Array:
+    """(C, H, W, N) to (groups, kh kw C/groups, H W N): the kh x kw pixels around each, of the channels of each group."""
+    c, h, w, n = x.shape
+    down, right = kh // 2, kw // 2
+    padded = jnp.pad(x.astype(dtype), ((0, 0), (down, down), (right, right), (0, 0)))
+    padded = padded.reshape(groups, c // groups, *padded.shape[1:])
+    taps = [padded[:, :, a : a + h, b : b + w] for a in range(kh) for b in range(kw)]
+    return jnp.concatenate(taps, axis=1).reshape(groups, -1, h * w * n)
 
 
 def _shifted(x: Array, kh: int, kw: int, dtype: jnp.dtype) -> Array:

@@ -152,6 +152,32 @@ PRESETS: dict[str, Settings] = {
         ema_decay=0.999,  # 26
         steps=100_000,  # the release never stops
     ),
+    # Huang et al. 2024; train.py, preset FFHQ-64, of github.com/brownvc/R3GAN@19a7ddf.
+    'r3gan': Settings(
+        image_size='64x64',
+        arch='r3gan',
+        width=384,  # line 199
+        latent_dim=64,  # 203
+        latent='normal',  # training/training_loop.py, 288 and 291
+        critic_norm='none',  # R3GAN/Networks.py
+        objective='relativistic',  # R3GAN/Trainer.py, 22 and 39
+        constraint='r1_r2',  # R3GAN/Trainer.py, 41
+        penalty_weight=2.0,  # 211: gamma, from 2 to 0.2
+        final_penalty=0.1,
+        optimizer='adam',  # 159, 160
+        generator_lr=2e-4,  # 210: from 2e-4 to 5e-5
+        critic_lr=2e-4,
+        final_lr=0.25,
+        beta1=0.0,  # training_loop.py, 331
+        beta2=0.9,  # 212: from 0.9 to 0.99
+        final_beta2=0.99,
+        decay='cosine',  # training_loop.py, 30
+        decay_steps=78_125,  # 206: 20 million images
+        n_critic=1,
+        batch_size=256,  # README.md, 39
+        ema_decay=0.99965,  # 208: half of it lies 500,000 images back, in the end
+        steps=100_000,  # the release never stops
+    ),
     # Lim and Ye 2017, section 5; main.py and scripts/exp3.celeba.sh of
     # github.com/lim0606/pytorch-geometric-gan@eb84feb. There the discriminator's last layer has a weight decay of 1/64
     # (line 372), and the generator ten updates for each of the discriminator (exp3, 31); here neither.
