@@ -28,6 +28,7 @@ from wgan_jax.networks.mlp import INITIALISERS
 from wgan_jax.networks.parametrization import PARAMETRIZATIONS
 from wgan_jax.networks.resnet import VARIANTS
 from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.training.gan import DECAYS
 from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import CRITIC_NORMS, PRECISIONS
@@ -112,6 +113,8 @@ CHOICES = {
     ('train', 'resnet_variant'): ('auto', *VARIANTS),
     ('train', 'critic_norm'): CRITIC_NORMS,
     ('train', 'precision'): PRECISIONS,
+    ('train', 'decay'): DECAYS,
+    ('toy', 'decay'): DECAYS,
     ('train', 'fit'): FITS,
     ('train', 'channels'): CHANNELS,
 }

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 from wgan_jax.lipschitz import upper_bound
-from wgan_jax.networks import dcgan, mlp, resnet
+from wgan_jax.networks import dcgan, mlp, r3gan, resnet
 from wgan_jax.types import Variables
 
 RANDOM = np.random.default_rng(0)
 K, SHAPE = 3, (16, 16, 2)
 LABELS = np.array([2, 0, 1, 0])
-MODULES = {'mlp': (mlp, {'width': 6, 'depth': 2}), 'dcgan': (dcgan, {'width': 4}), 'resnet': (resnet, {'width': 4})}
+MODULES = {
+    'mlp': (mlp, {'width': 6, 'depth': 2}),
+    'dcgan': (dcgan, {'width': 4}),
+    'resnet': (resnet, {'width': 4}),
+    'r3gan': (r3gan, {'width': 4}),
+}
+SLOW = [pytest.param(arch, marks=pytest.mark.slow) for arch in ('resnet', 'r3gan')]
 
 
 def _pair(arch, num_classes=K, **options):
@@ -69,6 +75,15 @@ def test_batch_statistics_are_of_the_whole_batch():
     np.testing.assert_allclose(running['var'], 0.9 + 0.1 * channels.var(0), rtol=1e-4)
 
 
+@pytest.mark.slow
+def test_r3gan_is_told_beside_its_latent_vector():
+    generator, plain = _pair('r3gan')[0], r3gan.generator(SHAPE, latent_dim=5 + K, width=4)
+    variables = _drawn(generator)
+    z = RANDOM.normal(size=(4, 5)).astype(np.float32)
+    x = np.concatenate([z, np.eye(K, dtype=np.float32)[np.asarray(LABELS)]], axis=1)
+    np.testing.assert_array_equal(_scores(generator, variables, z, LABELS), _scores(plain, variables, x))
+
+
 def test_the_mlp_is_told_beside_its_latent_vector():
     generator, _ = _pair('mlp')
     variables = _drawn(generator)
@@ -80,7 +95,7 @@ def test_the_mlp_is_told_beside_its_latent_vector():
     np.testing.assert_allclose(_scores(generator, variables, z, LABELS).reshape(4, -1), x, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('arch', ['mlp', 'dcgan', pytest.param('resnet', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('arch', ['mlp', 'dcgan', *SLOW])
 def test_a_critic_projects_its_features_on_the_class(arch):
     # Fails if another class is added, or the projection is not of the features that are scored.
     _, critic = _pair(arch)
@@ -97,7 +112,7 @@ def test_a_critic_projects_its_features_on_the_class(arch):
         np.testing.assert_allclose(scores[c == LABELS], wanted[c == LABELS], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('arch', ['mlp', 'dcgan', pytest.param('resnet', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('arch', ['mlp', 'dcgan', *SLOW])
 def test_bounds_hold_for_every_class(arch):
     # Fails if the projection is left out of the bound, which is then too small by half.
     _, critic = _pair(arch)

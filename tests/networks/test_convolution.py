@@ -152,13 +152,14 @@ def test_same_is_the_library_convolution_with_its_derivatives(shape, side):
     _assert_close(*(jax.jit(everything, static_argnums=0)(conv_impl) for conv_impl in ('matmul', 'native')), 1e-5)
 
 
-@pytest.mark.parametrize(('channels', 'groups', 'side'), [((6, 4), 2, 3), ((4, 8), 4, 3), ((3, 3), 3, 5), ((8, 4), 4, 1)])
+@pytest.mark.parametrize(
+    ('channels', 'groups', 'side'), [((6, 4), 2, 3), ((4, 8), 4, 3), ((3, 3), 3, 5), ((8, 4), 4, 1)]
+)
 def test_groups_are_the_library_s_with_their_derivatives(channels, groups, side):
     # Fails where channels of two groups mix, in the map or in any transpose of it, and for a loop over examples.
     random, (c, d) = np.random.default_rng(0), channels
     x, kernel, dx, dk = (
-        jnp.asarray(random.normal(size=size), jnp.float32)
-        for size in ((3, 4, 5, c), (side, side, c // groups, d)) * 2
+        jnp.asarray(random.normal(size=size), jnp.float32) for size in ((3, 4, 5, c), (side, side, c // groups, d)) * 2
     )
 
     def everything(conv_impl):

@@ -12,7 +12,12 @@ from wgan_jax.networks.normalization import BatchNorm, LayerNorm
 from wgan_jax.types import Players, Variables
 
 # The library's own convolutions compile fastest.
-SMALL = {'mlp': {'width': 8}, 'dcgan': {'width': 4, 'conv_impl': 'native'}, 'resnet': {'width': 4}}
+SMALL = {
+    'mlp': {'width': 8},
+    'dcgan': {'width': 4, 'conv_impl': 'native'},
+    'resnet': {'width': 4},
+    'r3gan': {'width': 4},
+}
 
 
 def _normal(seed, shape):

@@ -91,6 +91,21 @@ def test_a_bfloat16_run_is_a_game_too(preset):
         assert float(jnp.linalg.norm(a - b)) < 0.1 * float(jnp.linalg.norm(b))
 
 
+def test_pairs_are_the_same_for_both_players():
+    # softplus(a) - softplus(-a) = a: with no penalty the losses of pairs differ by the mean difference of their scores.
+    # Fails if the players are shown other images, in another order, or the generator none that are real.
+    options = {'arch': 'mlp', 'critic_norm': 'none', 'constraint': 'none'}
+    losses = []
+    for objective in ('relativistic', 'wasserstein'):
+        gan, hyperparameters = small_gan('r3gan', objective=objective, **options)
+        state = init_state(gan, hyperparameters, 3)
+        game = as_game(gan, hyperparameters, state, PIXELS)
+        losses.append([float(loss(state.params)) for loss in game.losses])
+    (of_generator, of_critic), (_, minus_estimate) = losses
+    np.testing.assert_allclose(of_generator - of_critic, -minus_estimate, rtol=1e-4)
+    assert abs(minus_estimate) > 1e-3
+
+
 def test_clipping_is_the_critic_s_projection():
     gan, hyperparameters, state, pixels = _tiny()
     game = as_game(gan, hyperparameters, state, pixels)

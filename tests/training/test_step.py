@@ -117,7 +117,9 @@ def test_what_falls_by_a_cosine_keeps_its_share_and_moves_beta2_and_the_penalty(
         'wgan_gp', decay_steps=8, decay='cosine', final_lr=0.25, final_penalty=0.1, beta2=0.5, final_beta2=0.75
     )
     params = {'w': jnp.zeros(())}
-    transforms = jax.jit(lambda step, state: gan.transforms(hyperparameters, step).critic.update({'w': 1.0}, state, params))
+    transforms = jax.jit(
+        lambda step, state: gan.transforms(hyperparameters, step).critic.update({'w': 1.0}, state, params)
+    )
     for step, behind in ((0, 0.0), (2, 0.25), (4, 0.5), (8, 1.0), (20, 1.0)):
         kept = 0.5 * (1 + np.cos(np.pi * behind))
         state = gan.transforms(hyperparameters, jnp.int32(step)).critic.init(params)

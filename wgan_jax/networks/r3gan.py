@@ -245,7 +245,9 @@ class _Generator(nn.Module):
         options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
         blocks = partial(_blocks, total=BLOCKS * (1 + len(rest)), **options)
         z = jnp.concatenate([z, one_hot(labels, self.num_classes)], axis=-1) if self.num_classes else z
-        grid = self.param('grid', flat(lambda key, size, shape: jax.random.normal(key, (size,))), (height, width, first))
+        grid = self.param(
+            'grid', flat(lambda key, size, shape: jax.random.normal(key, (size,))), (height, width, first)
+        )
         scale = Dense(first, False, _normal(1.0), self.dtype, self.conv_impl, name='start')(z)
         x = to_layout(grid.astype(scale.dtype) * scale[:, None, None], self.conv_impl)
         x = blocks(x, 0)
