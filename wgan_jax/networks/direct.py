@@ -94,7 +94,7 @@ def grouped_kernel_gradient(x: Array, g: Array, size: tuple[int, int], groups: i
 
 
 def _shifted_in_groups(x: Array, kh: int, kw: int, groups: int, dtype: jnp.dtype) -> Array:
-    """(C, H, W, N) to (groups, kh kw C/groups, H W N): the kh x kw pixels around each, of the channels of each group."""
+    """(C, H, W, N) to (groups, kh kw C/groups, H W N): the kh x kw pixels around each, within each group."""
     c, h, w, n = x.shape
     down, right = kh // 2, kw // 2
     padded = jnp.pad(x.astype(dtype), ((0, 0), (down, down), (right, right), (0, 0)))

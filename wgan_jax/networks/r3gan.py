@@ -1,5 +1,4 @@
-"""The residual networks of R3GAN, without any normalisation: a learnt grid of features, inverted bottlenecks with grouped
-convolutions, and bilinear changes of size.
+"""The residual networks of R3GAN: grouped convolutions in inverted bottlenecks, bilinear resampling, no normalisation.
 
 Widths double towards small images, up to those of 32 pixels; images of any size, as in the other architectures. Images
 keep the layout of the implementation, see ``convolution``, from the first map to the last.
@@ -243,18 +242,18 @@ class _Generator(nn.Module):
         first, *rest = reversed(_widths(sides, self.width))
         height, width = smallest_map(sides, len(rest))
         options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
-        blocks = partial(_blocks, total=BLOCKS * (1 + len(rest)), **options)
+        total = BLOCKS * (1 + len(rest))
         z = jnp.concatenate([z, one_hot(labels, self.num_classes)], axis=-1) if self.num_classes else z
         grid = self.param(
             'grid', flat(lambda key, size, shape: jax.random.normal(key, (size,))), (height, width, first)
         )
         scale = Dense(first, False, _normal(1.0), self.dtype, self.conv_impl, name='start')(z)
         x = to_layout(grid.astype(scale.dtype) * scale[:, None, None], self.conv_impl)
-        x = blocks(x, 0)
+        x = _blocks(x, 0, total, options)
         for i, features in enumerate(rest, 1):
             if features != x.shape[CHANNEL_AXIS[self.conv_impl]]:
                 x = _Map(features, name=f'change_{i}', **options)(x)
-            x = blocks(_double(x), i)
+            x = _blocks(_double(x), i, total, options)
         x = from_layout(_Map(channels, name='image', **options)(x), self.conv_impl)
         return crop(x, sides, len(rest)).astype(jnp.float32)
 
@@ -279,17 +278,17 @@ class _Critic(nn.Module):
         del axis_name
         first, *rest = _widths(self.sides, self.width)
         options: dict[str, Any] = {'dtype': self.dtype, 'conv_impl': self.conv_impl}
-        blocks = partial(_blocks, total=BLOCKS * (1 + len(rest)), report=report, **options)
+        total = BLOCKS * (1 + len(rest))
         x = to_layout(pad(x, len(rest)).astype(self.dtype), self.conv_impl)
         x = _Map(first, name='start', **options)(x, report)
-        x = blocks(x, 0)
+        x = _blocks(x, 0, total, options, report)
         for i, features in enumerate(rest, 1):
             if report is not None:
                 report.bounds.extend(_norm_of(_halving(side)) for side in x.shape[1:3])
             x = _halve(x)
             if features != x.shape[CHANNEL_AXIS[self.conv_impl]]:
                 x = _Map(features, name=f'change_{i}', **options)(x, report)
-            x = blocks(x, i)
+            x = _blocks(x, i, total, options, report)
         x = from_layout(x, self.conv_impl).astype(jnp.float32)
         # Each channel's pixels, weighed: in float32, and so the score.
         taps = x.shape[1] * x.shape[2]
@@ -310,13 +309,11 @@ def _norm_of(matrix: np.ndarray) -> Callable[[Any], float]:
     return lambda clip: float(matrix_norm(jnp.asarray(matrix, jnp.float32)))
 
 
-def _blocks(
-    x: Array, size: int, *, total: int, dtype: jnp.dtype, conv_impl: str, report: LayerReport | None = None
-) -> Array:
+def _blocks(x: Array, size: int, total: int, options: dict[str, Any], report: LayerReport | None = None) -> Array:
     """The residual blocks of one size, called inside of a network's ``__call__``."""
+    conv_impl = options['conv_impl']
     for i in range(BLOCKS):
-        block = _Block(x.shape[CHANNEL_AXIS[conv_impl]], total, dtype, conv_impl, name=f'block_{size}_{i}')
-        x = block(x, report)
+        x = _Block(x.shape[CHANNEL_AXIS[conv_impl]], total, name=f'block_{size}_{i}', **options)(x, report)
         if report is not None:
             x = to_layout(report.activation(from_layout(x, conv_impl)), conv_impl)
     return x

@@ -74,8 +74,8 @@ class GAN:
             and fake alike (Soenderby et al. 2017); 0 for none.
         noise_steps: generator updates over which it falls to 0; 0 for constant noise.
         decay: how what falls does so, 'linear' or 'cosine', which is half a period.
-        beta2: the optimizers' beta2 at the beginning and after the hyperparameters' ``decay_steps``; None where it stays
-            what they were made with.
+        beta2: the optimizers' beta2 at the beginning and after the hyperparameters' ``decay_steps``; None where it
+            stays what they were made with.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
         draw: the real examples of a critic update, see ``draws.Draw``.
         class_shares: of conditional networks, how often each class is among the data: as often is it asked of the

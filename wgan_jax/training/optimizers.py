@@ -1,4 +1,4 @@
-"""The optimizers a preset may name, as the papers' code ran them: functions of a learning rate, and of another beta2."""
+"""The optimizers a preset may name, as the papers' code ran them: functions of a learning rate, and of beta2 again."""
 
 from collections.abc import Callable
 
