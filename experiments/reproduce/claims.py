@@ -60,7 +60,7 @@ def _converged_over_five(results: Results, line: str) -> float:
 
 
 _D, _G, _P, _V, _Q = 'distances', 'game', 'discriminator', 'vanishing_gradients', 'loss_quality'
-_L, _N, _C = 'lipschitz', 'momentum', 'n_critic'
+_L, _N, _C, _W = 'lipschitz', 'momentum', 'n_critic', 'w1_benchmark'
 _M, _O = 'mode_collapse', 'mode_collapse_ours'
 
 CLAIMS: tuple[Claim, ...] = (
@@ -259,5 +259,22 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         'Lipschitz critics', 'Clipped weights pile up at the bound: share within 1 % of it', 'most of them', _L,
         lambda r: r['surfaces']['clip']['share_of_weights_at_the_bound'], 0.2,
+    ),
+    Claim(
+        'Known distances', 'An envelope of cones has the gradient of the optimal critic: mean cosine over the pairs',
+        '1; 0.77 of the best published solver', _W, lambda r: r['means']['cones']['cosine'], 0.9, 1.0,
+    ),
+    Claim(
+        'Known distances', 'and its estimate is the distance: mean relative error of W1', '0; 16 % of that solver', _W,
+        lambda r: r['means']['cones']['w1_error'], 0.0, 0.05,
+    ),
+    Claim(
+        'Known distances', 'the worst of any pair', '0', _W, lambda r: r['means']['cones']['largest_w1_error'],
+        0.0, 0.15,
+    ),
+    Claim(
+        'Known distances', 'Over its Lipschitz bound it never exceeds W1: largest ratio, up to chance',
+        'at most 1, always', _W, lambda r: _largest(cell['certified'] / cell['w1_true'] for cell in r['cells']),
+        highest=1.001,
     ),
 )  # fmt: skip

@@ -60,6 +60,11 @@ JOBS = {
         tiny=('--updates=40', '--width=2', '--batch_size=8', '--constraints=none,clip'),
         quick=('--updates=1000',),
     ),
+    'w1_benchmark': Job(
+        'Can a critic be trusted with a distance?',
+        'Critics on pairs whose distance and optimal critic are known, beside eleven published solvers.',
+        tiny=('--cells=2x4', '--updates=20'), full=('--cells=all',),
+    ),
     'toy': Job(
         'Does the estimate follow the exact distance?',
         'WGAN-GP on the ring of eight Gaussians, the estimate beside the exact W1 of fresh samples.',

@@ -31,7 +31,7 @@ from .cells import judge, surface_of, train, true_surface
 from .methods import METHODS, PLACED_AMONG, Method
 from .published import DIMS, FUNNELS, best
 
-QUICK = '2x4,2x256,8x64,16x256,64x16,128x64'
+QUICK = '2x4,2x256,8x64,16x256,32x64,64x16'
 CHOSEN = define_text(
     'methods', 'cones', 'Critics, separated by commas, each with other numbers if wanted, cones(num_cones=256): '
     f'{", ".join(METHODS)}.',
