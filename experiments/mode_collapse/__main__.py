@@ -1,4 +1,4 @@
-"""Mode collapse: six ways to train a GAN on the ring and the grid of Gaussians; modes captured, quality, reverse KL.
+"""Mode collapse: eight ways to train a GAN on the ring and the grid of Gaussians; modes captured, quality, reverse KL.
 
 The default is sized for ten minutes on two cores. --size=full takes the steps at which our own recipe captures every
 mode with at least 90 % of high quality on every seed; --size=tiny only shows that everything runs.
@@ -42,7 +42,9 @@ METHODS: dict[str, tuple[str, str, dict[str, Any]]] = {
     'wgan': ('WGAN, clipped', 'wgan', {'generator_lr': 5e-4, 'critic_lr': 5e-4, 'clip': 0.1}),
     'wgan_gp': ('WGAN-GP', 'wgan_gp', _RATES),
     'sngan': ('SNGAN', 'sngan', _RATES),
+    'r3gan': ('R3GAN: pairs, R1 + R2', 'r3gan', {**_RATES, 'penalty_weight': 0.1}),
     'r1_ema': ('ours: R1, decay, average', 'r1_ema', {}),
+    'r3gan_ema': ('ours: pairs, R1 + R2, decay, average', 'r3gan_ema', {}),
 }
 # Lin et al. 2018 (PacGAN), tables 1 and 2; another ring (radius 1, sigma 0.01), other networks and longer training.
 PUBLISHED = {

@@ -11,7 +11,7 @@ from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 
 def test_every_published_preset_is_there_and_valid():
-    assert set(TOY_PRESETS) == set(PRESETS) - {'flags', 'pictures'} | {'r1_ema'}
+    assert set(TOY_PRESETS) == set(PRESETS) - {'flags', 'pictures'} | {'r1_ema', 'r3gan_ema'}
     for settings in TOY_PRESETS.values():
         assert override(settings, {}) == settings
     assert TOY_PRESETS['wgan_gp'].penalty_weight == 0.1 and TOY_PRESETS['wgan_gp'].beta1 == 0.5

@@ -52,6 +52,13 @@ TOY_PRESETS['r1_ema'] = dataclasses.replace(
     critic_lr=3e-3, ema_decay=0.999, steps=15_000, decay_steps=15_000,
 )  # fmt: skip
 
+# The same with R3GAN's loss of pairs, penalty on both sides and schedules: the penalty falls, too, so that the critic
+# may become as steep as the modes are narrow.
+TOY_PRESETS['r3gan_ema'] = dataclasses.replace(
+    TOY_PRESETS['r1_ema'], objective='relativistic', constraint='r1_r2', beta1=0.0, final_beta2=0.99, decay='cosine',
+    final_penalty=0.1, generator_lr=5e-3, critic_lr=5e-3, ema_decay=0.9995,
+)  # fmt: skip
+
 
 def check_toy(settings: Settings) -> None:
     """Raises ValueError, in one line, for settings that a toy does not read."""
