@@ -1,7 +1,8 @@
 """The DCGAN networks, for images of any size.
 
-Four convolutions where the shorter side has up to 112 pixels, as published; one more each time that a larger image's
-smallest map would have a side of 8 pixels. Sides that do not halve so often are padded in the critic and cropped in the
+Four convolutions where the shorter side has up to 112 pixels, as published for 64; one more each time that a larger
+image's smallest map would have a side of 8 pixels. At 32 pixels three, whose smallest map has 4x4 pixels and not 2x2,
+keep a standard GAN from collapsing, see experiments/RESULTS.md. Sides that do not halve so often are padded in the critic and cropped in the
 generator.
 
 Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
@@ -14,6 +15,7 @@ Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form rele
 (5, 32, 48, 3)
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -47,6 +49,7 @@ def generator(
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
     num_classes: int = 0,
+    num_doublings: int | None = None,
 ) -> Network:
     """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
 
@@ -60,19 +63,21 @@ def generator(
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
         num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
+        num_doublings: of the sides, from the smallest map to the image; None for ``sizes.doublings``.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). The first transposed convolution, of a 1x1 image, is the linear map that
         it amounts to. 3,576,704 parameters at 64x64x3.
 
     Raises:
-        ValueError: for what is no shape of an image, or an unknown upsampling.
+        ValueError: for what is no shape of an image, an unknown upsampling, or more doublings than it has room for.
     """
     check_image_shape(image_shape)
     if upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling must be one of {", ".join(UPSAMPLINGS)}, not {upsampling!r}.')
     check_num_classes(num_classes)
-    module = _Generator(tuple(image_shape), width, upsampling, dtype, resolve_conv_impl(conv_impl), num_classes)
+    count = _count(image_shape[:2], num_doublings)
+    module = _Generator(tuple(image_shape), count, width, upsampling, dtype, resolve_conv_impl(conv_impl), num_classes)
     return from_linen(module, (latent_dim,), uses_batch_statistics=True, num_classes=num_classes)
 
 
@@ -85,6 +90,7 @@ def critic(
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
     num_classes: int = 0,
+    num_doublings: int | None = None,
 ) -> Network:
     """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
 
@@ -99,24 +105,36 @@ def critic(
             'orthonormal' MaxMin takes the place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
         conv_impl: see ``products.resolve_conv_impl``.
-        num_classes: as for the generator.
+        num_classes, num_doublings: as for the generator.
 
     Returns:
         A network from (N, H, W, C) to (N,). 2,765,568 parameters at 64x64x3 with batch norm.
 
     Raises:
-        ValueError: for what is no shape of an image, an unknown norm or parametrization, or an odd width where pairs
-            are sorted.
+        ValueError: for what is no shape of an image, an unknown norm or parametrization, an odd width where pairs are
+            sorted, or more halvings than it has room for.
     """
     check_image_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
     check_parametrization(parametrization, width)
     check_num_classes(num_classes, parametrization)
-    count = doublings(image_shape[:2], _LEAST)
+    count = _count(image_shape[:2], num_doublings)
     module = _Critic(count, width, norm, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
     batch = norm == 'batch'
     return from_linen(module, tuple(image_shape), uses_batch_statistics=batch, reports=True, num_classes=num_classes)
+
+
+def _count(sides: Sequence[int], asked: int | None) -> int:
+    """Doublings of the sides: as many as asked for, or as the size wants."""
+    usual = doublings(sides, _LEAST)
+    count = asked or usual
+    if count > usual and 2**count > max(sides):
+        raise ValueError(
+            f'{asked} doublings make more than {sides[0]}x{sides[1]} pixels of one: use at most '
+            f'{max(usual, max(sides).bit_length() - 1)}'
+        )
+    return count
 
 
 def _widths(count: int, width: int) -> list[int]:
@@ -125,6 +143,7 @@ def _widths(count: int, width: int) -> list[int]:
 
 class _Generator(nn.Module):
     image_shape: tuple[int, ...]
+    count: int
     width: int
     upsampling: str
     dtype: jnp.dtype
@@ -134,16 +153,15 @@ class _Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, *, train: bool, axis_name: str | None = None) -> Array:
         *sides, channels = self.image_shape
-        count = doublings(sides, _LEAST)
-        h, w = smallest_map(sides, count)
-        top, *widths = reversed(_widths(count, self.width))
+        h, w = smallest_map(sides, self.count)
+        top, *widths = reversed(_widths(self.count, self.width))
         x = Dense(h * w * top, use_bias=False, dtype=self.dtype, conv_impl=self.conv_impl, name='up_0')(z)
         x = to_layout(x.reshape(-1, h, w, top), self.conv_impl)
         for i, features in enumerate((*widths, channels)):
             norm = BatchNorm(CHANNEL_AXIS[self.conv_impl], self.num_classes, name=f'norm_{i}')
             x = nn.relu(norm(x, labels, train=train, axis_name=axis_name))
             x = ConvTranspose(features, self.dtype, self.conv_impl, self.upsampling, name=f'up_{i + 1}')(x)
-        return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, count).astype(jnp.float32))
+        return jnp.tanh(crop(from_layout(x, self.conv_impl), sides, self.count).astype(jnp.float32))
 
 
 class _Critic(nn.Module):
@@ -186,7 +204,10 @@ class _Critic(nn.Module):
 
 
 def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
-    common = {'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, 'num_classes': num_classes}
+    common = {
+        'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, 'num_classes': num_classes,
+        'num_doublings': settings.doublings or None,
+    }  # fmt: skip
     width = settings.critic_width or settings.width
     return (
         generator(
@@ -204,6 +225,14 @@ def _check(settings, parametrization):
     if settings.upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling={settings.upsampling} is unknown; there are: {", ".join(UPSAMPLINGS)}')
     check_parametrization(parametrization, settings.critic_width or settings.width)
+    try:
+        _count(settings.height_width, settings.doublings)
+    except ValueError as error:
+        raise ValueError(f'doublings={settings.doublings}: {error}') from None
 
 
-ARCHITECTURE = Architecture(_build, _check, reads=('upsampling',))
+def _resolve(settings):
+    return {'doublings': _count(settings.height_width, settings.doublings)}
+
+
+ARCHITECTURE = Architecture(_build, _check, reads=('upsampling', 'doublings'), resolve=_resolve)

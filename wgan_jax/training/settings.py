@@ -66,6 +66,10 @@ class Settings:
         0, 'the same of the critic; 0: as the generator', whole(0, int(SIZE.highest), 'be >= 0 (0: the same as width)')
     )
     upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
+    doublings: int = _setting(
+        0, 'how often the generator doubles the sides, and the critic halves them (dcgan); 0: 4, for large images more',
+        whole(0, 16, 'be >= 0 (0: by the size)'),
+    )  # fmt: skip
     latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)
     latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
     critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
