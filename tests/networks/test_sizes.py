@@ -10,6 +10,8 @@ import pytest
 import wgan_jax
 from wgan_jax.networks import dcgan, r3gan, resnet
 from wgan_jax.networks.sizes import crop, doublings, pad, smallest_map
+from wgan_jax.training.build import build_networks
+from wgan_jax.training.settings import override
 
 RANDOM = np.random.default_rng(0)
 MODULES = {
@@ -84,6 +86,26 @@ def test_large_images_have_deeper_networks_and_no_larger_first_layer(kind):
         assert len(blocks) == count - (kind != 'dcgan')  # 'up_0' is a block of a residual network, and no layer before
         names = [name for name in critic if name.startswith(('down_', 'block_'))]
         assert len(names) == count + (kind == 'cifar')  # one halving less, and two blocks that do not
+
+
+def test_dcgans_double_as_often_as_they_are_asked_to():
+    # Fails if one of the two players, the widths or the record keeps the usual number.
+    generator, critic = (_sizes(network) for network in (
+        dcgan.generator((32, 48, 3), latent_dim=5, width=4, num_doublings=3),
+        dcgan.critic((32, 48, 3), norm='none', width=4, num_doublings=3),
+    ))  # fmt: skip
+    assert generator['up_0']['kernel'] == (5, 4 * 6 * 16) and critic['score']['kernel'] == (4 * 6 * 16, 1)
+    assert sum(name.startswith('up_') for name in generator) == 4
+    assert sum(name.startswith('down_') for name in critic) == 3
+    given = wgan_jax.settings('dcgan', image_size='32x48', width=4, doublings=3)
+    assert given.doublings == 3 and wgan_jax.settings('dcgan', image_size='32x48').doublings == 4
+    networks = build_networks(given, 3)
+    assert _sizes(networks.critic)['score']['kernel'] == (4 * 6 * 16, 1)
+    assert _sizes(networks.generator)['up_0']['kernel'] == (100, 4 * 6 * 16)
+    with pytest.raises(ValueError, match='doublings=6: 6 doublings make more than 32x48 pixels of one: use at most 5'):
+        wgan_jax.settings('dcgan', image_size='32x48', doublings=6)
+    tiny = wgan_jax.settings('dcgan', image_size=8)
+    assert override(tiny, {}).doublings == tiny.doublings == 4  # more than it has room for, as ever
 
 
 def test_r3gan_doubles_its_width_down_to_32_pixels_and_begins_with_4_to_7():
