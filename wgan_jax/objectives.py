@@ -199,8 +199,8 @@ def relativistic_critic_loss(real_scores: Array, fake_scores: Array) -> Array:
 
     L = E softplus(-(f(real_n) - f(fake_n))), log 2 where it cannot tell
 
-    The logit does not change when all scores do by one number, and no pair is ever at rest for its own sake: a fake
-    sample is pushed on until it scores as high as the real one beside it, wherever that lies.
+    The logit does not change when all scores do by one number: a fake sample is held against the real one beside it,
+    wherever that lies, and not against a border between all real and all fake ones.
 
     Args:
         real_scores, fake_scores: f of either batch, (N,); the n-th of one is paired with the n-th of the other.

@@ -54,7 +54,7 @@ _SINGLE = {
     'optimizer': _one('optimizer', f'Of both players: {described(OPTIMIZERS)}.'),
     'beta1': _one('beta1', 'Decay of the mean of gradients (adam).'),
     'beta2': _one('beta2', 'Decay of the mean of squared gradients (adam).'),
-    'decay_steps': _one('decay_steps', 'Generator updates over which rates and noise fall to 0; 0: never.'),
+    'decay_steps': _one('decay_steps', 'Generator updates over which rates and noise fall; 0: never.'),
     'decay': _one('decay', f'How they fall: {described(DECAYS)}.'),
     'final_lr': _one('final_lr', 'Share of the learning rates that is left after decay_steps.'),
     'final_penalty': _one('final_penalty', 'Share of the factor of the penalty that is left after decay_steps.'),

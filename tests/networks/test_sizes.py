@@ -98,14 +98,16 @@ def test_dcgans_double_as_often_as_they_are_asked_to():
     assert sum(name.startswith('up_') for name in generator) == 4
     assert sum(name.startswith('down_') for name in critic) == 3
     given = wgan_jax.settings('dcgan', image_size='32x48', width=4, doublings=3)
-    assert given.doublings == 3 and wgan_jax.settings('dcgan', image_size='32x48').doublings == 4
+    assert given.doublings == 3 and override(given, {'doublings': 0}) == wgan_jax.settings(
+        'dcgan', image_size='32x48', width=4
+    )
     networks = build_networks(given, 3)
     assert _sizes(networks.critic)['score']['kernel'] == (4 * 6 * 16, 1)
     assert _sizes(networks.generator)['up_0']['kernel'] == (100, 4 * 6 * 16)
     with pytest.raises(ValueError, match='doublings=6: 6 doublings make more than 32x48 pixels of one: use at most 5'):
         wgan_jax.settings('dcgan', image_size='32x48', doublings=6)
-    tiny = wgan_jax.settings('dcgan', image_size=8)
-    assert override(tiny, {}).doublings == tiny.doublings == 4  # more than it has room for, as ever
+    usual = wgan_jax.settings('dcgan', image_size=8)  # 4, more than it has room for, as ever
+    assert _sizes(build_networks(usual, 3).critic)['score']['kernel'] == (8 * 128, 1)
 
 
 def test_r3gan_doubles_its_width_down_to_32_pixels_and_begins_with_4_to_7():

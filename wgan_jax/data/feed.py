@@ -29,7 +29,7 @@ def feed_bytes(data: np.ndarray | tuple[np.ndarray, np.ndarray], batch_size: int
 
 
 class Feed:
-    """The real batch of any critic update, a pure function of (seed, update) as for data that lie on the device.
+    """Any real batch of a run, a pure function of (seed, number of the batch) as for data that lie on the device.
 
     Threads gather those that come next, in the order in which they come; whoever asks for another one waits for that
     one only. Pixels may lie in a file that is mapped into memory: then they are read from there as they are wanted.
@@ -74,11 +74,11 @@ class Feed:
         return self._example
 
     def __call__(self, seed: int, counter: int, first: int, count: int) -> tuple[np.ndarray, ...]:
-        """Some examples of the batch of a critic update.
+        """Some examples of a batch.
 
         Args:
             seed: of the run.
-            counter: which critic update.
+            counter: which batch.
             first, count: which examples of the batch: those of one device.
 
         Returns:

@@ -108,8 +108,8 @@ def same(x: Array, kernel: Array, *, dtype: jnp.dtype, conv_impl: str, groups: i
     Raises:
         ValueError: for a kernel of an even side or of other than C channels, or groups that do not divide them.
     """
-    channels = x.shape[CHANNEL_AXIS[conv_impl]]
-    if x.ndim != 4 or kernel.ndim != 4 or groups * kernel.shape[2] != channels or kernel.shape[3] % groups:
+    fits = x.ndim == kernel.ndim == 4 and groups * kernel.shape[2] == x.shape[CHANNEL_AXIS[conv_impl]]
+    if not fits or kernel.shape[3] % groups:
         raise ValueError(
             f'need images of C channels and a kernel (kh, kw, C/groups, D), groups dividing both, not {x.shape}, '
             f'{kernel.shape} and {groups} groups.'

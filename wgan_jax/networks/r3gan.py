@@ -54,7 +54,7 @@ def generator(
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
-        width: channels at full size.
+        width: channels at full size; a multiple of 8 gives groups of 16 as released, another smaller ones.
         dtype: compute type, float32 or bfloat16; parameters and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
         num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
@@ -85,7 +85,7 @@ def critic(
 
     Args:
         image_shape: (H, W, C).
-        width: channels at full size.
+        width: channels at full size; a multiple of 8 gives groups of 16 as released, another smaller ones.
         norm: only 'none'; the argument exists so that architectures are interchangeable.
         parametrization: only None, likewise.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
@@ -304,9 +304,9 @@ class _Critic(nn.Module):
         return score(last, (x * grid).sum((1, 2)), labels, self.num_classes, train=train, report=report)
 
 
-def _norm_of(matrix: np.ndarray) -> Callable[[Any], float]:
+def _norm_of(matrix: np.ndarray) -> Callable[[Any], Array]:
     """A bound that no weight changes."""
-    return lambda clip: float(matrix_norm(jnp.asarray(matrix, jnp.float32)))
+    return lambda clip: matrix_norm(jnp.asarray(matrix, jnp.float32))
 
 
 def _blocks(x: Array, size: int, total: int, options: dict[str, Any], report: LayerReport | None = None) -> Array:

@@ -66,8 +66,10 @@ def example_keys(
 
 
 # A draw of real examples: ``draw(data, seed, counter, examples, *, batch_size) -> (N, ...)``, float32, where ``data``
-# is what the run holds on the device, ``counter`` the critic update and ``examples`` (N,) the global indices of the
-# wanted ones among the ``batch_size`` of this update. Of a conditional run it gives (examples, labels (N,)).
+# is what the run holds on the device, ``counter`` the batch, counted from 0 over the run: one for each critic update,
+# and for objectives of pairs one for each of the generator's, in the order in which they come. ``examples`` (N,) are
+# the global indices of the wanted ones among the ``batch_size`` of this batch. Of a conditional run it gives (examples,
+# labels (N,)).
 Draw = Callable[..., Any]
 
 
@@ -143,6 +145,8 @@ def first_images(
     start: int = 0,
 ) -> Array:
     """The first real images that a run's critic sees, as it sees them, but for instance noise.
+
+    Of a run with an objective of pairs these are the first that its players draw, each augmented in another way.
 
     Args:
         pixels: the whole dataset, uint8 (number of images, H, W, C), on the host; only what is wanted is moved.

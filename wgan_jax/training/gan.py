@@ -77,7 +77,7 @@ class GAN:
         beta2: the optimizers' beta2 at the beginning and after the hyperparameters' ``decay_steps``; None where it
             stays what they were made with.
         ema_decay: decay of the generator's exponential moving average, in [0, 1).
-        draw: the real examples of a critic update, see ``draws.Draw``.
+        draw: the real examples of a batch, see ``draws.Draw``.
         class_shares: of conditional networks, how often each class is among the data: as often is it asked of the
             generator. ``draw`` gives (examples, labels) then. Empty for unconditional ones.
     """

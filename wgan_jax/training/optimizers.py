@@ -1,4 +1,4 @@
-"""The optimizers a preset may name, as the papers' code ran them: functions of a learning rate, and of beta2 again."""
+"""The optimizers a preset may name, as the papers' code ran them: functions of a rate, and of beta2 if it changes."""
 
 from collections.abc import Callable
 

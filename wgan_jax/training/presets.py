@@ -176,7 +176,7 @@ PRESETS: dict[str, Settings] = {
         n_critic=1,
         batch_size=256,  # README.md, 39
         ema_decay=0.99965,  # 208: half of it lies 500,000 images back, in the end
-        steps=100_000,  # the release never stops
+        steps=100_000,  # the release's default, 10,000 million images, is as good as endless
     ),
     # Lim and Ye 2017, section 5; main.py and scripts/exp3.celeba.sh of
     # github.com/lim0606/pytorch-geometric-gan@eb84feb. There the discriminator's last layer has a weight decay of 1/64

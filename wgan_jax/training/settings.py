@@ -61,7 +61,7 @@ class Settings:
     conditional: bool = _setting(False, 'train each class as such: the folders of a set, or the labels of TFDS')
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
-    width: int = _setting(64, 'channels at full size (dcgan, resnet), or units of a hidden layer (mlp)', SIZE)
+    width: int = _setting(64, 'channels at full size (dcgan, resnet, r3gan), or units of a hidden layer (mlp)', SIZE)
     critic_width: int = _setting(
         0, 'the same of the critic; 0: as the generator', whole(0, int(SIZE.highest), 'be >= 0 (0: the same as width)')
     )
@@ -80,7 +80,9 @@ class Settings:
     constraint: str | Constraint = _setting('none', 'what keeps the critic Lipschitz: {constraint}')
     clip: float = _setting(0.01, 'largest absolute value of a critic weight', POSITIVE)
     penalty_weight: float = _setting(
-        10.0, 'factor of the penalty in the critic loss; for r1 and r2 the gamma of gamma/2 E|grad|^2', NOT_NEGATIVE
+        10.0,
+        'factor of the penalty in the critic loss; for r1, r2 and both the gamma of gamma/2 E|grad|^2',
+        NOT_NEGATIVE,
     )
     instance_noise: float = _setting(
         0.0, 'deviation of the noise on all that the critic sees, falling to 0 over decay_steps', NOT_NEGATIVE
@@ -91,7 +93,7 @@ class Settings:
     beta1: float = _setting(0.5, 'decay of the mean of gradients (adam)', FRACTION)
     beta2: float = _setting(0.999, 'decay of the mean of squared gradients (adam)', FRACTION)
     decay_steps: int = _setting(
-        0, 'generator updates over which learning rates and instance noise fall to 0; 0: constant',
+        0, 'generator updates over which learning rates, instance noise and what has a final value fall; 0: constant',
         whole(0, below='be >= 0 (0: no decay)'),
     )  # fmt: skip
     decay: str = _setting('linear', 'how they fall: {decay}')
@@ -313,7 +315,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
     if constraint.transform is None:
         unused['clip'] = f'with constraint={record_part(settings.constraint)}'
     if constraint.penalty is None:
-        unused['penalty_weight'] = f'with constraint={record_part(settings.constraint)}'
+        without = f'with constraint={record_part(settings.constraint)}'
+        unused |= {'penalty_weight': without, 'final_penalty': without}
     if settings.objective not in LOGIT_OBJECTIVES:
         unused['label_smoothing'] = f'with objective={record_part(settings.objective)}, whose scores are no logits'
     if architecture is None:
@@ -325,8 +328,6 @@ def _without_effect(settings: Settings) -> dict[str, str]:
                 unused[name] = f'with arch={record_part(settings.arch)}'
     if settings.optimizer != 'adam':
         unused |= dict.fromkeys(('beta1', 'beta2', 'final_beta2'), f'with optimizer={settings.optimizer}')
-    if constraint.penalty is None:
-        unused['final_penalty'] = unused['penalty_weight']
     if not settings.decay_steps:
         unused |= dict.fromkeys(('decay', 'final_lr', 'final_penalty', 'final_beta2'), 'with decay_steps=0')
     kind = settings.dataset.partition(':')[0]

@@ -192,7 +192,8 @@ def generator_gradient(
         gan: what is trained.
         state: both players.
         data: the whole dataset, as ``gan.draw`` takes it; read where the objective is ``paired``.
-        counter: which batch of latents; the generator's update t draws batch t.
+        counter: which batch of latents; the generator's update t draws batch t. Real examples of pairs are the batch
+            after as many as the critic's updates so far and ``counter`` have drawn.
         axis_name: of the mapped axis, if any.
 
     Returns:

@@ -258,7 +258,7 @@ def sweep(
         raise ValueError(f'seeds={list(seeds)} must be whole numbers')
     for name, given in values.items():
         for value in given:
-            override(settings, {name: value})
+            override(settings, {other: max(them) for other, them in values.items()} | {name: value})
     runs = combinations(seeds, hyperparameters, **values)
     program = make_sweep(gan, runs, data, group=group)
     ((_, states, rows),) = train_in_chunks(program, [settings.steps], on_chunk=on_chunk)
