@@ -160,7 +160,7 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
     known = [field.name for field in dataclasses.fields(Settings)]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = [one for one in known if one.startswith(name)] or difflib.get_close_matches(name, known, n=1)
             hint = f'did you mean {near[0]}?' if near else f'there are: {", ".join(known)}'
             raise ValueError(f'{name} is no setting; {hint}')
     given = dict(given)
