@@ -85,12 +85,12 @@ JOBS = {
         'Which GANs miss modes?',
         'Modes captured and share of good samples on the ring and the grid of Gaussians, over seeds.',
         tiny=('--size=tiny', '--methods=gan', '--seeds=1'),
-        quick=('--methods=gan,wgan',), full=('--size=full', '--methods=gan_minimax,gan,wgan,wgan_gp,sngan'),
+        quick=('--methods=gan,wgan',), full=('--size=full', '--methods=gan_minimax,gan,wgan,wgan_gp,sngan,r3gan'),
     ),
     'mode_collapse_ours': Job(
         'Can every mode be captured?',
         'The recipe of this project at the budget that it takes: samples over training time, for every seed.',
         tiny=('--size=tiny', '--methods=r1_ema', '--seeds=1'),
-        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema'), launcher='mode_collapse',
+        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema,r3gan_ema'), launcher='mode_collapse',
     ),
 }  # fmt: skip
