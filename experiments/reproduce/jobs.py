@@ -91,6 +91,7 @@ JOBS = {
         'Can every mode be captured?',
         'The recipe of this project at the budget that it takes: samples over training time, for every seed.',
         tiny=('--size=tiny', '--methods=r1_ema', '--seeds=1'),
-        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema,r3gan_ema'), launcher='mode_collapse',
+        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema,r3gan_ema'),
+        launcher='mode_collapse',
     ),
 }  # fmt: skip
