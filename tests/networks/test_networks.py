@@ -63,7 +63,7 @@ def test_published_parameter_counts():
 
 def test_dcgan_initial_distributions():
     # Fails if Flax's default (fan-in scaled) initialisers slip in.
-    params = dcgan.critic((16, 16, 3), width=32, conv_impl='native').init(jax.random.key(0)).params
+    params = dcgan.critic((16, 16, 3), width=32, conv_impl='native', num_doublings=4).init(jax.random.key(0)).params
     assert np.std(params['down_3']['kernel']) == pytest.approx(0.02, rel=0.01)
     assert np.mean(params['norm_3']['scale']) == pytest.approx(1, abs=0.01)
     assert np.std(params['norm_3']['scale']) == pytest.approx(0.02, rel=0.2)

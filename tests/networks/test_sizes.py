@@ -11,7 +11,8 @@ import wgan_jax
 from wgan_jax.networks import dcgan, r3gan, resnet
 from wgan_jax.networks.sizes import crop, doublings, pad, smallest_map
 from wgan_jax.training.build import build_networks
-from wgan_jax.training.settings import override
+from wgan_jax.training.folder import settings_of
+from wgan_jax.training.settings import override, record
 
 RANDOM = np.random.default_rng(0)
 MODULES = {
@@ -37,11 +38,12 @@ def test_the_smallest_map_has_4_to_7_pixels():
     # Fails if a side is rounded down, or depth grows one size too late or too early.
     for short in range(1, 1200):
         for sides in ((short, short), (short, 2 * short + 3), (3 * short, short)):
-            count = doublings(sides, 4)
-            side = math.ceil(short / 2**count)
-            assert min(smallest_map(sides, count)) == side <= 7
-            assert (side >= 4) if count > 4 else count == 4
-            assert count == 4 or math.ceil(short / 2 ** (count - 1)) > 7
+            for least in (1, 4):
+                count = doublings(sides, least)
+                side = math.ceil(short / 2**count)
+                assert min(smallest_map(sides, count)) == side <= 7
+                assert (side >= 4) if count > least else count == least
+                assert count == least or math.ceil(short / 2 ** (count - 1)) > 7
 
 
 def test_padding_is_zero_around_the_middle_and_undone():
@@ -56,19 +58,19 @@ def test_padding_is_zero_around_the_middle_and_undone():
 @pytest.mark.parametrize('kind', MODULES)
 def test_an_odd_size_is_the_middle_of_an_even_one(kind):
     # Fails if an image is cropped where the critic does not look, or the two sides are exchanged.
-    shape, whole = (27, 44, 3), (32, 48, 3)
+    shape, whole = (29, 44, 3), (32, 48, 3)
     (generator, critic), (wide, judge) = _of_size(kind, shape), _of_size(kind, whole)
     z, x = (jnp.asarray(RANDOM.normal(size=size), jnp.float32) for size in ((2, 5), (2, *shape)))
     made, judged = (jax.jit(network.init)(jax.random.key(1)) for network in (wide, judge))
     images = jax.jit(lambda z: generator.apply(made, z, train=False)[0])(z)
     assert images.shape == (2, *shape)
     np.testing.assert_array_equal(
-        images, jax.jit(lambda z: wide.apply(made, z, train=False)[0])(z)[:, 2 : 2 + 27, 2 : 2 + 44]
+        images, jax.jit(lambda z: wide.apply(made, z, train=False)[0])(z)[:, 1 : 1 + 29, 2 : 2 + 44]
     )
-    padded = np.pad(x, ((0, 0), (2, 3), (2, 2), (0, 0)))
+    padded = np.pad(x, ((0, 0), (1, 2), (2, 2), (0, 0)))
     if kind == 'cifar':  # whose critic halves twice, and needs multiples of 4
         judged = jax.jit(critic.init)(jax.random.key(1))
-        wide_enough, padded = (28, 44, 3), np.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0)))
+        wide_enough, padded = (32, 44, 3), np.pad(x, ((0, 0), (1, 2), (0, 0), (0, 0)))
         _, judge = _of_size(kind, wide_enough)
     scores = [jax.jit(lambda x, f=f: f.apply(judged, x, train=False)[0])(x) for f, x in ((critic, x), (judge, padded))]
     np.testing.assert_array_equal(*scores)
@@ -76,10 +78,17 @@ def test_an_odd_size_is_the_middle_of_an_even_one(kind):
 
 @pytest.mark.parametrize('kind', [kind for kind in MODULES if kind != 'r3gan'])
 def test_large_images_have_deeper_networks_and_no_larger_first_layer(kind):
-    # Fails if a large image begins with a large map, or widths grow without end.
-    for side, count in ((64, 4), (128, 5), (256, 6), (100, 4), (224, 5)):
+    # Fails if a large image begins with a large map, a small DCGAN with one of 2x2, or widths grow without end.
+    for side, count in (
+        (64, 4),
+        (128, 5),
+        (256, 6),
+        (100, 4),
+        (224, 5),
+        *([(32, 3), (28, 2)] if kind == 'dcgan' else ()),
+    ):
         generator, critic = map(_sizes, _of_size(kind, (side, side, 3)))
-        top = 4 if kind == 'cifar' else 32
+        top = 4 if kind == 'cifar' else min(4 * 2 ** (count - 1), 32)
         first = generator['up_0' if kind == 'dcgan' else 'start']['kernel']
         assert first == (5, math.ceil(side / 2**count) ** 2 * top)
         blocks = [name for name in generator if name.startswith('up_') and name != 'up_0']
@@ -91,23 +100,33 @@ def test_large_images_have_deeper_networks_and_no_larger_first_layer(kind):
 def test_dcgans_double_as_often_as_they_are_asked_to():
     # Fails if one of the two players, the widths or the record keeps the usual number.
     generator, critic = (_sizes(network) for network in (
-        dcgan.generator((32, 48, 3), latent_dim=5, width=4, num_doublings=3),
-        dcgan.critic((32, 48, 3), norm='none', width=4, num_doublings=3),
+        dcgan.generator((32, 48, 3), latent_dim=5, width=4, num_doublings=4),
+        dcgan.critic((32, 48, 3), norm='none', width=4, num_doublings=4),
     ))  # fmt: skip
-    assert generator['up_0']['kernel'] == (5, 4 * 6 * 16) and critic['score']['kernel'] == (4 * 6 * 16, 1)
-    assert sum(name.startswith('up_') for name in generator) == 4
-    assert sum(name.startswith('down_') for name in critic) == 3
-    given = wgan_jax.settings('dcgan', image_size='32x48', width=4, doublings=3)
-    assert given.doublings == 3 and override(given, {'doublings': 0}) == wgan_jax.settings(
+    assert generator['up_0']['kernel'] == (5, 2 * 3 * 32) and critic['score']['kernel'] == (2 * 3 * 32, 1)
+    assert sum(name.startswith('up_') for name in generator) == 5
+    assert sum(name.startswith('down_') for name in critic) == 4
+    given = wgan_jax.settings('dcgan', image_size='32x48', width=4, doublings=4)
+    assert given.doublings == 4 and override(given, {'doublings': 0}) == wgan_jax.settings(
         'dcgan', image_size='32x48', width=4
     )
     networks = build_networks(given, 3)
-    assert _sizes(networks.critic)['score']['kernel'] == (4 * 6 * 16, 1)
-    assert _sizes(networks.generator)['up_0']['kernel'] == (100, 4 * 6 * 16)
+    assert _sizes(networks.critic)['score']['kernel'] == (2 * 3 * 32, 1)
+    assert _sizes(networks.generator)['up_0']['kernel'] == (100, 2 * 3 * 32)
     with pytest.raises(ValueError, match='doublings=6: 6 doublings make more than 32x48 pixels of one: use at most 5'):
         wgan_jax.settings('dcgan', image_size='32x48', doublings=6)
-    usual = wgan_jax.settings('dcgan', image_size=8)  # 4, more than it has room for, as ever
-    assert _sizes(build_networks(usual, 3).critic)['score']['kernel'] == (8 * 128, 1)
+    published = wgan_jax.settings('dcgan', image_size=8, doublings=4)  # of older runs, more than it has room for
+    assert _sizes(build_networks(published, 3).critic)['score']['kernel'] == (8 * 128, 1)
+
+
+def test_a_record_from_before_says_four_doublings():
+    # Fails if a run of 32 pixels that an older version trained gets networks that its checkpoint is not of.
+    now = record(wgan_jax.settings('dcgan', image_size=32))
+    assert now['doublings'] == 3 and settings_of({'settings': now}).doublings == 3
+    before = {name: value for name, value in now.items() if name != 'doublings'}
+    assert settings_of({'settings': before}).doublings == 4
+    assert settings_of({'settings': {**before, 'image_size': '128x128'}}).doublings == 5
+    assert settings_of({'settings': {**before, 'arch': 'mlp', 'critic_norm': 'none'}}).doublings == 0
 
 
 def test_r3gan_doubles_its_width_down_to_32_pixels_and_begins_with_4_to_7():
@@ -123,7 +142,7 @@ def test_r3gan_doubles_its_width_down_to_32_pixels_and_begins_with_4_to_7():
 
 def test_bounds_hold_of_padded_images():
     # Fails if a bound were of another image than the one that layers see.
-    _, critic = _of_size('dcgan', (27, 44, 3))
+    _, critic = _of_size('dcgan', (29, 44, 3))
     _, whole = _of_size('dcgan', (32, 48, 3))
     variables = jax.jit(critic.init)(jax.random.key(2))
     np.testing.assert_allclose(critic.bounds(variables), whole.bounds(variables), rtol=1e-6)

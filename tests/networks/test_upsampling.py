@@ -27,7 +27,7 @@ def test_spread_kernel_equals_repeating_pixels_and_convolving(conv_impl):
 def test_nearest_generator_has_smaller_kernels_and_no_checkerboard():
     network = dcgan.generator((32, 48, 3), latent_dim=4, width=4, upsampling='nearest', conv_impl='native')
     variables = network.init(jax.random.key(0))
-    assert variables.params['up_1']['kernel'].shape == (3, 3, 16, 32)
+    assert variables.params['up_1']['kernel'].shape == (3, 3, 8, 16)
     # Constant input: a transposed convolution with random taps alternates between even and odd pixels, this does not.
     flat = jnp.ones((1, 6, 6, 2))
     out = upsample(

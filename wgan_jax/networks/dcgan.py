@@ -1,9 +1,8 @@
 """The DCGAN networks, for images of any size.
 
-Four convolutions where the shorter side has up to 112 pixels, as published for 64; one more each time that a larger
-image's smallest map would have a side of 8 pixels. At 32 pixels three may be better, whose smallest map has 4x4 pixels
-and not 2x2: a standard GAN on MNIST then keeps its diversity. Sides that do not halve so often are padded in the critic
-and cropped in the generator.
+As many convolutions as leave the smallest map a shorter side of 4 to 7 pixels: four at 64, as published, three at 32,
+five at 128. With four at 32, whose smallest map has 2x2 pixels, standard GANs collapse, and others repeat themselves.
+Sides that do not halve so often are padded in the critic and cropped in the generator.
 
 Source: Radford et al., 2015, https://arxiv.org/abs/1511.06434, in the form released with Arjovsky et al., 2017.
 
@@ -36,7 +35,8 @@ from wgan_jax.types import Array, Network
 
 UPSAMPLINGS = ('transposed', 'nearest')
 NORMS = ('batch', 'layer', 'none')
-_LEAST = 4  # convolutions
+_LEAST = 1  # convolutions
+_PUBLISHED = 4
 _WIDEST = 8  # of the smallest map, in units of the width
 
 
@@ -51,9 +51,9 @@ def generator(
     num_classes: int = 0,
     num_doublings: int | None = None,
 ) -> Network:
-    """Builds z -> H/16 x W/16 x 8 width -> ... -> H/2 x W/2 x width -> image in (-1, 1), with batch norm and ReLU.
+    """Builds z -> H/2^n x W/2^n x min(2^(n-1), 8) width -> ... -> H/2 x W/2 x width -> image in (-1, 1).
 
-    A larger image has further maps of 8 width at the beginning, see ``sizes.doublings``.
+    With batch norm and ReLU; n is ``num_doublings``.
 
     Args:
         image_shape: (H, W, C).
@@ -63,7 +63,8 @@ def generator(
         dtype: compute type, float32 or bfloat16; parameters, statistics and images are float32.
         conv_impl: see ``products.resolve_conv_impl``.
         num_classes: of a conditional one, see ``networks.conditional``; 0 for none.
-        num_doublings: of the sides, from the smallest map to the image; None for ``sizes.doublings``.
+        num_doublings: of the sides, from the smallest map to the image; None for what leaves the former's shorter side
+            4 to 7 pixels, see ``sizes.doublings``.
 
     Returns:
         A network from (N, Z) to (N, H, W, C). The first transposed convolution, of a 1x1 image, is the linear map that
@@ -92,9 +93,9 @@ def critic(
     num_classes: int = 0,
     num_doublings: int | None = None,
 ) -> Network:
-    """Builds image -> H/2 x W/2 x width -> ... -> H/16 x W/16 x 8 width -> score, with norm and LeakyReLU(0.2).
+    """Builds image -> H/2 x W/2 x width -> ... -> H/2^n x W/2^n x min(2^(n-1), 8) width -> score.
 
-    A larger image has further maps of 8 width at the end, see ``sizes.doublings``.
+    With norm and LeakyReLU(0.2); n is ``num_doublings``.
 
     Args:
         image_shape: (H, W, C).
@@ -127,13 +128,9 @@ def critic(
 
 def _count(sides: Sequence[int], asked: int | None) -> int:
     """Doublings of the sides: as many as asked for, or as the size wants."""
-    usual = doublings(sides, _LEAST)
-    count = asked or usual
-    if count > usual and 2**count > max(sides):
-        raise ValueError(
-            f'{asked} doublings make more than {sides[0]}x{sides[1]} pixels of one: use at most '
-            f'{max(usual, max(sides).bit_length() - 1)}'
-        )
+    count, most = asked or doublings(sides, _LEAST), max(_PUBLISHED, max(sides).bit_length() - 1)
+    if count > most:
+        raise ValueError(f'{count} doublings make more than {sides[0]}x{sides[1]} pixels of one: use at most {most}')
     return count
 
 
@@ -231,4 +228,8 @@ def _check(settings, parametrization):
         raise ValueError(f'doublings={settings.doublings}: {error}') from None
 
 
-ARCHITECTURE = Architecture(_build, _check, reads=('upsampling', 'doublings'))
+def _resolve(settings):
+    return {'doublings': _count(settings.height_width, settings.doublings)}
+
+
+ARCHITECTURE = Architecture(_build, _check, reads=('upsampling', 'doublings'), resolve=_resolve)

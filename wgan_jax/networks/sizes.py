@@ -1,7 +1,7 @@
 """Images of any size: how often a network halves and doubles them, and what is added to sides that do not divide.
 
->>> [doublings(sides, least=4) for sides in ((32, 48), (64, 64), (100, 60), (128, 128), (256, 256))]
-[4, 4, 4, 5, 6]
+>>> [doublings(sides, least=1) for sides in ((32, 48), (64, 64), (100, 60), (128, 128), (256, 256))]
+[3, 4, 4, 5, 6]
 >>> smallest_map((100, 60), 4)
 (7, 4)
 """
@@ -29,7 +29,7 @@ def doublings(sides: Sequence[int], least: int) -> int:
 
     Args:
         sides: height and width of the image, pixels.
-        least: as published, for small images.
+        least: for small images.
 
     Returns:
         How often, at least ``least``.

@@ -10,6 +10,7 @@ from typing import Any
 
 from wgan_jax.files import open_at_once
 from wgan_jax.json_files import check_shape, read_json
+from wgan_jax.networks.sizes import doublings
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import LIST, Checkpoint, CheckpointStore
@@ -230,4 +231,6 @@ def settings_of(config: dict[str, Any]) -> Settings:
         known = {field.name for field in dataclasses.fields(Settings)}
         raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
     check_fields(settings)
+    if settings.arch == 'dcgan' and not settings.doublings:  # a record of a time when it was four at least
+        settings = dataclasses.replace(settings, doublings=doublings(settings.height_width, least=4))
     return resolve(settings)

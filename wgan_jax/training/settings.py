@@ -67,7 +67,9 @@ class Settings:
     )
     upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
     doublings: int = _setting(
-        0, 'how often the generator doubles the sides, and the critic halves them (dcgan); 0: 4, for large images more',
+        0,
+        'how often the generator doubles the sides, and the critic halves them (dcgan); 0: so that 4 to 7 pixels are '
+        'left of the shorter one',
         whole(0, 16, 'be >= 0 (0: by the size)'),
     )  # fmt: skip
     latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)
