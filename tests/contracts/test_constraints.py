@@ -24,8 +24,8 @@ REFUSED = {  # see networks.resnet.critic, networks.r3gan.critic
     ('orthonormal', 'resnet'),
     *((name, 'r3gan') for name, constraint in CONSTRAINTS.items() if constraint.parametrization is not None),
 }
-# Long programs, of which one penalty on data and one between, what moves weights, and nothing are enough.
-ENOUGH = {'r3gan': ('none', 'clip', 'gradient_penalty', 'r1_r2')}
+# Programs that compile long, of which its own constraint is enough: the others are no different to other networks.
+ENOUGH = {'r3gan': ('r1_r2',)}
 PAIRS = [(c, a) for a in ARCHITECTURES for c in ENOUGH.get(a, CONSTRAINTS) if (c, a) not in REFUSED]
 # Every constraint with every objective, with the MLP. Convolutions compile long: with them the presets' own contract
 # trains clip, penalties and spectral; all others, orthonormal ones among them, are slow.
