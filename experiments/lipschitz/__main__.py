@@ -28,7 +28,7 @@ from wgan_jax.training.toy import TOY_PRESETS, build_toy
 from ..common import launcher
 from ..common.flagtypes import define_choices, define_number
 from ..common.tables import shown, text_table
-from . import figures
+from . import figures, images
 from .pairs import (
     Critics,
     gaussians,
@@ -40,7 +40,7 @@ from .pairs import (
     translated,
 )  # fmt: skip
 
-PARTS = ('surfaces', 'layers', 'table')
+PARTS = ('surfaces', 'layers', 'table', 'images')
 SURFACES = ('ring', 'grid', 'swiss_roll')
 PAIRS = {'translated': translated, 'gaussians': gaussians, 'rotated': rotated}
 CLIPS = (0.1, 0.01, 0.001)
@@ -48,12 +48,14 @@ HALF_WIDTH = 3.0  # of the window of the value surfaces
 GRID = 128
 LAYERS = 12
 DEPTH = 4  # hidden layers of the table's critics; with 3 the orthonormal one cannot follow the rotated ring
-OUTPUTS = ('surfaces.*', 'weights.png', 'layers.*', 'table.*')
+OUTPUTS = ('surfaces.*', 'weights.png', 'layers.*', 'table.*', 'images.png')
 FRESH = 2048  # samples a side
 
 CHOSEN = define_choices('parts', PARTS, PARTS, 'What to make')
 ROWS = [name for name in CONSTRAINTS if name != 'spectral_operator']  # of a matrix both spectral norms are one
-CONSTRAINT_NAMES = define_choices('constraints', ROWS, CONSTRAINTS, 'Rows of the table')
+CONSTRAINT_NAMES = define_choices(
+    'constraints', ROWS, CONSTRAINTS, f'Rows of the table, and of images those among {", ".join(images.CONSTRAINTS)}'
+)
 UPDATES = define_number('updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', whole(2))
 WIDTH = define_number('width', 64, 'Units of a hidden layer, an even number.', whole(2, 2**16))
 BATCH_SIZE = define_number('batch_size', 256, 'Examples in a batch.', BATCH)
@@ -78,22 +80,30 @@ def main() -> int:
     """Reads the flags, trains the critics, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            if 'table' not in CHOSEN.value and flags.FLAGS['constraints'].present:
-                raise ValueError('constraints has no effect without table among the parts: leave it out')
+            if not {'table', 'images'} & set(CHOSEN.value) and flags.FLAGS['constraints'].present:
+                raise ValueError('constraints has no effect without table or images among the parts: leave it out')
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
+            if 'images' in CHOSEN.value and not _rows_of_images():
+                raise ValueError(
+                    f'constraints: images are measured under {", ".join(images.CONSTRAINTS)} alone: name one'
+                )
             _require_memory()
             workdir = held.enter_context(launcher.results_folder('lipschitz'))
         seed = launcher.seed()
         chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)
         critics = {name: dataclasses.asdict(settings_of(name, seed)) for name in CONSTRAINT_NAMES.value}
-        launcher.begin(workdir, OUTPUTS, launcher='lipschitz', flags=chosen, critics=critics)
+        of_images = {name: dataclasses.asdict(images.settings_of(name, seed)) for name in _rows_of_images()}
+        launcher.begin(
+            workdir, OUTPUTS, launcher='lipschitz', flags=chosen, critics=critics, critics_of_images=of_images
+        )
         total = 2 * _fewer() * (('surfaces' in CHOSEN.value) + ('layers' in CHOSEN.value))
+        total += len(_rows_of_images()) * _fewer() * ('images' in CHOSEN.value)
         total += len(CONSTRAINT_NAMES.value) * UPDATES.value * ('table' in CHOSEN.value)
         results: dict[str, Any] = {'updates': UPDATES.value}
         written = []
         with tqdm(total=total, unit=' updates') as bar:
-            for part, make in (('surfaces', _surfaces), ('layers', _layers), ('table', _table)):
+            for part, make in zip(PARTS, (_surfaces, _layers, _table, _images), strict=True):
                 if part in CHOSEN.value:
                     bar.set_description(part)
                     results[part], names = make(workdir, seed, bar)
@@ -101,6 +111,8 @@ def main() -> int:
         launcher.write_results(workdir, results)
     if 'table' in results:
         print(_text(results['table']))
+    if 'images' in results:
+        print(_text_of_images(results['images']))
     print(f'Results in {workdir}/: results.json, {", ".join(written)}')
     return 0
 
@@ -115,6 +127,10 @@ def _require_memory() -> None:
 def _fewer() -> int:
     """Updates of the critics that are only looked at."""
     return UPDATES.value // 2
+
+
+def _rows_of_images() -> list[str]:
+    return [name for name in images.CONSTRAINTS if name in CONSTRAINT_NAMES.value]
 
 
 def _surfaces(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
@@ -219,6 +235,14 @@ def _table(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[st
     return {'distances': distances, 'constraints': rows}, ['table.png', 'table.npz']
 
 
+def _images(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
+    """Convolutional critics of flags and lighter flags, whose distance is known."""
+    found = images.measure(_rows_of_images(), updates=_fewer(), seed=seed, bar=bar)
+    pair = f'flags, all {images.SHIFT:g} lighter'
+    figures.table(workdir / 'images.png', {name: {pair: row} for name, row in found['constraints'].items()}, [pair])
+    return found, ['images.png']
+
+
 def _row(critics: Critics, index: int, real: np.ndarray, fake: np.ndarray, w1: float) -> dict[str, float | None]:
     variables = one_of(critics, index)
     critic_fn = scorer(critics, index)
@@ -254,6 +278,15 @@ def _text(table: dict[str, Any]) -> str:
         ]
         parts.append(text_table(['constraint', *columns, 'ms/update'], rows))
     return '\n'.join(parts)
+
+
+def _text_of_images(found: dict[str, Any]) -> str:
+    columns = {
+        '/ W1': 'estimate_over_w1', '/ K / W1': 'estimate_over_upper_bound_over_w1', 'upper K': 'upper_bound',
+        'gradient': 'largest_gradient',
+    }  # fmt: skip
+    rows = [[name, *(shown(row[key]) for key in columns.values())] for name, row in found['constraints'].items()]
+    return f'flags, and lighter flags: W1 {found["w1"]:.4f}\n' + text_table(['constraint', *columns], rows)
 
 
 if __name__ == '__main__':

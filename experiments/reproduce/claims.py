@@ -248,6 +248,11 @@ CLAIMS: tuple[Claim, ...] = (
         _L, _worst_orthonormal, **near(0.0, 0.02),
     ),
     Claim(
+        'Lipschitz critics', 'An orthonormal convolutional critic proves the W1 of flags and lighter flags, unseen '
+        'ones: estimate over bound over W1', '1, and never more', _L,
+        lambda r: r['images']['constraints']['orthonormal']['estimate_over_upper_bound_over_w1'], 0.97, 1.0,
+    ),
+    Claim(
         'Lipschitz critics', 'Clipped deep critics lose their gradient layer by layer (c = 0.01)',
         'exponential in depth: other than 0', _L, lambda r: abs(r['layers']['c = 0.01']['decades_per_layer']), 0.1,
         unit='orders of magnitude a layer',

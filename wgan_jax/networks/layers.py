@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from wgan_jax.networks.convolution import CHANNEL_AXIS, downsample, same, to_layout, upsample
 from wgan_jax.networks.norms import clipped_norm, convolution_norm, matrix_norm
+from wgan_jax.networks.orthogonal import orthogonal_halving
 from wgan_jax.networks.parametrization import orthonormal, orthonormal_convolution, orthonormal_start, spectral
 from wgan_jax.networks.products import einsum, written
 from wgan_jax.networks.report import LayerReport
@@ -61,7 +62,7 @@ class Dense(nn.Module):
     def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
         """Maps C channels to D; see ``networks.parametrization`` for ``train``."""
         shape = (x.shape[self.channel_axis], self.features)
-        kernel = _kernel(self, shape)
+        kernel = _parameter(self, 'kernel', shape)
         if self.parametrization == 'orthonormal':
             kernel = orthonormal(kernel)
         elif self.parametrization is not None:
@@ -84,9 +85,9 @@ def _bias(module: nn.Module, ndim: int, channel_axis: int) -> Array:
     return module.param('bias', nn.initializers.zeros, (module.features,)).reshape(shape)
 
 
-def _kernel(module: nn.Module, shape: tuple[int, ...]) -> Array:
+def _parameter(module: nn.Module, name: str, shape: tuple[int, ...]) -> Array:
     draw = orthonormal_start(module.kernel_init) if module.parametrization == 'orthonormal' else module.kernel_init
-    return module.param('kernel', draw, shape)
+    return module.param(name, draw, shape)
 
 
 def _is_free(module: nn.Module) -> bool:
@@ -139,7 +140,7 @@ class Conv(nn.Module):
         dtype: compute type; parameters are float32.
         conv_impl: 'matmul' or 'native', which fixes the layout of the images.
         parametrization: how the kernel is made of the parameters, see ``networks.parametrization``; None for the
-            parameters themselves.
+            parameters themselves. 'orthonormal' ones are ``networks.orthogonal``'s.
     """
 
     features: int
@@ -152,9 +153,14 @@ class Conv(nn.Module):
     def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
         """Maps images of C channels, H x W, to D channels, H/2 x W/2; ``train``: see ``networks.parametrization``."""
         channels = x.shape[CHANNEL_AXIS[self.conv_impl]]
-        kernel = _kernel(self, (4, 4, channels, self.features))
         size = (x.shape[1], x.shape[2])
-        kernel = _constrained_convolution(self, downsample, kernel, size, 2, train)
+        if self.parametrization == 'orthonormal':
+            half = 4 * channels, 2 * channels
+            shapes = {'kernel': (4 * channels, self.features), 'vertical': half, 'horizontal': half}
+            kernel = orthogonal_halving(*(_parameter(self, name, shape) for name, shape in shapes.items()))
+        else:
+            kernel = _parameter(self, 'kernel', (4, 4, channels, self.features))
+            kernel = _constrained_convolution(self, downsample, kernel, size, 2, train)
         if report is not None:
             _report_convolution(self, report, kernel, size, 2)
         return downsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
@@ -192,7 +198,7 @@ class SameConv(nn.Module):
         axis = CHANNEL_AXIS[self.conv_impl]
         factor = 2 if self.change == 'double' else 1
         size = (factor * x.shape[1], factor * x.shape[2])
-        kernel = _kernel(self, (3, 3, x.shape[axis], self.features))
+        kernel = _parameter(self, 'kernel', (3, 3, x.shape[axis], self.features))
         kernel = _constrained_convolution(self, same, kernel, size, 1, train)
         if report is not None:
             _report_convolution(self, report, kernel, size, 1)
