@@ -1,5 +1,6 @@
 """Networks for images of any size: depth, padding and cropping, against the networks of sizes that halve evenly."""
 
+import dataclasses
 import math
 
 import jax
@@ -12,6 +13,7 @@ from wgan_jax.networks import dcgan, r3gan, resnet
 from wgan_jax.networks.sizes import crop, doublings, pad, smallest_map
 from wgan_jax.training.build import build_networks
 from wgan_jax.training.folder import settings_of
+from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import override, record
 
 RANDOM = np.random.default_rng(0)
@@ -125,7 +127,10 @@ def test_a_record_from_before_says_four_doublings():
     assert now['doublings'] == 3 and settings_of({'settings': now}).doublings == 3
     before = {name: value for name, value in now.items() if name != 'doublings'}
     assert settings_of({'settings': before}).doublings == 4
-    assert settings_of({'settings': {**before, 'image_size': '128x128'}}).doublings == 5
+    assert settings_of({'settings': {**before, 'doublings': 0}}).doublings == 4
+    assert settings_of({'settings': {**before, 'image_size': '128x128'}}).doublings == 0  # five, in any version
+    assert record(dataclasses.replace(PRESETS['dcgan'], image_size='32x32')) == now  # as a program of one's own may
+    assert record(PRESETS['dcgan'])['doublings'] == 0  # four at 64
     assert settings_of({'settings': {**before, 'arch': 'mlp', 'critic_norm': 'none'}}).doublings == 0
 
 

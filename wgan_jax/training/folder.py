@@ -231,6 +231,6 @@ def settings_of(config: dict[str, Any]) -> Settings:
         known = {field.name for field in dataclasses.fields(Settings)}
         raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
     check_fields(settings)
-    if settings.arch == 'dcgan' and not settings.doublings:  # a record of a time when it was four at least
-        settings = dataclasses.replace(settings, doublings=doublings(settings.height_width, least=4))
+    if settings.arch == 'dcgan' and not settings.doublings and doublings(settings.height_width, least=1) < 4:
+        settings = dataclasses.replace(settings, doublings=4)  # once the least, which no record said
     return resolve(settings)

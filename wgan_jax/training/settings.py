@@ -211,7 +211,8 @@ _OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for nam
 
 
 def record(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON has them: a part of one's own by its name, file and digest."""
+    """The settings, resolved, as JSON has them: a part of one's own by its name, file and digest."""
+    settings = resolve(settings)
     return {
         field.name: record_part(value) if field.name in KINDS else value
         for field, value in ((field, getattr(settings, field.name)) for field in dataclasses.fields(settings))
