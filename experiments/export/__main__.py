@@ -51,9 +51,13 @@ def main() -> int:
         columns = ROW if generator.classes else None
         pictures.save_png(folder / 'samples.png', pictures.grid(_samples(generator), columns))
         averaged = EMA.value or not generator.settings.ema_decay
-        scores = card.scores_of(workdir, generator.step, digest_of(generator.variables)) if averaged else {}
+        scores, scale = (
+            card.scores_of(workdir, generator.step, digest_of(generator.variables)) if averaged else ({}, {})
+        )
         with atomic_path(folder / 'README.md') as temporary:
-            temporary.write_text(card.model_card(workdir.absolute().name, whole_config, scores), encoding='utf-8')
+            temporary.write_text(
+                card.model_card(workdir.absolute().name, whole_config, scores, scale), encoding='utf-8'
+            )
         sizes = {name: (folder / name).stat().st_size for name in OUTPUTS if (folder / name).exists()}
         launcher.write_results(folder, {'step': generator.step, 'scores': scores, 'bytes': sizes})
     print(f'The generator of step {generator.step} in {folder}/: {", ".join(sizes)}')

@@ -92,11 +92,13 @@ def terms_of_data(dataset: str, given: str | None) -> str:
     return 'public domain' if own else given or UNKNOWN
 
 
-def scores_of(workdir: Path, step: int, generator: str) -> dict[str, float]:
+def scores_of(workdir: Path, step: int, generator: str) -> tuple[dict[str, float], dict[str, float]]:
     """What is known of a run's samples, which are the moving average's, at a step: what was watched last up to it, and
-    what ``evaluate`` has found of a generator with this digest.
+    what ``evaluate`` has found of a generator with this digest; and, of the latter's scores, those of one half of the
+    data beside the other, which say what is good.
     """
     scores: dict[str, float] = {}
+    scale: dict[str, float] = {}
     with contextlib.suppress(ValueError):  # no metrics at all
         for row in read_metrics(workdir / 'metrics.jsonl'):
             if row['step'] <= step and row.get('patch_distance') is not None:
@@ -105,17 +107,22 @@ def scores_of(workdir: Path, step: int, generator: str) -> dict[str, float]:
     if os.path.exists(results):
         found = read_json(results, {'scores': dict})
         if found.get('generator') == generator:
-            scores |= {name: score for name, score in found['scores'].items() if isinstance(score, int | float)}
-    return scores
+            scores |= _numbers(found['scores'])
+            scale = _numbers(found.get('scale') or {})
+    return scores, scale
 
 
-def model_card(name: str, config: dict[str, Any], scores: dict[str, float]) -> str:
+def _numbers(scores: dict[str, Any]) -> dict[str, float]:
+    return {name: score for name, score in scores.items() if isinstance(score, int | float)}
+
+
+def model_card(name: str, config: dict[str, Any], scores: dict[str, float], scale: dict[str, float]) -> str:
     """The text of ``README.md``.
 
     Args:
         name: of the model, the title.
         config: what ``config.json`` of the folder says.
-        scores: as of ``scores_of``.
+        scores, scale: as of ``scores_of``.
     """
     settings, image, latent = config['settings'], config['image'], config['latent']
     classes, terms = config['dataset'].get('classes', []), config['dataset']['license']
@@ -136,7 +143,7 @@ def model_card(name: str, config: dict[str, Any], scores: dict[str, float]) -> s
         labels=', jax.numpy.zeros(16, int)' if classes else '', platforms=', '.join(export.PLATFORMS),
         jax=config['versions']['jax'], classes=listed,
         settings=_table(('setting', 'value'), [(f'`{name}`', f'`{settings[name]}`') for name in _SHOWN]),
-        scores=_scores(scores), terms=_terms(terms),
+        scores=_scores(scores, scale), terms=_terms(terms),
     )  # fmt: skip
 
 
@@ -155,11 +162,17 @@ def _head(terms: str) -> str:
     return '\n'.join([*lines, *(f'- {tag}' for tag in ('gan', 'wasserstein-gan', 'jax', 'flax', 'stablehlo'))])
 
 
-def _scores(scores: dict[str, float]) -> str:
+def _scores(scores: dict[str, float], scale: dict[str, float]) -> str:
     if not scores:
         return 'None was measured.'
-    rows = [(f'`{name}`', f'{value:.4g}', _LOOKS.get(name, 'measured by `evaluate`')) for name, value in scores.items()]
-    return _table(('score', 'value', 'what it is'), rows)
+    rows = [
+        (
+            f'`{name}`', f'{value:.4g}', f'{scale[name]:.4g}' if name in scale else '',
+            _LOOKS.get(name, 'measured by `evaluate`'),
+        )
+        for name, value in scores.items()
+    ]  # fmt: skip
+    return _table(('score', 'samples', 'one half of the data beside the other', 'what it is'), rows)
 
 
 def _terms(terms: str) -> str:

@@ -34,7 +34,13 @@ def run(tmp_path_factory):
     (workdir / 'metrics.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     (workdir / 'evaluate').mkdir()
     (workdir / 'evaluate' / 'results.json').write_text(
-        json.dumps({'scores': {'coverage': 0.625}, 'generator': digest_of(wgan_jax.load(workdir).variables)})
+        json.dumps(
+            {
+                'scores': {'coverage': 0.625},
+                'scale': {'coverage': 0.75, 'unknown': None},
+                'generator': digest_of(wgan_jax.load(workdir).variables),
+            }
+        )
     )
     before = {path: path.read_bytes() for path in workdir.rglob('*') if path.is_file()}
     yield workdir
@@ -97,7 +103,7 @@ def test_the_folder_is_whole_and_its_card_says_what_is_known(folder):
         '# pets',
         '(samples.png)',
         'CC-BY-4.0',
-        '| `coverage` | 0.625 |',
+        '| `coverage` | 0.625 | 0.75 |',
         '- 1: dog',
         'jax ' + jax.__version__,
     ):
