@@ -70,7 +70,7 @@ def test_both_of_a_pair_are_of_one_class():
 def test_two_devices_pair_the_same_images():
     rows = []
     for mode, devices in (('jit', 1), ('pmap', 2)):
-        gan, hyperparameters = small_gan('r1', **PAIRED, instance_noise=0.1)
+        gan, hyperparameters = small_gan('r1', **PAIRED, instance_noise=0.1, augment='flip,shift')
         runner = make_runner(gan, hyperparameters, PIXELS, mode=mode, devices=jax.devices()[:devices], capacity=2)
         _, row = runner.run(runner.place(init_state(gan, hyperparameters, 7)), 2)
         rows.append(runner.fetch(row))
