@@ -76,10 +76,15 @@ def layers(path: Path, number: np.ndarray, norms: Mapping[str, np.ndarray], fits
 def table(path: Path, rows: Mapping[str, Mapping[str, Any]], pairs: Sequence[str]) -> None:
     """Estimate over exact distance of every constraint, raw and divided by the bounds of the slope."""
     figure, axes = plt.subplots(
-        1, len(pairs), figsize=(4.6 * len(pairs), 0.42 * len(rows) + 2.2), sharey=True, layout='constrained'
+        1,
+        len(pairs),
+        figsize=(4.6 * len(pairs), 0.42 * len(rows) + 2.2),
+        sharey=True,
+        squeeze=False,
+        layout='constrained',
     )
     places = np.arange(len(rows))
-    for axis, pair in zip(axes, pairs, strict=True):
+    for axis, pair in zip(axes[0], pairs, strict=True):
         values = {
             'estimate': [row[pair]['estimate_over_w1'] for row in rows.values()],
             'estimate / largest gradient': [
@@ -95,9 +100,9 @@ def table(path: Path, rows: Mapping[str, Mapping[str, Any]], pairs: Sequence[str
         axis.set_title(pair)
         axis.set_xlabel('relative to exact W1')
         axis.grid(alpha=0.3)
-    axes[0].set_yticks(places, list(rows))
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc='outside upper right')
+    axes[0, 0].set_yticks(places, list(rows))
+    axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc='outside upper right')
     figure.suptitle('What critics under each constraint say of a known distance')
     save(
         figure,
