@@ -78,7 +78,7 @@ def table(path: Path, rows: Mapping[str, Mapping[str, Any]], pairs: Sequence[str
     figure, axes = plt.subplots(
         1,
         len(pairs),
-        figsize=(4.6 * len(pairs), 0.42 * len(rows) + 2.2),
+        figsize=(max(4.6 * len(pairs), 8), 0.42 * len(rows) + 2.2),
         sharey=True,
         squeeze=False,
         layout='constrained',
@@ -103,7 +103,7 @@ def table(path: Path, rows: Mapping[str, Mapping[str, Any]], pairs: Sequence[str
     axes[0, 0].set_yticks(places, list(rows))
     axes[0, 0].set_ylim(len(rows) - 0.5, -0.5)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc='outside upper right')
-    figure.suptitle('What critics under each constraint say of a known distance')
+    figure.suptitle('What critics under each constraint say of a known distance', x=0.01, ha='left')
     save(
         figure,
         path,
