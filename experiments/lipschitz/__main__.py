@@ -18,7 +18,7 @@ from wgan_jax.constraints import CONSTRAINTS
 from wgan_jax.data import synthetic
 from wgan_jax.distances import wasserstein_exact
 from wgan_jax.files import atomic_path
-from wgan_jax.lipschitz import layer_gradients, lower_bounds, upper_bound
+from wgan_jax.lipschitz import layer_gradients
 from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.ranges import BATCH, whole
 from wgan_jax.training.cost import require_memory
@@ -30,8 +30,8 @@ from ..common.flagtypes import define_choices, define_number
 from ..common.tables import shown, text_table
 from . import figures, images
 from .pairs import (
-    Critics,
     gaussians,
+    measured,
     noisy,
     one_of,
     rotated,
@@ -54,11 +54,12 @@ FRESH = 2048  # samples a side
 CHOSEN = define_choices('parts', PARTS, PARTS, 'What to make')
 ROWS = [name for name in CONSTRAINTS if name != 'spectral_operator']  # of a matrix both spectral norms are one
 CONSTRAINT_NAMES = define_choices(
-    'constraints', ROWS, CONSTRAINTS, f'Rows of the table, and of images those among {", ".join(images.CONSTRAINTS)}'
-)
+    'constraints', ROWS, CONSTRAINTS,
+    f'Rows of the table, and of images those among {", ".join(images.CONSTRAINTS)} (default: all of these)',
+)  # fmt: skip
 UPDATES = define_number('updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', whole(2))
-WIDTH = define_number('width', 64, 'Units of a hidden layer, an even number.', whole(2, 2**16))
-BATCH_SIZE = define_number('batch_size', 256, 'Examples in a batch.', BATCH)
+WIDTH = define_number('width', 64, 'Units of a hidden layer, an even number; images have 8 channels.', whole(2, 2**16))
+BATCH_SIZE = define_number('batch_size', 256, 'Examples in a batch; of images 32.', BATCH)
 
 
 def settings_of(constraint: str, seed: int, critic_lr: float = 5e-3) -> Settings:
@@ -80,31 +81,26 @@ def main() -> int:
     """Reads the flags, trains the critics, and returns the exit status."""
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
-            if not {'table', 'images'} & set(CHOSEN.value) and flags.FLAGS['constraints'].present:
-                raise ValueError('constraints has no effect without table or images among the parts: leave it out')
             if WIDTH.value % 2:
                 raise ValueError(f'width={WIDTH.value} must be even: orthonormal layers sort pairs')
-            if 'images' in CHOSEN.value and not _rows_of_images():
-                raise ValueError(
-                    f'constraints: images are measured under {", ".join(images.CONSTRAINTS)} alone: name one'
-                )
+            parts = _parts()
             _require_memory()
             workdir = held.enter_context(launcher.results_folder('lipschitz'))
         seed = launcher.seed()
-        chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE)
+        chosen = launcher.values_of(CHOSEN, CONSTRAINT_NAMES, UPDATES, WIDTH, BATCH_SIZE) | {'parts': parts}
         critics = {name: dataclasses.asdict(settings_of(name, seed)) for name in CONSTRAINT_NAMES.value}
-        of_images = {name: dataclasses.asdict(images.settings_of(name, seed)) for name in _rows_of_images()}
+        of_images = {name: dataclasses.asdict(images.settings_of(name, seed)) for name in _of_images()}
         launcher.begin(
             workdir, OUTPUTS, launcher='lipschitz', flags=chosen, critics=critics, critics_of_images=of_images
         )
-        total = 2 * _fewer() * (('surfaces' in CHOSEN.value) + ('layers' in CHOSEN.value))
-        total += len(_rows_of_images()) * _fewer() * ('images' in CHOSEN.value)
-        total += len(CONSTRAINT_NAMES.value) * UPDATES.value * ('table' in CHOSEN.value)
+        total = 2 * _fewer() * (('surfaces' in parts) + ('layers' in parts))
+        total += len(of_images) * _fewer() * ('images' in parts)
+        total += len(CONSTRAINT_NAMES.value) * UPDATES.value * ('table' in parts)
         results: dict[str, Any] = {'updates': UPDATES.value}
         written = []
         with tqdm(total=total, unit=' updates') as bar:
             for part, make in zip(PARTS, (_surfaces, _layers, _table, _images), strict=True):
-                if part in CHOSEN.value:
+                if part in parts:
                     bar.set_description(part)
                     results[part], names = make(workdir, seed, bar)
                     written += names
@@ -129,8 +125,27 @@ def _fewer() -> int:
     return UPDATES.value // 2
 
 
-def _rows_of_images() -> list[str]:
-    return [name for name in images.CONSTRAINTS if name in CONSTRAINT_NAMES.value]
+def _parts() -> list[str]:
+    """The parts to make; images only where asked for when none of the constraints is one of theirs.
+
+    Raises:
+        ValueError: for a flag that has no effect on them.
+    """
+    given = {name: flags.FLAGS[name].present for name in ('parts', 'constraints', 'width', 'batch_size')}
+    parts = [part for part in CHOSEN.value if part != 'images' or _of_images()]
+    if given['parts'] and len(parts) < len(CHOSEN.value):
+        raise ValueError(f'constraints: images are measured under {", ".join(images.CONSTRAINTS)} alone: name one')
+    if given['constraints'] and not {'table', 'images'} & set(parts):
+        raise ValueError('constraints has no effect without table or images among the parts: leave it out')
+    for name in ('width', 'batch_size'):
+        if given[name] and parts == ['images']:
+            raise ValueError(f'{name} has no effect on images: leave it out')
+    return parts
+
+
+def _of_images() -> list[str]:
+    chosen = CONSTRAINT_NAMES.value if flags.FLAGS['constraints'].present else images.CONSTRAINTS
+    return [name for name in images.CONSTRAINTS if name in chosen]
 
 
 def _surfaces(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
@@ -223,7 +238,7 @@ def _table(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[st
         )
         rows[constraint] = {'milliseconds_per_update': 1e3 * critics.seconds_per_update}
         for i, name in enumerate(pairs):
-            rows[constraint][name] = _row(critics, i, *fresh[name], distances[name]['w1'])
+            rows[constraint][name] = measured(critics.network, one_of(critics, i), *fresh[name], distances[name]['w1'])
     with atomic_path(workdir / 'table.npz') as temporary:
         arrays = {
             f'{name}_{side}': own
@@ -237,28 +252,10 @@ def _table(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[st
 
 def _images(workdir: Path, seed: int, bar: tqdm) -> tuple[dict[str, Any], list[str]]:
     """Convolutional critics of flags and lighter flags, whose distance is known."""
-    found = images.measure(_rows_of_images(), updates=_fewer(), seed=seed, bar=bar)
+    found = images.measure(_of_images(), updates=_fewer(), seed=seed, bar=bar)
     pair = f'flags, all {images.SHIFT:g} lighter'
     figures.table(workdir / 'images.png', {name: {pair: row} for name, row in found['constraints'].items()}, [pair])
     return found, ['images.png']
-
-
-def _row(critics: Critics, index: int, real: np.ndarray, fake: np.ndarray, w1: float) -> dict[str, float | None]:
-    variables = one_of(critics, index)
-    critic_fn = scorer(critics, index)
-    estimate = float(wasserstein_estimate(critic_fn(real), critic_fn(fake)))
-    upper = float(upper_bound(critics.network, variables))
-    between = 0.5 * (real + fake)
-    lower = lower_bounds(critic_fn, jnp.concatenate([real, fake, between]))
-    finite = bool(np.isfinite([estimate, upper]).all())
-    return {
-        'estimate': estimate if finite else None,
-        'estimate_over_w1': estimate / w1 if finite else None,
-        'upper_bound': upper if finite else None,
-        'estimate_over_upper_bound_over_w1': estimate / upper / w1 if finite else None,
-        'largest_gradient': float(lower.gradient) if finite else None,
-        'largest_slope': float(lower.slope) if finite else None,
-    }
 
 
 def _text(table: dict[str, Any]) -> str:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from wgan_jax.data import synthetic
 from wgan_jax.data.synthetic import Density
+from wgan_jax.lipschitz import lower_bounds, upper_bound
+from wgan_jax.objectives import wasserstein_estimate
 from wgan_jax.training.frozen import between, fit_critics
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.toy import build_toy
@@ -103,6 +106,32 @@ def train_critics(
 def one_of(critics: Critics, index: int) -> Variables:
     """The variables of one run."""
     return jax.tree.map(lambda leaf: leaf[index], critics.variables)
+
+
+def measured(
+    network: Network, variables: Variables, real: np.ndarray, fake: np.ndarray, w1: float
+) -> dict[str, float | None]:
+    """What a critic says of two samples of known distance, and how steep it is: numbers, or None where not finite.
+
+    Args:
+        network, variables: the critic.
+        real, fake: as many points of each side, (N, ...).
+        w1: the exact distance.
+    """
+    score = jax.jit(lambda variables, points: network.apply(variables, points, train=False)[0])
+    estimate = float(wasserstein_estimate(score(variables, real), score(variables, fake)))
+    upper = float(jax.jit(lambda variables: upper_bound(network, variables))(variables))
+    points = jnp.concatenate([real, fake, 0.5 * (real + fake)])
+    lower = lower_bounds(lambda points: score(variables, points), points)
+    finite = bool(np.isfinite([estimate, upper]).all()) and upper > 0
+    return {
+        'estimate': estimate if finite else None,
+        'estimate_over_w1': estimate / w1 if finite else None,
+        'upper_bound': upper if finite else None,
+        'estimate_over_upper_bound_over_w1': estimate / upper / w1 if finite else None,
+        'largest_gradient': float(lower.gradient) if finite else None,
+        'largest_slope': float(lower.slope) if finite else None,
+    }
 
 
 def scorer(critics: Critics, index: int) -> Callable[[Array], Array]:

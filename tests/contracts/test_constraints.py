@@ -24,7 +24,7 @@ REFUSED = {  # see networks.resnet.critic, networks.r3gan.critic
     ('orthonormal', 'resnet'),
     *((name, 'r3gan') for name, constraint in CONSTRAINTS.items() if constraint.parametrization is not None),
 }
-# Programs that compile long, of which its own constraint is enough: the others are no different to other networks.
+# Programs that compile for a minute each, in which its own constraint, a penalty on both sides, stands for the others.
 ENOUGH = {'r3gan': ('r1_r2',)}
 PAIRS = [(c, a) for a in ARCHITECTURES for c in ENOUGH.get(a, CONSTRAINTS) if (c, a) not in REFUSED]
 # Every constraint with every objective, with the MLP. Convolutions compile long: with them the presets' own contract

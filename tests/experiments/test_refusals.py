@@ -46,6 +46,7 @@ REFUSALS = [
     ('lipschitz', ['--width=65536', '--batch_size=16777216'], 'width=65536, batch_size=16777216 would take'),
     ('lipschitz', ['--width=3'], 'width=3 must be even'),
     ('lipschitz', ['--parts=layers', '--constraints=clip'], 'constraints has no effect without table or images among'),
+    ('lipschitz', ['--parts=images', '--width=16'], 'width has no effect on images: leave it out'),
     ('lipschitz', ['--parts=images', '--constraints=r1'], 'images are measured under clip, gradient_penalty'),
     ('loss_quality', ['--only=gan_fails', '--samples=16777216'], 'samples=16777216 at points=50 would take'),
     ('loss_quality', ['--points=2'], 'points=2 must be at least 5'),

@@ -10,14 +10,20 @@ from wgan_jax.networks import dcgan
 from wgan_jax.networks.norms import convolution_norm
 from wgan_jax.networks.orthogonal import orthogonal_halving
 
-RANDOM = np.random.default_rng(0)
 SIDE = 8
 
 
-def _kernel(channels, features, rank=None):
-    rank = 2 * channels if rank is None else rank
-    shapes = (4 * channels, features), (4 * channels, rank), (4 * channels, rank)
-    return np.asarray(orthogonal_halving(*(jnp.asarray(RANDOM.normal(size=shape), jnp.float32) for shape in shapes)))
+def _matrix(random, *shape):
+    """A matrix with singular values from 0.5 to 2, which the iteration brings to 1."""
+    few = min(shape)
+    left, right = (np.linalg.qr(random.normal(size=(side, few)))[0] for side in shape)
+    return jnp.asarray(left * np.linspace(0.5, 2, few) @ right.T, jnp.float32)
+
+
+def _kernel(channels, features):
+    random = np.random.default_rng(0)
+    shapes = (4 * channels, features), (4 * channels, 2 * channels), (4 * channels, 2 * channels)
+    return np.asarray(orthogonal_halving(*(_matrix(random, *shape) for shape in shapes)))
 
 
 def _on_a_torus(kernel):
@@ -38,38 +44,37 @@ def test_it_is_orthogonal_where_there_is_no_border(channels, features):
     kernel = _kernel(channels, features)
     matrix = _on_a_torus(kernel)
     few = matrix @ matrix.T if features <= 4 * channels else matrix.T @ matrix
-    np.testing.assert_allclose(few, np.eye(len(few)), atol=5e-5)
+    np.testing.assert_allclose(few, np.eye(len(few)), atol=3e-6)
     assert (np.abs(kernel).max((2, 3)) > 1e-3).all()  # all sixteen taps are used
 
 
 def test_zeros_around_make_nothing_longer():
-    kernel = jnp.asarray(_kernel(3, 8))
-    assert 0.99 < float(convolution_norm(kernel, (16, 12), stride=2)) <= 1 + 1e-5
+    assert 0.99 < float(convolution_norm(jnp.asarray(_kernel(3, 8)), (16, 12), stride=2)) <= 1 + 1e-5
 
 
 def test_without_shifts_it_is_a_matrix_on_blocks():
     # P = Q = I: the first block alone. Fails if the kernel begins elsewhere than where ``downsample`` reads.
-    matrix = np.linalg.qr(RANDOM.normal(size=(12, 12)))[0].astype(np.float32)
+    matrix = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0].astype(np.float32)
     kernel = np.asarray(orthogonal_halving(jnp.asarray(matrix), jnp.eye(12), jnp.eye(12)))
     np.testing.assert_allclose(kernel[:2, :2].reshape(12, 12), matrix, atol=1e-5)
-    assert not np.abs(kernel[2:]).max() > 1e-5 and not np.abs(kernel[:, 2:]).max() > 1e-5
+    np.testing.assert_allclose(kernel[2:], 0, atol=1e-5)
+    np.testing.assert_allclose(kernel[:, 2:], 0, atol=1e-5)
 
 
 @pytest.mark.parametrize('scale', [1e-6, 1.0, 1e6])
 def test_what_is_not_orthonormal_yet_is_no_steeper(scale):
     # Nearly dependent columns, which the iteration does not bring to 1: P is no projection then.
-    columns = RANDOM.normal(size=(12, 6)) * scale
+    random = np.random.default_rng(0)
+    columns = random.normal(size=(12, 6)) * scale
     columns[:, 1] = columns[:, 0] * (1 + 1e-6)
-    kernel = orthogonal_halving(*(jnp.asarray(a, jnp.float32) for a in (RANDOM.normal(size=(12, 8)), columns, columns)))
+    kernel = orthogonal_halving(_matrix(random, 12, 8), *2 * [jnp.asarray(columns, jnp.float32)])
     assert np.linalg.norm(_on_a_torus(np.asarray(kernel)), 2) < 1 + 1e-5
 
 
-def test_a_dcgan_of_them_is_1_lipschitz_and_keeps_a_gradient():
-    # A free critic's gradient at the image falls with every layer; here only borders and the last layer take from it.
+def test_a_dcgan_of_them_is_1_lipschitz():
     network = dcgan.critic((32, 32, 3), norm='none', width=8, parametrization='orthonormal')
     variables = jax.jit(network.init)(jax.random.key(0))
     assert 0.97 < float(jax.jit(lambda v: upper_bound(network, v))(variables)) < 1 + 1e-4
-    x = jnp.asarray(RANDOM.normal(size=(16, 32, 32, 3)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 32, 32, 3)), jnp.float32)
     gradient = jax.jit(jax.grad(lambda x: network.apply(variables, x, train=False)[0].sum()))(x)
-    lengths = np.sqrt((np.asarray(gradient) ** 2).sum((1, 2, 3)))
-    assert (lengths < 1 + 1e-5).all() and lengths.min() > 0.75
+    assert np.sqrt((np.asarray(gradient) ** 2).sum((1, 2, 3))).max() < 1 + 1e-5

@@ -1,6 +1,7 @@
 """Networks for images of any size: depth, padding and cropping, against the networks of sizes that halve evenly."""
 
 import dataclasses
+import json
 import math
 
 import jax
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 
 import wgan_jax
+from tests.export.untrained import untrained
+from tests.training.common import small_settings
 from wgan_jax.networks import dcgan, r3gan, resnet
 from wgan_jax.networks.sizes import crop, doublings, pad, smallest_map
 from wgan_jax.training.build import build_networks
-from wgan_jax.training.folder import settings_of
+from wgan_jax.training.dataset import with_images
+from wgan_jax.training.folder import differences, read_run, settings_of
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import override, record
 
@@ -121,17 +125,34 @@ def test_dcgans_double_as_often_as_they_are_asked_to():
     assert _sizes(build_networks(published, 3).critic)['score']['kernel'] == (8 * 128, 1)
 
 
-def test_a_record_from_before_says_four_doublings():
-    # Fails if a run of 32 pixels that an older version trained gets networks that its checkpoint is not of.
+def test_a_record_says_how_many_doublings_there_are():
+    # Fails if a run of 32 pixels that an older version trained gets networks that its checkpoint is not of, or one on
+    # images of another size than its settings speak of those of the settings.
     now = record(wgan_jax.settings('dcgan', image_size=32))
     assert now['doublings'] == 3 and settings_of({'settings': now}).doublings == 3
-    before = {name: value for name, value in now.items() if name != 'doublings'}
-    assert settings_of({'settings': before}).doublings == 4
-    assert settings_of({'settings': {**before, 'doublings': 0}}).doublings == 4
-    assert settings_of({'settings': {**before, 'image_size': '128x128'}}).doublings == 0  # five, in any version
     assert record(dataclasses.replace(PRESETS['dcgan'], image_size='32x32')) == now  # as a program of one's own may
-    assert record(PRESETS['dcgan'])['doublings'] == 0  # four at 64
+    before = {name: value for name, value in now.items() if name != 'doublings'}
+    for size, count in (('32x32', 4), ('64x64', 4), ('128x128', 5)):
+        for old in (before, {**before, 'doublings': 0}):
+            assert settings_of({'settings': {**old, 'image_size': size}}).doublings == count
     assert settings_of({'settings': {**before, 'arch': 'mlp', 'critic_norm': 'none'}}).doublings == 0
+    for side, count in ((16, 2), (32, 3), (64, 4)):
+        settings, _ = with_images(wgan_jax.settings('pictures'), np.zeros((20, side, side, 3), np.uint8))
+        assert record(settings)['doublings'] == count
+
+
+def test_a_run_of_four_doublings_is_loaded_and_not_taken_for_one_of_three(tmp_path):
+    untrained(tmp_path, image_size='16x32', doublings=4)
+    path = tmp_path / 'config.json'
+    config = json.loads(path.read_text())
+    assert config['settings'].pop('doublings') == 4  # as of before there was such a setting
+    path.write_text(json.dumps(config))
+    generator = wgan_jax.load(tmp_path)
+    assert generator.sample(jax.random.key(0), 2).shape == (2, 16, 32, 3) and generator.settings.doublings == 4
+    now = {**config, 'settings': record(small_settings('wgan_gp', image_size='16x32', ema_decay=0.9))}
+    assert differences(read_run(tmp_path), now) == ['doublings: 4 -> 2']
+    now['settings'] = record(small_settings('wgan_gp', image_size='16x32', ema_decay=0.9, doublings=4))
+    assert differences(read_run(tmp_path), now) == []
 
 
 def test_r3gan_doubles_its_width_down_to_32_pixels_and_begins_with_4_to_7():

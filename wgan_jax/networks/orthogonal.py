@@ -1,4 +1,4 @@
-"""A convolution that halves an image and is orthogonal: by construction no longer than the image, and no shorter back.
+"""A convolution that halves an image and is orthogonal: its output is never longer than the image.
 
 On 2x2 blocks of pixels, as vectors b of 4 C numbers, projections P and Q make two shifts that keep all lengths,
 
@@ -6,8 +6,9 @@ On 2x2 blocks of pixels, as vectors b of 4 C numbers, projections P and Q make t
 
 since P (I - P) = 0; a matrix M with orthonormal rows or columns, whichever are fewer, then makes D channels of the 4 C.
 As one kernel of 4x4 taps and stride 2 that is what ``convolution.downsample`` applies. With zeros around the image
-nothing gets longer: the layer is 1-Lipschitz; and where D <= 4 C a gradient that comes back through it keeps its length
-but for what falls off the border.
+nothing gets longer: the layer is 1-Lipschitz. Where D <= 4 C, a gradient that comes back through it keeps its length
+but for what falls off the border; a first layer of more channels than 12 for colours, or 4 for greys, takes more. All
+this is for matrices of which ``orthonormal`` has converged; of others the layer is 1-Lipschitz all the same.
 
 Source: the projections of Li et al. 2019, "Preventing gradient attenuation in Lipschitz constrained convolutional
 networks", https://arxiv.org/abs/1911.00937, with the stride of Boissin et al. 2025, "An adaptive orthogonal convolution

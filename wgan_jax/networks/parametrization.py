@@ -5,8 +5,8 @@ Each kind makes the weights that a layer applies out of its parameters:
 - 'spectral': W / sigma(W), sigma the largest singular value of the kernel as a matrix of (taps x C) rows and D columns.
   For a convolution that is not its operator norm, which may be up to sqrt(taps) / stride times larger.
 - 'spectral_operator': W / ||W||, the norm of the layer as a map of images.
-- 'orthonormal': the nearest matrix with orthonormal rows or columns; a convolution that halves is made of such, see
-  ``networks.orthogonal``.
+- 'orthonormal': the nearest matrix with orthonormal rows or columns; the 4x4 convolution of ``layers.Conv`` is made of
+  three such, see ``networks.orthogonal``.
 
 The first two follow their norm by power iteration. Its vector is state of the network: 100 iterations at
 initialisation, then one in each pass with ``train``, from the vector the pass was given. In a critic update every pass

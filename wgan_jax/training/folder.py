@@ -10,12 +10,11 @@ from typing import Any
 
 from wgan_jax.files import open_at_once
 from wgan_jax.json_files import check_shape, read_json
-from wgan_jax.networks.sizes import doublings
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import LIST, Checkpoint, CheckpointStore
 from wgan_jax.training.parts import same_part
-from wgan_jax.training.settings import Settings, check_fields, record, resolve
+from wgan_jax.training.settings import Settings, architecture_of, check_fields, record, resolve
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
 # counts is its content, whose fingerprint is compared.
@@ -231,6 +230,6 @@ def settings_of(config: dict[str, Any]) -> Settings:
         known = {field.name for field in dataclasses.fields(Settings)}
         raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
     check_fields(settings)
-    if settings.arch == 'dcgan' and not settings.doublings and doublings(settings.height_width, least=1) < 4:
-        settings = dataclasses.replace(settings, doublings=4)  # once the least, which no record said
-    return resolve(settings)
+    settings = resolve(settings)
+    architecture = architecture_of(settings)
+    return dataclasses.replace(settings, **architecture.recalled(settings)) if architecture else settings

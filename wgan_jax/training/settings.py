@@ -68,7 +68,7 @@ class Settings:
     upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
     doublings: int = _setting(
         0,
-        'how often the generator doubles the sides, and the critic halves them (dcgan); 0: so that 4 to 7 pixels are '
+        'how often the generator doubles the sides, and the critic halves them (dcgan); 0: until at most 7 pixels are '
         'left of the shorter one',
         whole(0, 16, 'be >= 0 (0: by the size)'),
     )  # fmt: skip
@@ -124,7 +124,7 @@ class Settings:
     @property
     def height_width(self) -> tuple[int, int]:
         """Image height and width in pixels."""
-        height, width = self.image_size.split('x')
+        height, width = parse_image_size(self.image_size).split('x')
         return int(height), int(width)
 
 
@@ -211,8 +211,10 @@ _OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for nam
 
 
 def record(settings: Settings) -> dict[str, Any]:
-    """The settings, resolved, as JSON has them: a part of one's own by its name, file and digest."""
-    settings = resolve(settings)
+    """The settings as JSON has them, with what goes with the size; a part of one's own by its name, file and digest."""
+    architecture = architecture_of(settings)
+    if architecture is not None:
+        settings = dataclasses.replace(settings, **architecture.recorded(settings))
     return {
         field.name: record_part(value) if field.name in KINDS else value
         for field, value in ((field, getattr(settings, field.name)) for field in dataclasses.fields(settings))
