@@ -12,7 +12,7 @@ from wgan_jax.training.settings import Settings
 # Sized for minutes on two cores: upsampling without checkerboard, and many small steps at a high rate that decays to
 # zero; see the table of trials in experiments/RESULTS.md.
 _FLAGS = Settings(
-    image_size='32x48', width=16, upsampling='nearest', latent_dim=64, critic_norm='none',
+    image_size='32x48', width=16, doublings=4, upsampling='nearest', latent_dim=64, critic_norm='none',
     constraint='gradient_penalty', penalty_weight=10.0, optimizer='adam', generator_lr=1e-3, critic_lr=1e-3,
     beta1=0.0, beta2=0.9, decay_steps=4_500, n_critic=1, steps=4_500, batch_size=32, ema_decay=0.995,
 )  # fmt: skip
@@ -20,7 +20,7 @@ _FLAGS = Settings(
 # For other pictures: with one critic update to a step, as for flags, the generator collapses on a set that is more
 # varied; see the trials in experiments/RESULTS.md. Some images are kept apart, to see what is learnt by heart.
 _PICTURES = replace(
-    _FLAGS, image_size='32x32', n_critic=3, ema_decay=0.98, held_out=0.1, decay_steps=2_000, steps=2_000
+    _FLAGS, image_size='32x32', doublings=0, n_critic=3, ema_decay=0.98, held_out=0.1, decay_steps=2_000, steps=2_000
 )
 
 # Radford et al. 2016, figure 1 and section 4; faces/train_uncond_dcgan.py of github.com/Newmu/dcgan_code@ee12b2d.
