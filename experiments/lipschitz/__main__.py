@@ -55,7 +55,7 @@ CHOSEN = define_choices('parts', PARTS, PARTS, 'What to make')
 ROWS = [name for name in CONSTRAINTS if name != 'spectral_operator']  # of a matrix both spectral norms are one
 CONSTRAINT_NAMES = define_choices(
     'constraints', ROWS, CONSTRAINTS,
-    f'Rows of the table, and of images those among {", ".join(images.CONSTRAINTS)} (default: all of these)',
+    f'Rows of the table, and of images those among {", ".join(images.CONSTRAINTS)}, by default all of these',
 )  # fmt: skip
 UPDATES = define_number('updates', 4_000, 'Critic updates of each critic of the table; half of it elsewhere.', whole(2))
 WIDTH = define_number('width', 64, 'Units of a hidden layer, an even number; images have 8 channels.', whole(2, 2**16))
