@@ -21,12 +21,13 @@ class DCGANGenerator(nn.Sequential):
 
 
 class DCGANCritic(nn.Sequential):
-    """DCGAN critic for 64x64 images, with a score per image."""
+    """DCGAN critic for 64x64 images, with a score per image; biases where no norm follows any convolution."""
 
     def __init__(self, width: int, *, batch_norm: bool):
-        layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+        bias = not batch_norm
+        layers = [nn.Conv2d(3, width, 4, 2, 1, bias=bias), nn.LeakyReLU(0.2, inplace=True)]
         for features in (width, 2 * width, 4 * width):
-            layers += [nn.Conv2d(features, 2 * features, 4, 2, 1, bias=False)]
+            layers += [nn.Conv2d(features, 2 * features, 4, 2, 1, bias=bias)]
             layers += [nn.BatchNorm2d(2 * features)] if batch_norm else []
             layers += [nn.LeakyReLU(0.2, inplace=True)]
         super().__init__(*layers, nn.Conv2d(8 * width, 1, 4, 1, 0, bias=False), nn.Flatten(0))
@@ -37,6 +38,8 @@ def _draw_small(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
 

@@ -91,7 +91,7 @@ def test_shapes_and_dtypes(name, shape, dtype):
     assert all(np.any(np.asarray(a)) for a in jax.tree.leaves(gradients[1]))
 
 
-@pytest.mark.parametrize('norm', ['batch', 'layer'])
+@pytest.mark.parametrize('norm', ['batch', 'layer', 'none'])
 def test_dcgan_forms_agree(norm):
     # Fails if a flattening inside the network depends on the form: its parameters must mean the same on every platform.
     shape = (32, 48, 3)
@@ -102,6 +102,33 @@ def test_dcgan_forms_agree(norm):
         z = _normal(2, (4, 100))
         images = [_play(dcgan.generator(shape, width=8, conv_impl=f), z, True)[1] for f in ('matmul', 'native')]
         np.testing.assert_allclose(*images, atol=2e-5)
+
+
+def test_dcgan_critic_without_normalisation_has_biases():
+    # Fails if a layer's bias is left out, added after the activation or to another axis, or if there are any where a
+    # normalisation follows or where they are declined; without them the critic is homogeneous.
+    shape = (16, 24, 2)
+    critic = dcgan.critic(shape, width=4, norm='none')
+    x = _normal(1, (3, *shape))
+    variables, scores, _ = _play(critic, x, train=True)
+    layers = [variables.params[f'down_{i}'] for i in range(2)]
+    y = x
+    for layer in layers:
+        y = jax.lax.conv_general_dilated(
+            y, layer['kernel'], (2, 2), ((1, 1), (1, 1)), dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        )
+        y = nn.leaky_relu(y + layer['bias'], 0.2)
+    expected = y.reshape(3, -1) @ variables.params['score']['kernel']
+    np.testing.assert_allclose(scores, expected[:, 0], rtol=1e-4, atol=1e-6)
+    assert sorted(layers[1]) == ['bias', 'kernel'] and sorted(variables.params['score']) == ['kernel']
+
+    plain = dcgan.critic(shape, width=4, norm='none', bias=False)
+    variables, scores, _ = _play(plain, x, train=True)
+    assert sorted(variables.params['down_1']) == ['kernel']
+    np.testing.assert_allclose(plain.apply(variables, 3 * x, train=True)[0], 3 * scores, rtol=1e-4)
+    for norm in ('batch', 'layer'):
+        params = _drawn(dcgan.critic(shape, width=4, norm=norm)).params
+        assert sorted(params['down_0']) == sorted(params['down_1']) == ['kernel']
 
 
 @pytest.mark.parametrize('norm', ['layer', 'none'])

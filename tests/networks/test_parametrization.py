@@ -185,8 +185,8 @@ def test_the_size_of_the_parameters_is_of_no_consequence(parametrization):
             own = run(_scaled_kernels(variables, factor), train)
             np.testing.assert_array_equal(own[0], scores)
             jax.tree.map(np.testing.assert_array_equal, own[1], state)
-            for a, b in zip(jax.tree.leaves(own[2]), jax.tree.leaves(slopes), strict=True):
-                np.testing.assert_array_equal(np.asarray(a, np.float64) * factor, np.asarray(b, np.float64))
+            scaled = _scaled_kernels(Variables(jax.tree.map(np.float64, own[2]), {}), factor).params  # by W: 1 / c
+            jax.tree.map(np.testing.assert_array_equal, scaled, jax.tree.map(np.float64, slopes))
     # Training differs from evaluation by one iteration of a vector that has had a hundred.
     tiny = _scaled_kernels(variables, 1e-7)
     np.testing.assert_allclose(run(tiny, True)[0], run(tiny, False)[0], rtol=1e-3, atol=1e-4)

@@ -4,12 +4,14 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from wgan_jax.training.build import build_networks
+from wgan_jax.training.dataset import with_images
 from wgan_jax.training.folder import differences, settings_of
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import override, parse_image_size
+from wgan_jax.training.settings import override, parse_image_size, record
 
 REFUSED = [
     ('flags', {'batch_size': 0}, 'batch_size=0 must be at least 1'),
@@ -44,6 +46,8 @@ REFUSED = [
     ('sngan', {'constraint': 'orthonormal'}, 'constraint=orthonormal does not hold for arch=resnet'),
     ('sngan', {'resnet_variant': 'large'}, 'resnet_variant=large is unknown; there are: auto, cifar, good'),
     ('wgan', {'resnet_variant': 'good'}, 'resnet_variant has no effect with arch=dcgan'),
+    ('wgan', {'critic_bias': False}, 'critic_bias has no effect with critic_norm=batch'),
+    ('sngan', {'critic_bias': False}, 'critic_bias has no effect with arch=resnet'),
     ('wgan', {'generator_batch_size': -1}, r'generator_batch_size=-1 must be >= 0 \(0: the same as batch_size\)'),
     ('sngan', {'upsampling': 'nearest'}, 'upsampling has no effect with arch=resnet'),
     ('flags', {'ema_decay': 1.0}, r'ema_decay=1.0 must lie in \[0, 1\)'),
@@ -71,16 +75,40 @@ def test_a_flag_overrides_its_own_setting_only():
 
 
 def test_a_run_s_record_says_which_residual_network_it_has():
+    # Fails if a record says 'auto', or if images of another size get the network of the size that settings speak of.
+    def recorded(preset, **given):
+        return record(override(PRESETS[preset], given))['resnet_variant']
+
     plain = override(PRESETS['wgan_gp'], {'arch': 'resnet'})
-    assert plain.resnet_variant == 'good'
-    assert override(PRESETS['wgan_gp'], {'arch': 'resnet', 'image_size': '56'}).resnet_variant == 'cifar'
-    assert override(PRESETS['wgan_gp'], {'arch': 'resnet', 'resnet_variant': 'cifar'}).resnet_variant == 'cifar'
-    assert override(PRESETS['sngan'], {'image_size': '64'}).resnet_variant == 'cifar'
-    assert override(PRESETS['wgan_gp'], {}).resnet_variant == 'auto'  # nothing reads it
-    assert override(PRESETS['sngan'], {'arch': 'dcgan'}).resnet_variant == 'auto'
-    generators = [build_networks(s, 3).generator for s in (plain, dataclasses.replace(plain, resnet_variant='auto'))]
-    named, chosen = (jax.eval_shape(generator.init, jax.random.key(0)) for generator in generators)
-    assert jax.tree.map(jnp.shape, named) == jax.tree.map(jnp.shape, chosen)
+    assert recorded('wgan_gp', arch='resnet') == 'good' and plain.resnet_variant == 'auto'
+    assert recorded('wgan_gp', arch='resnet', image_size='56') == 'cifar'
+    assert recorded('wgan_gp', arch='resnet', resnet_variant='cifar') == 'cifar'
+    assert recorded('sngan', image_size='64') == 'cifar'
+    assert recorded('wgan_gp') == recorded('sngan', arch='dcgan') == 'auto'  # nothing reads it
+    for side, variant in ((32, 'cifar'), (64, 'good')):
+        settings, _ = with_images(plain, np.zeros((20, side, side, 3), np.uint8))
+        assert record(settings)['resnet_variant'] == variant
+        named = dataclasses.replace(settings, resnet_variant=variant)
+        ours, its = (jax.eval_shape(build_networks(s, 3).generator.init, jax.random.key(0)) for s in (settings, named))
+        assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, its)
+
+
+def test_critics_of_older_runs_have_no_biases():
+    # Fails if a checkpoint of before there were any is given to a network with some, or if where there are none the
+    # setting tells a run from itself.
+    def down(settings):
+        return jax.eval_shape(build_networks(settings, 3).critic.init, jax.random.key(0)).params['down_0']
+
+    now = override(PRESETS['flags'], {})
+    before = {name: value for name, value in record(now).items() if name != 'critic_bias'}
+    assert sorted(down(now)) == ['bias', 'kernel']
+    old = settings_of({'settings': before})
+    assert not old.critic_bias and sorted(down(old)) == ['kernel']
+    assert settings_of({'settings': record(now)}).critic_bias
+    assert not settings_of({'settings': record(override(now, {'critic_bias': False}))}).critic_bias
+    for preset in ('wgan', 'sngan'):  # batch normalisation; another architecture
+        before = {name: value for name, value in record(PRESETS[preset]).items() if name != 'critic_bias'}
+        assert record(settings_of({'settings': before})) == record(PRESETS[preset])
 
 
 @pytest.mark.parametrize('size, variant', [('32x32', 'cifar'), ('64x64', 'good')])
@@ -88,8 +116,8 @@ def test_a_run_older_than_a_setting_continues(size, variant):
     now = override(PRESETS['sngan'], {'image_size': size, 'resnet_variant': variant, 'generator_batch_size': 0})
     before = {name: v for name, v in vars(now).items() if name not in ('resnet_variant', 'generator_batch_size')}
     dataset = {'fingerprint': 'f'}
-    old = {'settings': vars(settings_of({'settings': before})), 'dataset': dataset}
-    assert differences(old, {'settings': vars(now), 'dataset': dataset}) == []
-    other = {'settings': vars(override(PRESETS['sngan'], {'image_size': size})), 'dataset': dataset}
+    old = {'settings': record(settings_of({'settings': before})), 'dataset': dataset}
+    assert differences(old, {'settings': record(now), 'dataset': dataset}) == []
+    other = {'settings': record(override(PRESETS['sngan'], {'image_size': size})), 'dataset': dataset}
     changed = ['resnet_variant: good -> cifar'] if variant == 'good' else []
     assert differences(old, other) == [*changed, 'generator_batch_size: 0 -> 128']

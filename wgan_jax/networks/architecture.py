@@ -23,14 +23,13 @@ class Architecture(NamedTuple):
         check: ``check(settings, parametrization)`` raises ValueError, in one line that names a setting, for what it
             cannot build.
         reads: the settings that not all architectures read and this one does.
-        resolve: ``resolve(settings) -> {name: value}`` for settings that stand for others, such as 'auto'.
-        recorded: the same for those that go with the size, which a run's record says when the size is known.
-        recalled: ``recalled(settings) -> {name: value}`` for what a record did not say before it had ``recorded``.
+        recorded: ``recorded(settings) -> {name: value}`` of what a run's record says, its size being known, for
+            settings that stand for others, such as 'auto'.
+        recalled: the same for what a record did not say before it had ``recorded``.
     """
 
     build: Callable[..., tuple[Network, Network]]
     check: Callable[..., None]
     reads: tuple[str, ...] = ()
-    resolve: Callable[[Any], Mapping[str, Any]] = _nothing
     recorded: Callable[[Any], Mapping[str, Any]] = _nothing
     recalled: Callable[[Any], Mapping[str, Any]] = _nothing

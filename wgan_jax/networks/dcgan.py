@@ -87,6 +87,7 @@ def critic(
     *,
     width: int = 64,
     norm: str = 'batch',
+    bias: bool = True,
     parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
@@ -102,6 +103,8 @@ def critic(
         width: channels after the first layer.
         norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
             batch norm makes a score depend on the other images of its batch.
+        bias: whether the convolutions have one where norm is 'none'. Without, f(a x) = a f(x) for a > 0: the critic
+            sees that images are brighter or greyer than others only through the direction in which they lie.
         parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
             'orthonormal' MaxMin takes the place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
@@ -121,7 +124,8 @@ def critic(
     check_parametrization(parametrization, width)
     check_num_classes(num_classes, parametrization)
     count = _count(image_shape[:2], num_doublings)
-    module = _Critic(count, width, norm, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
+    bias = bias and norm == 'none'
+    module = _Critic(count, width, norm, bias, parametrization, dtype, resolve_conv_impl(conv_impl), num_classes)
     batch = norm == 'batch'
     return from_linen(module, tuple(image_shape), uses_batch_statistics=batch, reports=True, num_classes=num_classes)
 
@@ -165,6 +169,7 @@ class _Critic(nn.Module):
     count: int
     width: int
     norm: str
+    bias: bool
     parametrization: str | None
     dtype: jnp.dtype
     conv_impl: str
@@ -183,9 +188,8 @@ class _Critic(nn.Module):
         x = to_layout(pad(x, self.count), self.conv_impl)
         axis = CHANNEL_AXIS[self.conv_impl]
         for i, features in enumerate(_widths(self.count, self.width)):
-            x = Conv(features, self.dtype, self.conv_impl, self.parametrization, name=f'down_{i}')(
-                x, train=train, report=report
-            )
+            conv = Conv(features, self.dtype, self.conv_impl, self.bias, self.parametrization, name=f'down_{i}')
+            x = conv(x, train=train, report=report)
             if i > 0 and self.norm == 'batch':
                 x = BatchNorm(axis, name=f'norm_{i}')(x, train=train, axis_name=axis_name, report=report)
             elif i > 0 and self.norm == 'layer':
@@ -205,7 +209,10 @@ def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
         'dtype': jnp.dtype(settings.precision), 'conv_impl': conv_impl, 'num_classes': num_classes,
         'num_doublings': settings.doublings or None,
     }  # fmt: skip
-    width = settings.critic_width or settings.width
+    of_critic = {
+        'width': settings.critic_width or settings.width, 'norm': settings.critic_norm, 'bias': settings.critic_bias,
+        'parametrization': parametrization,
+    }  # fmt: skip
     return (
         generator(
             image_shape,
@@ -214,7 +221,7 @@ def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
             upsampling=settings.upsampling,
             **common,
         ),
-        critic(image_shape, width=width, norm=settings.critic_norm, parametrization=parametrization, **common),
+        critic(image_shape, **of_critic, **common),
     )
 
 
@@ -228,13 +235,21 @@ def _check(settings, parametrization):
         raise ValueError(f'doublings={settings.doublings}: {error}') from None
 
 
-def _recorded(settings):
-    return {'doublings': _count(settings.height_width, settings.doublings)}
+def _recorded(settings, least=_LEAST):
+    return {
+        'doublings': settings.doublings or doublings(settings.height_width, least),
+        'critic_bias': settings.critic_bias or settings.critic_norm != 'none',  # there it is not read
+    }
 
 
-def _recalled(settings):
-    """Records that say 0, or nothing, are of when four were the least."""
-    return {'doublings': settings.doublings or doublings(settings.height_width, _PUBLISHED)}
+# Records that say 0 doublings, or nothing, are of when four were the least.
+_recalled = partial(_recorded, least=_PUBLISHED)
 
 
-ARCHITECTURE = Architecture(_build, _check, reads=('upsampling', 'doublings'), recorded=_recorded, recalled=_recalled)
+ARCHITECTURE = Architecture(
+    _build,
+    _check,
+    reads=('upsampling', 'doublings', 'critic_bias'),
+    recorded=_recorded,
+    recalled=_recalled,
+)

@@ -133,12 +133,13 @@ def _report_convolution(
 
 
 class Conv(nn.Module):
-    """Bias-free 4x4 convolution that halves height and width, see ``convolution.downsample``.
+    """4x4 convolution that halves height and width, see ``convolution.downsample``.
 
     Attributes:
         features: D.
         dtype: compute type; parameters are float32.
         conv_impl: 'matmul' or 'native', which fixes the layout of the images.
+        use_bias: whether the bias exists.
         parametrization: how the kernel is made of the parameters, see ``networks.parametrization``; None for the
             parameters themselves. 'orthonormal' ones are ``networks.orthogonal``'s.
     """
@@ -146,14 +147,15 @@ class Conv(nn.Module):
     features: int
     dtype: jnp.dtype
     conv_impl: str
+    use_bias: bool = False
     parametrization: str | None = None
     kernel_init: nn.initializers.Initializer = conv_init
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False, report: LayerReport | None = None) -> Array:
         """Maps images of C channels, H x W, to D channels, H/2 x W/2; ``train``: see ``networks.parametrization``."""
-        channels = x.shape[CHANNEL_AXIS[self.conv_impl]]
-        size = (x.shape[1], x.shape[2])
+        axis = CHANNEL_AXIS[self.conv_impl]
+        channels, size = x.shape[axis], (x.shape[1], x.shape[2])
         if self.parametrization == 'orthonormal':
             half = 4 * channels, 2 * channels
             shapes = {'kernel': (4 * channels, self.features), 'vertical': half, 'horizontal': half}
@@ -163,7 +165,8 @@ class Conv(nn.Module):
             kernel = _constrained_convolution(self, downsample, kernel, size, 2, train)
         if report is not None:
             _report_convolution(self, report, kernel, size, 2)
-        return downsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
+        y = downsample(x, kernel, dtype=self.dtype, conv_impl=self.conv_impl)
+        return y + _bias(self, 4, axis).astype(y.dtype) if self.use_bias else y
 
 
 class SameConv(nn.Module):

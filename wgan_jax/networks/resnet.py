@@ -343,7 +343,7 @@ def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
         'dtype': jnp.dtype(settings.precision),
         'conv_impl': conv_impl,
         'num_classes': num_classes,
-        **_resolve(settings, 'variant'),
+        'variant': _variant_of(settings),
     }
     # The sum over pixels goes with spectral norm (Miyato et al. 2018); without it the mean is published.
     pooling = 'mean' if parametrization is None else 'sum'
@@ -371,9 +371,13 @@ def _check(settings, parametrization):
         )
 
 
-def _resolve(settings, name='resnet_variant'):
+def _variant_of(settings):
     chosen = settings.resnet_variant
-    return {name: variant_for(settings.height_width) if chosen == 'auto' else chosen}
+    return variant_for(settings.height_width) if chosen == 'auto' else chosen
 
 
-ARCHITECTURE = Architecture(_build, _check, reads=('resnet_variant',), resolve=_resolve)
+def _recorded(settings):
+    return {'resnet_variant': _variant_of(settings)}
+
+
+ARCHITECTURE = Architecture(_build, _check, reads=('resnet_variant',), recorded=_recorded, recalled=_recorded)

@@ -14,7 +14,7 @@ from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
 from wgan_jax.training.checkpoint import LIST, Checkpoint, CheckpointStore
 from wgan_jax.training.parts import same_part
-from wgan_jax.training.settings import Settings, architecture_of, check_fields, record, resolve
+from wgan_jax.training.settings import Settings, architecture_of, check_fields, record, without_unread
 
 # Settings in which the command that continues a run may differ from the one that began it. A dataset may move: what
 # counts is its content, whose fingerprint is compared.
@@ -219,17 +219,19 @@ def completed(config: Any, where: str) -> dict[str, Any]:
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
-    """The settings in a run's configuration; one that is missing, being newer than the run, has its default.
+    """The settings in a run's configuration; one that is missing, being newer than the run, is as runs were then.
 
     Raises:
         ValueError: for a setting that there is not, or a value that it cannot have.
     """
+    fields = dataclasses.fields(Settings)
+    before = {field.name: field.metadata['before'] for field in fields if 'before' in field.metadata}
     try:
-        settings = Settings(**config['settings'])
+        settings = Settings(**before | config['settings'])
     except TypeError:
-        known = {field.name for field in dataclasses.fields(Settings)}
+        known = {field.name for field in fields}
         raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
     check_fields(settings)
-    settings = resolve(settings)
+    settings = without_unread(settings)
     architecture = architecture_of(settings)
     return dataclasses.replace(settings, **architecture.recalled(settings)) if architecture else settings

@@ -27,9 +27,12 @@ CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
 
 
-def _setting(default: Any, text: str, allowed: Range | None = None) -> Any:
-    """A field whose metadata has its meaning, names in braces standing for what may be named, and its range if any."""
-    return dataclasses.field(default=default, metadata={'text': text, 'range': allowed})
+def _setting(default: Any, text: str, allowed: Range | None = None, **before: Any) -> Any:
+    """A field whose metadata has its meaning, names in braces standing for what may be named, and its range if any.
+
+    ``before=`` is what runs had before there was the field, where that is not the default.
+    """
+    return dataclasses.field(default=default, metadata={'text': text, 'range': allowed, **before})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,9 @@ class Settings:
     latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)
     latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
     critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
+    critic_bias: bool = _setting(
+        True, 'biases of convolutions in the critic, where it has no normalisation (dcgan)', before=False
+    )
     objective: str | Objective = _setting('wasserstein', 'losses: {objective}')
     label_smoothing: float = _setting(
         0.0, 'how far below 1 the target of real images lies ({logits}); that of fake stays 0', FRACTION
@@ -153,7 +159,7 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
         given: field name -> value, only those that the user chose.
 
     Returns:
-        The resulting settings, resolved.
+        The resulting settings, those that nothing reads as they are by default.
 
     Raises:
         ValueError: one line that names the setting, what is wrong with it and what would do; also for a given field
@@ -177,7 +183,7 @@ def override(preset: Settings, given: Mapping[str, Any]) -> Settings:
     for name, reason in _without_effect(settings).items():
         if name in given:
             raise ValueError(f'{name} has no effect {reason}: leave it out')
-    return resolve(_plain_numbers(settings))
+    return without_unread(_plain_numbers(settings))
 
 
 def _plain_numbers(settings: Settings) -> Settings:
@@ -188,14 +194,14 @@ def _plain_numbers(settings: Settings) -> Settings:
     return dataclasses.replace(settings, **plain)
 
 
-def resolve(settings: Settings) -> Settings:
-    """The settings with every 'auto' replaced by what it stands for, so that a run's record says which it is."""
+def without_unread(settings: Settings) -> Settings:
+    """The settings, those of other architectures than theirs as they are by default."""
     architecture = architecture_of(settings)
     if architecture is None:
         return settings
     default = Settings()
     unread: dict[str, Any] = {name: getattr(default, name) for name in _OF_SOME if name not in architecture.reads}
-    return dataclasses.replace(settings, **unread, **architecture.resolve(settings))
+    return dataclasses.replace(settings, **unread)
 
 
 def architecture_of(settings: Settings) -> Architecture | None:
@@ -211,7 +217,7 @@ _OF_SOME = tuple(sorted({name for architecture in ARCHITECTURES.values() for nam
 
 
 def record(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON has them, with what goes with the size; a part of one's own by its name, file and digest."""
+    """The settings as JSON has them, with what 'auto' stands for; a part of one's own by its name, file and digest."""
     architecture = architecture_of(settings)
     if architecture is not None:
         settings = dataclasses.replace(settings, **architecture.recorded(settings))
@@ -331,6 +337,8 @@ def _without_effect(settings: Settings) -> dict[str, str]:
         for name in _OF_SOME:
             if name not in architecture.reads:
                 unused[name] = f'with arch={record_part(settings.arch)}'
+        if 'critic_bias' in architecture.reads and settings.critic_norm != 'none':
+            unused['critic_bias'] = f'with critic_norm={settings.critic_norm}'
     if settings.optimizer != 'adam':
         unused |= dict.fromkeys(('beta1', 'beta2', 'final_beta2'), f'with optimizer={settings.optimizer}')
     if not settings.decay_steps:
