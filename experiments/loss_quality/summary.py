@@ -1,5 +1,6 @@
 """What the loss_quality launcher says of a run: its curves without noise, and how they go together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,13 @@ from scipy import ndimage, stats
 
 FILTER = 5  # points in the median filter
 BLOWN_UP = 10  # times the largest value that a true estimate can have
+CURVES = ('estimate', 'patch_distance', 'kernel_distance', 'generator_loss', 'generator_loss_std')
+# Rank correlations: of the critic's estimate with either measure of quality, and of the generator's loss with one.
+PAIRS = {
+    'spearman': ('estimate', 'patch_distance'),
+    'spearman_features': ('estimate', 'kernel_distance'),
+    'spearman_generator_loss': ('generator_loss', 'patch_distance'),
+}
 
 
 def smooth(values: np.ndarray, valid: int) -> np.ndarray:
@@ -22,33 +30,68 @@ def smooth(values: np.ndarray, valid: int) -> np.ndarray:
     return out
 
 
+def is_sound(estimate: float, distance: float, largest: float) -> bool:
+    """Whether an estimate and a distance may mean something: both finite, the former not ten times too large.
+
+    Args:
+        estimate: of the critic.
+        distance: of the samples.
+        largest: the largest value that a true estimate can have.
+    """
+    return bool(np.isfinite(distance) and abs(estimate) <= BLOWN_UP * largest)  # false for NaN
+
+
 def summary(arrays: dict[str, np.ndarray], largest: float) -> dict[str, Any]:
-    """Rank correlation of the two filtered curves, and where they begin and end, as long as the run is sound.
+    """Rank correlations of the filtered curves, and where they begin and end, as long as the run is sound.
 
     A run that has blown up estimates nothing from then on, though its numbers may be finite and still go up and down
     with something: what comes after does not count.
 
     Args:
-        arrays: 'steps', 'estimate' and 'distance', (points,).
+        arrays: 'steps' and those of ``CURVES``, (points,).
         largest: the largest value that a true estimate can have.
 
     Returns:
-        'spearman', None without one; 'reason', why there is none or why it is of a part of the run, else None;
-        'valid_points', those before the first estimate that is not finite or ten times too large, or distance that is
-        not finite; 'first_' and 'last_' 'estimate' and 'distance' of those.
+        Those of ``PAIRS``, None without one; 'reason', why there is none or why it is of a part of the run, else None;
+        'valid_points', those before the first that is not sound; 'first_' and 'last_' of each of ``CURVES`` of those.
     """
-    sound = np.isfinite(arrays['distance']) & (np.abs(arrays['estimate']) <= BLOWN_UP * largest)  # false for NaN
+    points = zip(arrays['estimate'], arrays['patch_distance'], strict=True)
+    sound = np.array([is_sound(estimate, distance, largest) for estimate, distance in points])
     valid = len(sound) if sound.all() else int(np.argmin(sound))
-    curves = {name: smooth(arrays[name], valid)[:valid] for name in ('estimate', 'distance')}
-    constant = [name for name, y in curves.items() if valid and np.ptp(y) == 0]
+    curves = {name: smooth(arrays[name], valid)[:valid] for name in CURVES}
+    still = [name for name, y in curves.items() if valid and np.ptp(y) == 0]
     reason = None if valid == len(sound) else f'blown up by update {arrays["steps"][valid]}'
-    if valid >= max(FILTER, len(sound) / 2) and constant:
-        reason = f'the {constant[0]} stands still'
-    correlates = valid >= max(FILTER, len(sound) / 2) and not constant
+    enough = valid >= max(FILTER, len(sound) / 2)
+    if enough and set(still) & {'estimate', 'patch_distance'}:
+        reason = f'the {still[0].replace("_", " ")} stands still'
     return {
-        'spearman': float(stats.spearmanr(curves['estimate'], curves['distance'])[0]) if correlates else None,
+        **{
+            name: float(stats.spearmanr(curves[a], curves[b])[0]) if enough and not {a, b} & set(still) else None
+            for name, (a, b) in PAIRS.items()
+        },
         'reason': reason,
         'valid_points': valid,
         **{f'first_{name}': float(y[0]) if valid else None for name, y in curves.items()},
         **{f'last_{name}': float(y[-1]) if valid else None for name, y in curves.items()},
     }
+
+
+def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of several seeds': means of those that have a value, the spread of the correlations, and the reasons.
+
+    Args:
+        rows: of one run, as ``summary`` gives them.
+
+    Returns:
+        The same keys; 'NAME_std' for those of ``PAIRS``, None for less than two values; 'seeds', the rows.
+    """
+    whole: dict[str, Any] = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows if row[name] is not None]
+        if name == 'reason':
+            whole[name] = '; '.join(dict.fromkeys(values)) or None
+        else:
+            whole[name] = float(np.mean(values)) if values else None
+        if name in PAIRS:
+            whole[f'{name}_std'] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {**whole, 'seeds': list(rows)}

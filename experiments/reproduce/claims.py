@@ -183,16 +183,33 @@ CLAIMS: tuple[Claim, ...] = (
         **near(0.0, 1e-9),
     ),
     Claim(
-        'Loss and quality', 'The Wasserstein estimate falls as samples improve (DCGAN generator): rank correlation',
-        '1 if they fall together', _Q, lambda r: r['wgan_dcgan']['spearman'], 0.8, 1.0,
+        'Loss and quality', 'The Wasserstein estimate falls as samples improve (WGAN-GP, DCGAN generator): rank '
+        'correlation', '1 if they fall together', _Q, lambda r: r['wgan_gp_dcgan']['spearman'], 0.8, 1.0,
     ),
     Claim(
         'Loss and quality', 'also with an MLP generator', '1 if they fall together', _Q,
+        lambda r: r['wgan_gp_mlp']['spearman'], 0.8, 1.0,
+    ),
+    Claim(
+        'Loss and quality', 'and with weights clipped, DCGAN generator', '1 if they fall together', _Q,
+        lambda r: r['wgan_dcgan']['spearman'], 0.8, 1.0,
+    ),
+    Claim(
+        'Loss and quality', 'and with weights clipped, MLP generator', '1 if they fall together', _Q,
         lambda r: r['wgan_mlp']['spearman'], 0.8, 1.0,
     ),
     Claim(
         'Loss and quality', 'The JS estimate of a standard GAN does not', 'no correlation promised', _Q,
         lambda r: r['gan_dcgan']['spearman'], -1.0, 0.5,
+    ),
+    Claim(
+        'Loss and quality', 'The loss of its generator, -log D, rises as samples improve: rank correlation with their '
+        'distance', '-1 if one rises as the other falls', _Q, lambda r: r['gan_dcgan']['spearman_generator_loss'],
+        -1.0, -0.5,
+    ),
+    Claim(
+        'Loss and quality', 'and so does its deviation: last over first', 'more than 1', _Q,
+        lambda r: r['gan_dcgan']['last_generator_loss_std'] / r['gan_dcgan']['first_generator_loss_std'], 1.0,
     ),
     Claim(
         'Critic to convergence', 'A Wasserstein critic may be trained to convergence (WGAN-GP): exact W1 that its '

@@ -52,7 +52,8 @@ JOBS = {
             '--image_size=16', '--width=1', '--batch_size=2', '--steps=5', '--points=5', '--first_updates=1',
             '--samples=8', '--only=wgan_fails,gan_fails',
         ),
-        quick=('--steps=500',), full=('--width=16', '--steps=3000'),
+        quick=('--steps=500', '--only=wgan_gp_dcgan,wgan_gp_mlp,wgan_fails,gan_dcgan,gan_mlp,gan_fails'),
+        full=('--size=full',),
     ),
     'lipschitz': Job(
         'How is a critic kept Lipschitz?',

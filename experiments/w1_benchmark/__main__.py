@@ -19,14 +19,15 @@ from wgan_jax import memory
 from wgan_jax.data.funnels import Funnels, draw_funnels, pad, read_funnels
 from wgan_jax.environment import environment
 from wgan_jax.files import atomic_path
+from wgan_jax.json_files import NUMBER
 from wgan_jax.ranges import COUNT
 from wgan_jax.text import listed, printable
 
-from ..common import launcher
+from ..common import kept, launcher
 from ..common.calls import parse_calls
 from ..common.flagtypes import define_number, define_text
 from ..common.tables import shown, text_table
-from . import figures, kept
+from . import figures
 from .cells import judge, surface_of, train, true_surface
 from .methods import METHODS, PLACED_AMONG, Method
 from .published import DIMS, FUNNELS, best
@@ -45,6 +46,8 @@ UPDATES = define_number('updates', None, "Critic updates in place of the methods
 
 _DRAWN = 0x70616972  # of the keys of pairs, apart from the seed's others
 OUTPUTS = ('table.png', 'surfaces.png', 'surfaces.npz')
+KEPT = 'cells'
+SHAPE = dict.fromkeys(('cosine', 'l2', 'w1', 'w1_true', 'w1_error', 'seconds'), NUMBER)
 
 
 def main() -> int:
@@ -61,7 +64,7 @@ def main() -> int:
             methods={name: dataclasses.asdict(method) for name, method in methods.items()},
             pairs={_name(cell): _digest(pair) for cell, pair in pairs.items()},
         )  # fmt: skip
-        kept.prepare(workdir)
+        kept.prepare(workdir, KEPT)
         found = []
         with tqdm(total=len(cells) * sum(m.updates for m in methods.values()), unit=' updates', disable=None) as bar:
             for name, method in methods.items():
@@ -161,17 +164,17 @@ def _cell(
         'method': dataclasses.asdict(method), 'cell': cell, 'pair': _digest(pair), 'room': len(pair.offsets),
         'seed': seed, **environment(),
     }  # fmt: skip
-    path, before = kept.place(workdir, name, cell, record), bar.n
-    found = kept.read(path)
+    path, before = kept.place(workdir, KEPT, name, _name(cell), record), bar.n
+    found = kept.read(path, SHAPE)
     if found is None:
         variables, seconds = train(method, pair, seed, bar.update)
         numbers = judge(method, variables, pair, seed)
         result = {'method': name, 'dim': cell[0], 'funnels': cell[1], **numbers, 'updates': method.updates}
         surface = surface_of(method, variables) if cell[0] == 2 else np.zeros(0, np.float32)
-        found = {**result, 'seconds': seconds}, surface
+        found = {**result, 'seconds': seconds}, {'surface': surface}
         kept.write(path, *found)
     bar.update(before + method.updates - bar.n)
-    return found
+    return found[0], found[1]['surface']
 
 
 def _digest(pair: Funnels) -> str:

@@ -52,6 +52,8 @@ REFUSALS = [
     ('loss_quality', ['--points=2'], 'points=2 must be at least 5'),
     ('loss_quality', ['--points=20', '--steps=10'], 'points=20 must lie between 5 and steps=10'),
     ('loss_quality', ['--only=wgan'], '--only=wgan: wgan is unknown; there are: wgan_dcgan'),
+    ('loss_quality', ['--features=vgg'], 'feature network vgg is unknown; there are: pixels, random_conv'),
+    ('loss_quality', ['--seed=4294967295', '--size=full'], 'leaves no room for 3 seeds below 2**32'),
     ('mode_collapse', ['--methods=gan,pacgan'], 'pacgan is unknown; there are: gan_minimax'),
     ('mode_collapse', ['--methods=gan,gan'], '--methods=gan,gan: name some, each once; there are: gan_minimax'),
     ('mode_collapse', ['--seed=4294967295'], 'seed=4294967295 leaves no room for 5 seeds below 2**32'),

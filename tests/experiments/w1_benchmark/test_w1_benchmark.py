@@ -7,12 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.w1_benchmark import kept
+from experiments.common import kept
 from experiments.w1_benchmark.cells import judge, surface_of, train, true_surface
 from experiments.w1_benchmark.methods import METHODS
 from experiments.w1_benchmark.published import DIMS, FUNNELS, best, published
 from tests.experiments.processes import answers_of, done
 from wgan_jax.data.funnels import draw_funnels, potential
+from wgan_jax.json_files import NUMBER
 from wgan_jax.types import Network, Variables
 
 SMALL = 'cones(num_cones=16,cones_per_dim=0,batch_size=32),clip(width=8,depth=1,batch_size=32)'
@@ -165,17 +166,17 @@ def test_what_is_done_is_kept_and_joined(tmp_path):
 
 
 def test_numbers_that_decide_are_in_the_name(tmp_path):
-    record = {'seed': 0, 'cell': (2, 3)}
-    one, other = (kept.place(tmp_path, 'a(b=1)/..', (2, 3), {**record, 'seed': seed}) for seed in (0, 1))
+    record, shape = {'seed': 0, 'cell': (2, 3)}, {'w1': NUMBER, 'w1_true': NUMBER}
+    one, other = (kept.place(tmp_path, 'cells', 'a(b=1)/..', '2x3', {**record, 'seed': seed}) for seed in (0, 1))
     assert one != other and one.parent == tmp_path / 'cells' and one.name.startswith('a_b=1_')
-    assert kept.read(one) is None
-    kept.prepare(tmp_path)
-    whole = dict.fromkeys(('cosine', 'l2', 'w1', 'w1_true', 'w1_error', 'seconds'), 1.5)
-    kept.write(one, whole, np.ones((2, 2), np.float32))
-    result, surface = kept.read(one)
-    assert result == whole and surface.sum() == 4
-    kept.write(one, {'w1': 1.5}, np.zeros(0))  # of another version
-    assert kept.read(one) is None
+    assert kept.read(one, shape) is None
+    kept.prepare(tmp_path, 'cells')
+    whole = dict.fromkeys(shape, 1.5)
+    kept.write(one, whole, {'surface': np.ones((2, 2), np.float32)})
+    result, arrays = kept.read(one, shape)
+    assert result == whole and arrays['surface'].sum() == 4
+    kept.write(one, {'w1': 1.5}, {})  # of another version
+    assert kept.read(one, shape) is None
 
 
 def test_published_pairs_are_read(tmp_path):

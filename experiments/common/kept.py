@@ -1,0 +1,75 @@
+"""Parts of a launcher's work that are done, one file each, so that none is done twice."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan_jax.files import atomic_path, remove_leftovers, set_aside
+from wgan_jax.json_files import check_shape
+
+logger = logging.getLogger('wgan_jax.kept')
+
+_RESULT = 'result'
+
+
+def prepare(workdir: Path, folder: str) -> None:
+    """Makes the folder of the parts, and clears it of what a killed process left behind."""
+    path = workdir / folder
+    if path.is_file():
+        set_aside(path, 'a file stands where a folder belongs')
+    path.mkdir(exist_ok=True)
+    remove_leftovers(path)
+
+
+def place(workdir: Path, folder: str, name: str, label: str, record: Mapping[str, Any]) -> Path:
+    """The file of a part; whatever decides its numbers is in the file's name.
+
+    Args:
+        workdir: of the launcher.
+        folder: of the parts, in it.
+        name: of the part, made fit for a file's name.
+        label: what else is to be read in the name.
+        record: all that decides the numbers.
+    """
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:12]
+    plain = re.sub(r'[^a-zA-Z0-9_.=-]', '_', name)[:60]
+    return workdir / folder / f'{plain}_{label}_{digest}.npz'
+
+
+def read(path: Path, shape: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """What was found for a part, and its arrays; None where it is not done, or its file is damaged.
+
+    Args:
+        path: of the file.
+        shape: of the result, as ``json_files.check_shape`` takes it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:  # a member that has changed fails its checksum
+            result = json.loads(str(arrays[_RESULT]))
+            check_shape(result, dict(shape), str(path))
+            return result, {name: arrays[name] for name in arrays.files if name != _RESULT}
+    except FileNotFoundError:
+        return None
+    except (OSError, MemoryError):  # of the machine: the file may be sound
+        raise
+    except Exception as error:  # whatever zip files raise
+        logger.warning(f'{path} cannot be read ({type(error).__name__}) and is made anew')
+        return None
+
+
+def write(path: Path, result: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Keeps a part.
+
+    Args:
+        path: of the file.
+        result: numbers and names.
+        arrays: by name, none of them 'result'.
+    """
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **{_RESULT: np.array(json.dumps(result)), **arrays})
