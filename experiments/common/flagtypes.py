@@ -4,7 +4,7 @@ What a parser says begins with 'it' where the whole value is meant: the launcher
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from absl import flags
@@ -133,6 +133,15 @@ def define_numbers(
         Numbers(allowed, least, most, distinct), name, None if default is None else list(default), text,
         serializer=flags.ListSerializer(','),
     )  # fmt: skip
+
+
+def by_size(name: str, text: str, sizes: Mapping[str, Mapping[str, Any]]) -> str:
+    """The help of a flag whose default goes with --size.
+
+    >>> by_size('width', 'Units', {'quick': {'width': 8}, 'full': {'width': 1024}})
+    'Units (default: 8 with quick, 1,024 with full).'
+    """
+    return f'{text} (default: {", ".join(f"{values[name]:,} with {size}" for size, values in sizes.items())}).'
 
 
 def define_text(name: str, default: str | None, text: str) -> flags.FlagHolder:

@@ -28,7 +28,7 @@ from wgan_jax.training.step import Metrics
 
 from ..common import kept, launcher, pictures
 from ..common.choices import datasets
-from ..common.flagtypes import define_choice, define_choices, define_number, define_text
+from ..common.flagtypes import by_size, define_choice, define_choices, define_number, define_text
 from ..common.tables import shown, text_table
 from .figures import draw
 from .runs import RUNS, build, largest_estimate, settings_of
@@ -45,20 +45,20 @@ KEPT = 'runs'
 SAMPLE_BYTES, IMAGE_BYTES = 400_000, 120_000  # of a sample's, and a real image's, patches and their projections
 
 
-def _by_size(name: str, text: str, allowed: Any) -> Any:
-    defaults = ', '.join(f'{values[name]:,} with {size}' for size, values in SIZES.items())
-    return define_number(name, None, f'{text} (default: {defaults}).', allowed)
-
-
 SIZE = define_choice('size', 'quick', list(SIZES), 'Budget: quick or full.')
 DATASET = define_text('dataset', 'flags', f'Images: {datasets()}.')
 DATA_DIR = define_text('data_dir', None, 'Where TFDS finds its prepared datasets.')
 IMAGE_SIZE = define_text('image_size', '32x48', 'Image side in pixels, or HEIGHTxWIDTH.')
-WIDTH = _by_size('width', 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer', whole(1, 2**12))
-BATCH_SIZE = _by_size('batch_size', 'Images in a batch', BATCH)
-STEPS = _by_size('steps', 'Generator updates of each run', COUNT)
-POINTS = _by_size('points', 'Moments at which quality is measured, at even distances', whole(FILTER))
-SEEDS = _by_size('seeds', 'Seeds of each run, from --seed on', whole(1, 1_000))
+WIDTH = define_number(
+    'width', None, by_size('width', 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer', SIZES),
+    whole(1, 2**12),
+)  # fmt: skip
+BATCH_SIZE = define_number('batch_size', None, by_size('batch_size', 'Images in a batch', SIZES), BATCH)
+STEPS = define_number('steps', None, by_size('steps', 'Generator updates of each run', SIZES), COUNT)
+POINTS = define_number(
+    'points', None, by_size('points', 'Moments at which quality is measured, at even distances', SIZES), whole(FILTER)
+)
+SEEDS = define_number('seeds', None, by_size('seeds', 'Seeds of each run, from --seed on', SIZES), whole(1, 1_000))
 FIRST_UPDATES = define_number('first_updates', 100, 'Critic updates before the first generator update.', whole(0))
 SAMPLES = define_number('samples', 256, 'Samples whose quality is measured.', whole(2, int(BATCH.highest)))
 FEATURES = define_text(

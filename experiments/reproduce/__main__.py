@@ -48,7 +48,7 @@ def main() -> int:
         failed = _run_all(names, seed, workdir)
         done = {name: record for name in JOBS if (record := _done(name, seed, workdir)) is not None}
         results = {name: read_json(workdir / name / 'results.json', dict) for name in done}
-        rows = check(CLAIMS, results)
+        rows = [{**row, 'command': _command(row['launcher'], seed)} for row in check(CLAIMS, results)]
         write_json(workdir / 'claims.json', rows)
         versions = environment['versions']
         made = (
@@ -153,14 +153,19 @@ def _run(launcher_name: str, *arguments: str, log: Path) -> int:
         return process.wait()
 
 
+def _command(name: str, seed: int) -> str:
+    """What a person types to run it."""
+    flags_given = ' '.join([*getattr(JOBS[name], SIZE.value), *([f'--seed={seed}'] if seed else [])])
+    return f'./launch.sh {_launcher(name)} {flags_given}'.strip()
+
+
 def _section(name: str, seed: int, workdir: Path, record: dict[str, Any] | None) -> Section:
     job = JOBS[name]
-    flags_given = ' '.join([*getattr(job, SIZE.value), *([f'--seed={seed}'] if seed else [])])
     return Section(
         name=name,
         title=job.title,
         caption=job.caption,
-        command=f'./launch.sh {_launcher(name)} {flags_given}'.strip(),
+        command=_command(name, seed),
         figures=[workdir / name / file for file in (record or {'files': ()})['files'] if file.endswith('.png')],
         minutes=record and float(record['minutes']),
     )

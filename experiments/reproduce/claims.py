@@ -116,6 +116,10 @@ CLAIMS: tuple[Claim, ...] = (
         lambda r: _longest_trained(r)['non_saturating_gradient_rise'], 0.0, unit='orders of magnitude',
     ),
     Claim(
+        'Vanishing gradients', 'and whose deviation over batches grows', 'more than 0', _V,
+        lambda r: _longest_trained(r)['non_saturating_deviation_rise'], 0.0, unit='orders of magnitude',
+    ),
+    Claim(
         'Vanishing gradients', 'and a critic\'s under clipping stays within one order', 'at most 1', _V,
         lambda r: _longest_trained(r)['clip_gradient_span'], 0.0, 1.0, 'orders of magnitude',
     ),

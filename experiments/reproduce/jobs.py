@@ -43,7 +43,7 @@ JOBS = {
         'Why do gradients vanish?',
         'The better a discriminator, the smaller the minimax gradient; a Wasserstein critic keeps pointing the way.',
         tiny=('--image_size=16', '--width=2', '--batch_size=2', '--generator_steps=0', '--iterations=2', '--draws=1'),
-        quick=('--fast', '--generator_steps=100,1000'),
+        quick=('--generator_steps=100,1000',), full=('--size=full',),
     ),
     'loss_quality': Job(
         'Does the loss mean something?',

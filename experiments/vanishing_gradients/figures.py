@@ -15,22 +15,26 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
 
     Args:
         path: of the PNG.
-        arrays: 'iterations', and KIND_FIELD of (generators, moments[, objectives]).
+        arrays: 'iterations', and KIND_FIELD of (generators, seeds, moments[, objectives]).
         horizons: generator updates after which each generator was frozen.
         probes: the kinds of critics by name, with their titles.
     """
     figure, axes = plt.subplots(2, 3, figsize=(14, 7.5), layout='constrained')
     colours = plt.get_cmap('viridis')(np.linspace(0.1, 0.85, len(horizons)))
     x = arrays['iterations'] + 1  # a logarithmic axis has no place for 0
+    several = arrays['standard_loss'].shape[1] > 1
 
     def curves(axis, name, field, index=None, band=None, log=True):
         for i, (horizon, colour) in enumerate(zip(horizons, colours, strict=True)):
-            pick = (i, slice(None)) if index is None else (i, slice(None), index)
-            y = arrays[f'{name}_{field}'][pick]
-            axis.plot(x, y, color=colour, label=f'generator after {horizon} updates')
-            if band is not None:
-                deviation = arrays[f'{name}_{band}'][pick]
-                axis.fill_between(x, np.maximum(y - deviation, y / 10), y + deviation, color=colour, alpha=0.2, lw=0)
+            pick = (i, ...) if index is None else (i, ..., index)
+            seeds = arrays[f'{name}_{field}'][pick]
+            y = np.median(seeds, axis=0)
+            axis.plot(x, y, color=colour, label=f'generator after {horizon:,} updates')
+            low, high = seeds.min(axis=0), seeds.max(axis=0)
+            if several or band is not None:
+                deviation = 0 if several else arrays[f'{name}_{band}'][pick][0]
+                low = low if several else np.maximum(low - deviation, low / 10)
+                axis.fill_between(x, low, high + deviation, color=colour, alpha=0.2, lw=0)
         axis.set_xscale('log')
         if log:
             axis.set_yscale('log')
@@ -58,6 +62,7 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     )
     save(
         figure, path,
-        'Bands: one standard deviation over batches. The better the discriminator, the less the minimax loss has to '
+        f'{"Lines: the median of the seeds; bands: all of them" if several else "Bands: one standard deviation over "}'
+        f'{"" if several else "batches"}. The better the discriminator, the less the minimax loss has to '
         'say; a Wasserstein critic goes on pointing the way.',
     )  # fmt: skip

@@ -111,6 +111,7 @@ def test_launchers_run_in_turn_and_are_not_run_again(reproduced):
         assert (curves['gan_fails_estimate'][0, :sound] <= np.log(2)).all()
     claims = json.loads((tmp_path / 'claims.json').read_text())
     assert all(row['measured'] is not None for row in claims if row['launcher'] == 'game')
+    assert {row['command'] for row in claims if row['launcher'] == 'game'} == {'./launch.sh game --steps=20 --seed=3'}
     assert (tmp_path / 'index.html').read_text().count('data:image/png') >= 2
 
     begun = {name: (tmp_path / name / 'results.json').stat().st_mtime_ns for name in NAMES}
@@ -179,7 +180,7 @@ def test_every_launcher_runs_and_every_claim_finds_its_number(tmp_path):
     critics = _results(tmp_path / 'vanishing_gradients')['after_0_steps']
     assert 0 <= critics['final_accuracy'] <= 1 and np.isfinite(critics['minimax_gradient_fall'])
     with np.load(tmp_path / 'vanishing_gradients' / 'probes.npz') as probes:
-        assert probes['iterations'].tolist() == [0, 1, 2] and probes['standard_gradient_norm'].shape == (1, 3, 2)
+        assert probes['iterations'].tolist() == [0, 1, 2] and probes['standard_gradient_norm'].shape == (1, 1, 3, 2)
         assert (probes['clip_gradient_norm'] > 0).all()
     study = _results(tmp_path / 'momentum')
     assert [row['place'] for row in study['variants']] == ['RMSProp', *(f'Adam, β1 = {b}' for b in ('0', '0.5', '0.9'))]
