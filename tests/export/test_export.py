@@ -150,13 +150,10 @@ def _without(path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('variant', ['plain', 'deep'])
-def test_resnets_are_exported_too(tmp_path, variant):
-    from wgan_jax.networks.resnet import VARIANTS
-
-    run = untrained(
-        tmp_path / 'run', arch='resnet', resnet_variant=list(VARIANTS)[variant == 'deep'], image_size='32x32'
-    )
+@pytest.mark.parametrize('kind', ['cifar', 'good', 'r3gan'])
+def test_residual_networks_are_exported_too(tmp_path, kind):
+    rest = {'arch': 'r3gan'} if kind == 'r3gan' else {'arch': 'resnet', 'resnet_variant': kind}
+    run = untrained(tmp_path / 'run', image_size='32x32', **rest)
     export.save(run, tmp_path / 'out')
     generator = wgan_jax.load(run)
     drawn = _program(tmp_path / 'out').call(generator.latents(KEY, 3))

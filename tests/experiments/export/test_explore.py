@@ -61,6 +61,7 @@ ALL = {
     'dcgan bfloat16': lambda: untrained('wgan', 3, image_size='16x16', width=4, precision='bfloat16', latent_dim=8),
     'resnet alpha': lambda: untrained('sngan', 4, image_size='16x16', width=8, latent_dim=8),
     'resnet conditional': lambda: untrained('sngan', 3, ('a', 'b'), image_size='8x8', width=8, latent_dim=8),
+    'r3gan': lambda: untrained('r3gan', 3, image_size='16x24', width=8, latent_dim=8),
     'own': lambda: untrained('wgan_gp', 3, network=from_linen(Own(), (8,)), image_size='16x16', latent_dim=8),
 }
 
