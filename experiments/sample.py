@@ -115,8 +115,8 @@ def main() -> int:
                 set_aside(folder / name, 'it is not of the call before', folder)
         launcher.begin(
             folder, (*OUTPUTS, *sorted({*before, *singles})),
-            launcher='sample', run=str(workdir), step=generator.step, generator=digest_of(generator.variables),
-            flags=recorded,
+            launcher='sample', run=os.path.relpath(workdir, folder),  # that may be handed on with it
+            step=generator.step, generator=digest_of(generator.variables), flags=recorded,
         )  # fmt: skip
         sample_key, walk_key = jax.random.split(jax.random.key(launcher.seed()))
         images = _samples(generator, sample_key, chosen)
@@ -180,12 +180,12 @@ def _chosen(generator: Generator) -> Chosen:
     law = generator.settings.latent
     if TRUNCATION.value is not None and (law not in TRUNCATIONS or (law == 'uniform' and TRUNCATION.value >= 1)):
         raise ValueError(f'truncation={TRUNCATION.value} has no effect on {law} latents: leave it out')
-    label = None if LABEL.value is None else _class(generator, LABEL.value)
+    label = None if LABEL.value is None else _class(generator, 'label', LABEL.value)
     rows: Sequence[int] = ()
     if ROWS.value == 'all':
         rows = [number for number, share in enumerate(generator.class_shares) if share]
     elif ROWS.value is not None:
-        rows = [_class(generator, name.strip()) for name in ROWS.value.split(',')]
+        rows = [_class(generator, 'rows', name.strip()) for name in ROWS.value.split(',')]
     seeds = None if SEEDS.value is None else _seeds(SEEDS.value)
     latents = None if LATENTS.value is None else _read_latents(LATENTS.value, generator.settings.latent_dim)
     if seeds is not None and not rows:
@@ -195,10 +195,10 @@ def _chosen(generator: Generator) -> Chosen:
     return Chosen(range(count * max(1, len(rows))), label, rows, seeds, latents)
 
 
-def _class(generator: Generator, name: str) -> int:
-    number = number_of(name, generator.classes)
+def _class(generator: Generator, flag: str, name: str) -> int:
+    number = number_of(name, generator.classes, flag)
     if not generator.class_shares[number]:
-        raise ValueError(f'label={name}: there was no image of this class to train on')
+        raise ValueError(f'{flag}={name}: there was no image of this class to train on')
     return number
 
 

@@ -5,6 +5,7 @@ Exit statuses: 0 done (and --help), 2 input that cannot be used, 1 a run that fa
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import math
@@ -85,13 +86,14 @@ def results_folder(name: str, folder: Path | None = None) -> Iterator[Path]:
         yield workdir
 
 
+@functools.cache
 def warn_of_repeated_flags() -> None:
-    """Says of each flag that was given with several values which one counts."""
+    """Says of each flag that was given with several values which one counts; once."""
     for name in repeated(sys.argv[1:], [flag.name for flag in _own_flags()]):
         logger.warning(f'--{name} was given several times; the last counts, {flags.FLAGS[name].value}')
 
 
-def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any]:
+def begin(workdir: Path, outputs: Iterable[str], aside: Path | None = None, **config: Any) -> dict[str, Any]:
     """Writes ``config.json``, before anything else is written.
 
     Where the folder holds results of another configuration, those go first, with a warning: nothing stands beside a
@@ -100,6 +102,7 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     Args:
         workdir: held by ``results_folder``.
         outputs: what the launcher writes besides ``results.json``, as glob patterns.
+        aside: the folder in whose ``damaged/`` a file is then; ``workdir`` by default.
         config: 'launcher', and whatever decides the numbers; where they are made is added.
 
     Returns:
@@ -113,25 +116,43 @@ def begin(workdir: Path, outputs: Iterable[str], **config: Any) -> dict[str, Any
     record = workdir / 'config.json'
     whole = json.loads(json.dumps({**config, **environment()}))
     before = _read_config(record) if os.path.exists(record) else {}
-    outputs = ('results.json', *outputs)
+    _require_ours(workdir, outputs := ('results.json', *outputs), before)
     deciding = [*config, *(name for name in numerics() if name in before)]  # which older ones do not record
     if [before.get(name) for name in deciding] != [whole[name] for name in deciding]:
-        old = [path for pattern in outputs for path in matching(workdir, pattern)]
-        if old and not before:
-            raise UsageError(
-                f'workdir {workdir} has no config.json, and files that would be replaced ({_names(workdir, old)}): '
-                'choose another folder, or move them'
-            )
-        written.begin(workdir, outputs)
-        old = [path for path in old if os.path.lexists(path)]
-        if old:
+        written.begin(workdir, outputs, aside or workdir)
+        if old := _there(workdir, outputs):
             logger.warning(f'{workdir}: results of another configuration are removed: {_names(workdir, old)}')
         for path in old:
             discard(path)
     else:
-        written.begin(workdir, outputs)
+        written.begin(workdir, outputs, aside or workdir)
     write_json(record, whole)
     return whole
+
+
+def require_ours(workdir: Path, outputs: Iterable[str]) -> None:
+    """What ``begin`` refuses, refused before any work is done whose results replace those that are there.
+
+    Args:
+        workdir, outputs: as of ``begin``.
+
+    Raises:
+        UsageError: for a folder with files of these names and no ``config.json``.
+    """
+    warn_of_repeated_flags()
+    _require_ours(workdir, ('results.json', *outputs), os.path.exists(workdir / 'config.json'))
+
+
+def _require_ours(workdir: Path, outputs: tuple[str, ...], known: Any) -> None:
+    if not known and (old := _there(workdir, outputs)):
+        raise UsageError(
+            f'workdir {workdir} has no config.json, and files that would be replaced ({_names(workdir, old)}): '
+            'choose another folder, or move them'
+        )
+
+
+def _there(workdir: Path, outputs: tuple[str, ...]) -> list[Path]:
+    return [path for pattern in outputs for path in matching(workdir, pattern) if os.path.lexists(path)]
 
 
 def _names(workdir: Path, paths: Iterable[Path]) -> str:

@@ -10,7 +10,7 @@ from wgan_jax.json_files import read_json, write_json
 _LIST = '.written.json'
 
 
-def begin(workdir: Path, patterns: Iterable[str]) -> None:
+def begin(workdir: Path, patterns: Iterable[str], aside: Path) -> None:
     """Moves aside, with a warning, what lies under these names and is not as the call before has left it.
 
     Until ``finish`` nothing is known of them: they are about to be written. Nothing is moved where there is no list, or
@@ -19,10 +19,11 @@ def begin(workdir: Path, patterns: Iterable[str]) -> None:
     Args:
         workdir: of the launcher.
         patterns: of what it writes, relative to the folder.
+        aside: in whose ``damaged/`` such a file is then.
     """
     patterns = list(patterns)
     for path in _strangers(workdir, patterns):
-        set_aside(path, 'it is not as the call before has left it', workdir)
+        set_aside(path, 'it is not as the call before has left it', aside)
     write_json(workdir / _LIST, {'patterns': patterns})
 
 

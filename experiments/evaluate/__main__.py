@@ -6,6 +6,7 @@ name. Everything is written into WORKDIR/evaluate/, where WORKDIR is the run's f
 
 import contextlib
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from ..common.flagtypes import define_number, define_text
 from ..common.reading import Reading
 from ..common.tables import text_table
 from . import figures, report, sets
-from .evaluation import NO_FAULT, Evaluation, best_step, counts_of, told_apart
+from .evaluation import Evaluation, best_step, counts_of, no_fault, told_apart
 
 STEP = define_number('step', None, 'Checkpoint to evaluate (default: the newest).', whole(0))
 ALL = flags.DEFINE_bool('all', False, 'Evaluate every checkpoint that is kept, with curves over training.')
@@ -72,12 +73,15 @@ def main() -> int:
             _check_best_by(networks, images, num)
             _check_networks(networks, images, num)
             folder = held.enter_context(launcher.results_folder('evaluate', workdir / 'evaluate'))
-        chosen = launcher.values_of(STEP, ALL, EMA, NUM, FEATURES, K, BEST_BY)
-        launcher.begin(folder, OUTPUTS, launcher='evaluate', run=str(workdir), steps=steps, flags=chosen)
+        launcher.require_ours(folder, OUTPUTS)
         if num < NUM.value and flags.FLAGS['num'].present:
             logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
         with launcher.usage_errors():  # features that are not finite, of a network that does not fit
             found = _evaluate(workdir, steps, settings, images, num, networks)
+        # From here on: until there are new results, the old ones stay.
+        chosen = launcher.values_of(STEP, ALL, EMA, NUM, FEATURES, K, BEST_BY)
+        relative = os.path.relpath(workdir, folder)
+        launcher.begin(folder, OUTPUTS, launcher='evaluate', run=relative, steps=steps, flags=chosen)
         figures.draw_scores(folder / 'scores.png', found)
         with atomic_path(folder / 'scores.npz') as temporary:
             scale = {f'scale/{name}': value for name, value in found.scale.items()}
@@ -225,7 +229,7 @@ def _say(folder: Path, found: Evaluation, seconds: float) -> None:
     for fault in found.faults:
         print(f'{fault.name.upper()}: {fault.why}')
     if not found.faults:
-        print(NO_FAULT)
+        print(no_fault(found))
     print(told_apart(found))
     print(f'Done in {seconds:.0f} seconds. Look at {folder}/report.html; the numbers are in {folder}/results.json')
 

@@ -14,7 +14,7 @@ from wgan_jax.training.load import Generator
 from wgan_jax.training.settings import Settings
 
 MOST_CLASSES = 60  # that are counted one by one
-NO_FAULT = 'No fault was found: by these scores neither collapsed nor memorised, narrow or unlike the data'
+_FEW = 100  # images of which no fault says little
 
 
 class Counts(NamedTuple):
@@ -89,12 +89,19 @@ class Evaluation(NamedTuple):
         return {name: np.array([found.get(name, np.nan) for found in self.by_step.values()]) for name in self.scores}
 
 
+def no_fault(found: Evaluation) -> str:
+    """That there is none, in a sentence, and what that is worth."""
+    few = f'; of {found.num} samples and as many images that says little' if found.num < _FEW else ''
+    return f'No fault was found: by these scores neither collapsed nor memorised, narrow or unlike the data{few}'
+
+
 def told_apart(found: Evaluation) -> str:
     """How well samples are told from data, in a sentence."""
     name = f'{PIXELS}/nearest_neighbour_accuracy'
     return (
-        f'By its nearest neighbour a picture is told to be real or a sample in {found.scores[name]:.0%} of cases, and '
-        f'to be of one half of the data or the other in {found.scale[name]:.0%}, where guessing gives 50%.'
+        f'How well samples are told from data: by its nearest neighbour a picture is told to be real or a sample in '
+        f'{found.scores[name]:.0%} of cases; two halves of the data, which nobody could tell apart, are in '
+        f'{found.scale[name]:.0%}.'
     )
 
 

@@ -15,7 +15,7 @@ from wgan_jax.metrics.scorecard import meaning_of
 from wgan_jax.training.classes import ROW, row_labels
 
 from ..common import page
-from .evaluation import NO_FAULT, Counts, Evaluation, told_apart
+from .evaluation import Counts, Evaluation, no_fault, told_apart
 
 SHOWN = 64  # samples, and real images
 PAIRS = 24  # samples beside their nearest training image
@@ -46,7 +46,7 @@ def write_report(path: Path, found: Evaluation, scores: Path) -> None:
             f'<p class="broken">{html.escape(fault.name.capitalize())}: {html.escape(fault.why)}.</p>'
             for fault in found.faults
         ),
-        *([] if found.faults else [f'<p class="held">{html.escape(NO_FAULT)}.</p>']),
+        *([] if found.faults else [f'<p class="held">{html.escape(no_fault(found))}.</p>']),
         f'<p>{html.escape(told_apart(found))}</p>',
         *_section('Samples', *_samples(found)),
         *_section('Real images', 'As the generator is to learn them, none picked.', grid(_real(found))),
@@ -120,7 +120,7 @@ def _nearest(found: Evaluation) -> tuple[str, np.ndarray]:
         f'Samples on the left of each pair, on the right the training image that is nearest: first {PAIRS // 2} that '
         f'were not picked, then of {kept:,} those that are nearest to one (flat ones, mostly). Were both the same '
         f'picture, the generator would have learnt it by heart. '
-        f'{found.copies.copies:.1%} of the samples are near-duplicates of a training image; '
+        f'{found.copies.copies:.1%} of {len(test.distances):,} samples are near-duplicates of a training image; '
         f'{found.copies.of_data:.1%} of {"the images held out" if found.copies.held_out else "the training images"} '
         f'are of {"one" if found.copies.held_out else "another one"}.'
     )

@@ -45,21 +45,20 @@ def main() -> int:
             memory.require(grid_bytes(NUM.value, *generator.settings.height_width), f'num={NUM.value} images')
             folder = held.enter_context(launcher.results_folder('export', workdir / 'export'))
         config['dataset']['license'] = terms
-        whole_config = launcher.begin(folder, OUTPUTS, **config, flags=launcher.values_of(NUM))
+        # What somebody has written into the card stays, and not in the folder that is handed on.
+        whole_config = launcher.begin(folder, OUTPUTS, aside=workdir, **config, flags=launcher.values_of(NUM))
         export.write(folder, generator, config['image']['channels'])
         try_explore(folder / EXPLORE, generator, workdir)
         columns = ROW if generator.classes else None
         pictures.save_png(folder / 'samples.png', pictures.grid(_samples(generator), columns))
         averaged = EMA.value or not generator.settings.ema_decay
-        scores, scale = (
-            card.scores_of(workdir, generator.step, digest_of(generator.variables)) if averaged else ({}, {})
-        )
+        known = card.known_of(workdir, generator.step, digest_of(generator.variables)) if averaged else card.Known()
         with atomic_path(folder / 'README.md') as temporary:
-            temporary.write_text(
-                card.model_card(workdir.absolute().name, whole_config, scores, scale), encoding='utf-8'
-            )
+            temporary.write_text(card.model_card(workdir.absolute().name, whole_config, known), encoding='utf-8')
         sizes = {name: (folder / name).stat().st_size for name in OUTPUTS if (folder / name).exists()}
-        launcher.write_results(folder, {'step': generator.step, 'scores': scores, 'bytes': sizes})
+        launcher.write_results(
+            folder, {'step': generator.step, 'scores': known.scores, 'faults': list(known.faults), 'bytes': sizes}
+        )
     print(f'The generator of step {generator.step} in {folder}/: {", ".join(sizes)}')
     return 0
 

@@ -4,15 +4,19 @@ The head's fields: https://huggingface.co/docs/hub/model-cards#model-card-metada
 """
 
 import contextlib
+import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wgan_jax import export
 from wgan_jax.json_files import read_json
+from wgan_jax.metrics.scorecard import SCORES, meaning_of
 from wgan_jax.text import printable
 from wgan_jax.training.records import read_metrics
+
+logger = logging.getLogger('wgan_jax.export')
 
 UNKNOWN = 'unknown'
 # Of those that the Hub knows by name, https://huggingface.co/docs/hub/repositories-licenses; any other is 'other'.
@@ -21,11 +25,7 @@ _HUB_LICENSES = (
     'cc-by-nc-4.0', 'cc-by-nc-nd-4.0', 'cc-by-nc-sa-4.0', 'cc-by-nd-4.0', 'cc-by-sa-3.0', 'cc-by-sa-4.0', 'cc0-1.0',
     'gpl-3.0', 'mit', 'odbl', 'odc-by', 'pddl', 'unlicense', UNKNOWN,
 )  # fmt: skip
-_LOOKS = {
-    'patch_distance': 'distance of patches from those of the data, sliced Wasserstein',
-    'duplicates': 'share of near-duplicates among samples',
-    'diversity': 'distance between samples over that between real images; 1: as diverse as the data',
-}
+_LOOKS = ('patch_distance', 'duplicates', 'diversity')  # watched in training
 # Settings that a reader asks for first; config.json has all.
 _SHOWN = (
     'arch', 'width', 'latent', 'latent_dim', 'objective', 'constraint', 'optimizer', 'generator_lr', 'critic_lr',
@@ -44,7 +44,7 @@ _CARD = """\
 *{shown} samples, not selected{rows}.*
 
 The generator of a GAN: it maps {size} numbers ({law}){and_labels} to one picture of {height} x {width} pixels and
-{channels} channels. It was trained for {step} generator updates{average} on {images} images
+{planes}. It was trained for {step} generator updates{average} on {images} images
 ({dataset}) with wgan_jax {version}.
 
 ## Use
@@ -92,37 +92,56 @@ def terms_of_data(dataset: str, given: str | None) -> str:
     return 'public domain' if own else given or UNKNOWN
 
 
-def scores_of(workdir: Path, step: int, generator: str) -> tuple[dict[str, float], dict[str, float]]:
-    """What is known of a run's samples, which are the moving average's, at a step: what was watched last up to it, and
-    what ``evaluate`` has found of a generator with this digest; and, of the latter's scores, those of one half of the
-    data beside the other, which say what is good.
+class Known(NamedTuple):
+    """What is known of a generator.
+
+    Attributes:
+        scores: by name.
+        scale: of those that ``evaluate`` has found, what one half of the data gets beside the other: what is good.
+        samples: that it compared with as many real images; 0 where it was not called.
+        faults: that it found, each in a sentence.
     """
-    scores: dict[str, float] = {}
-    scale: dict[str, float] = {}
+
+    scores: dict[str, float] = {}  # noqa: RUF012  nobody changes it
+    scale: dict[str, float] = {}  # noqa: RUF012
+    samples: int = 0
+    faults: tuple[str, ...] = ()
+
+
+def known_of(workdir: Path, step: int, generator: str) -> Known:
+    """What is known of a run's samples, which are the moving average's, at a step: what was watched last up to it, and
+    what ``evaluate`` has found of a generator with this digest.
+    """
+    known = Known()
     with contextlib.suppress(ValueError):  # no metrics at all
         for row in read_metrics(workdir / 'metrics.jsonl'):
             if row['step'] <= step and row.get('patch_distance') is not None:
-                scores = {name: row[name] for name in _LOOKS if row.get(name) is not None}
+                known = Known({name: row[name] for name in _LOOKS if row.get(name) is not None})
     results = workdir / 'evaluate' / 'results.json'
     if os.path.exists(results):
-        found = read_json(results, {'scores': dict})
+        try:
+            found = read_json(results, {'scores': dict, 'faults': [{'name': str, 'why': str}], 'samples': int})
+        except ValueError as error:
+            logger.warning(f'{error}: not used')
+            return known
         if found.get('generator') == generator:
-            scores |= _numbers(found['scores'])
+            faults = tuple(f'{fault["name"].capitalize()}: {fault["why"]}.' for fault in found['faults'])
             scale = _numbers(found.get('scale') or {})
-    return scores, scale
+            known = Known(known.scores | _numbers(found['scores']), scale, found['samples'], faults)
+    return known
 
 
 def _numbers(scores: dict[str, Any]) -> dict[str, float]:
     return {name: score for name, score in scores.items() if isinstance(score, int | float)}
 
 
-def model_card(name: str, config: dict[str, Any], scores: dict[str, float], scale: dict[str, float]) -> str:
+def model_card(name: str, config: dict[str, Any], known: Known) -> str:
     """The text of ``README.md``.
 
     Args:
         name: of the model, the title.
         config: what ``config.json`` of the folder says.
-        scores, scale: as of ``scores_of``.
+        known: as of ``known_of``.
     """
     settings, image, latent = config['settings'], config['image'], config['latent']
     classes, terms = config['dataset'].get('classes', []), config['dataset']['license']
@@ -136,21 +155,26 @@ def model_card(name: str, config: dict[str, Any], scores: dict[str, float], scal
         head=_head(terms), name=_plain(name), shown=config['flags']['num'],
         rows=', in rows of one class each' if classes else '', size=size,
         law={'normal': 'normal, N(0, I)', 'uniform': 'uniform in [-1, 1)'}[latent['law']],
-        and_labels=' and the number of a class' if classes else '', **image, step=config['step'],
+        and_labels=' and the number of a class' if classes else '', **image, planes=_planes(image['channels']),
+        step=config['step'],
         average=' (the moving average of their parameters)' if config['ema'] and settings['ema_decay'] else '',
         images=_images(config), dataset=_plain(settings['dataset']), version=config['wgan_jax'],
         program=export.PROGRAM, weights=export.WEIGHTS, draw=draws[latent['law']],
         labels=', jax.numpy.zeros(16, int)' if classes else '', platforms=', '.join(export.PLATFORMS),
         jax=config['versions']['jax'], classes=listed,
         settings=_table(('setting', 'value'), [(f'`{name}`', f'`{settings[name]}`') for name in _SHOWN]),
-        scores=_scores(scores, scale), terms=_terms(terms),
+        scores=_scores(known), terms=_terms(terms),
     )  # fmt: skip
 
 
 def _images(config: dict[str, Any]) -> str:
-    """'587, of which about 10 % were held out,'."""
+    """'about 90% of 587'."""
     count, held_out = config['dataset']['shape'][0], config['settings']['held_out']
-    return f'{count}, of which about {held_out:.0%} were held out,' if held_out else str(count)
+    return f'about {1 - held_out:.0%} of {count}' if held_out else str(count)
+
+
+def _planes(channels: int) -> str:
+    return {1: 'one channel', 3: 'three channels', 4: 'four channels, the last of which is alpha'}[channels]
 
 
 def _head(terms: str) -> str:
@@ -162,23 +186,28 @@ def _head(terms: str) -> str:
     return '\n'.join([*lines, *(f'- {tag}' for tag in ('gan', 'wasserstein-gan', 'jax', 'flax', 'stablehlo'))])
 
 
-def _scores(scores: dict[str, float], scale: dict[str, float]) -> str:
-    if not scores:
+def _scores(known: Known) -> str:
+    if not known.scores:
         return 'None was measured.'
     rows = [
         (
-            f'`{name}`', f'{value:.4g}', f'{scale[name]:.4g}' if name in scale else '',
-            _LOOKS.get(name, 'measured by `evaluate`'),
+            f'`{name}`', f'{value:.4g}', f'{known.scale[name]:.4g}' if name in known.scale else '',
+            *(meaning_of(name) if name.rpartition('/')[2] in SCORES else ('', '')),
         )
-        for name, value in scores.items()
+        for name, value in known.scores.items()
     ]  # fmt: skip
-    return _table(('score', 'samples', 'one half of the data beside the other', 'what it is'), rows)
+    table = _table(('score', 'samples', 'one half of the data beside the other', 'better', 'what it is'), rows)
+    if not known.samples:
+        return f'{table}\n\nWatched in training, on up to 256 samples; `evaluate` was not called.'
+    found = '\n'.join(f'- {_plain(fault)}' for fault in known.faults) or '- no fault.'
+    return f'Of {known.samples} samples, compared with as many real images, `evaluate` found:\n\n{found}\n\n{table}'
 
 
 def _terms(terms: str) -> str:
     if terms == UNKNOWN:
         return 'Unknown: nobody has said on what terms the pictures may be used. What is drawn here may resemble them.'
-    return f'{_plain(terms[:1].upper() + terms[1:])}. These are the terms of the pictures that it was trained on.'
+    shown = terms if terms.lower() in _HUB_LICENSES else terms[:1].upper() + terms[1:]
+    return f'{_plain(shown)}. These are the terms of the pictures that it was trained on.'
 
 
 def _numbered(classes: list[str]) -> str:

@@ -102,6 +102,37 @@ def test_without_held_out_images_copies_are_still_found(flags):
     assert copied.test.distances.max() == 0 and (copied.test.nearest == np.arange(96)).mean() > 0.9
 
 
+def test_what_a_few_images_were_learnt_as_is_memorised_and_their_blur_is_not():
+    # Fails if distances to the training set alone decide: the mean of all images is nearer to each than they are to
+    # each other. The copies are too rough to be near-duplicates, of 24 images of which none is held out.
+    draw = np.random.default_rng(5)
+    train = draw.normal(size=(24, 60))
+    rough = train[draw.integers(0, 24, 300)] + 0.9 * draw.normal(size=(300, 60))
+    blurred = train.mean(axis=0) + 0.3 * draw.normal(size=(300, 60))
+    fresh = draw.normal(size=(300, 60))
+    found = {name: find_copies(x, train, None) for name, x in (('rough', rough), ('blur', blurred), ('new', fresh))}
+    assert all(one.copies < 0.05 and not one.held_out for one in found.values())
+    assert found['blur'].test.statistic > 0.95 and found['rough'].test.statistic > 0.95
+    assert found['rough'].singled_out > 0.9 and found['blur'].singled_out < 0.45
+    names = {name: [fault.name for fault in verdicts({}, {}, one, 300)] for name, one in found.items()}
+    assert names == {'rough': ['memorised'], 'blur': [], 'new': []}
+    held_out = find_copies(rough, train, draw.normal(size=(40, 60)))
+    assert held_out.held_out and [fault.name for fault in verdicts({}, {}, held_out, 300)] == ['memorised']
+    two = find_copies(fresh, train[:2], None)
+    assert (two.singled_out, two.singled_out_p) == (0.5, 1)
+
+
+def test_samples_that_everybody_tells_from_data_are_unlike_them():
+    # Fails if garbage of some variety is called narrow alone, or if data that are told from each other count.
+    def names(*values):
+        scores = {f'{name}/nearest_neighbour_accuracy': value for name, value in zip('ab', values, strict=True)}
+        return [fault.name for fault in verdicts(scores, dict.fromkeys(scores, 0.55), None, 100)]
+
+    assert names(0.98, 0.95) == ['unlike'] and names(0.98, 0.8) == [] and names(0.2, 0.3) == []
+    one = {'a/nearest_neighbour_accuracy': 0.98}
+    assert verdicts(one, {'a/nearest_neighbour_accuracy': 0.8}, None, 100) == []
+
+
 def test_a_class_that_is_all_but_missing_is_a_fault():
     # Fails if the classes of one set are taken for the other's, or few samples of a rare class raise an alarm.
     def classes(x):

@@ -86,15 +86,24 @@ def memorisation(samples: ArrayLike, train: ArrayLike, held_out: ArrayLike | Non
 
 
 def _ranked(near: Neighbours, held_out_distances: np.ndarray) -> Memorisation:
+    distances = near.distances[:, 0]
+    return Memorisation(*_smaller(distances, held_out_distances), near.indices[:, 0], distances, held_out_distances)
+
+
+def _smaller(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """Mann and Whitney's estimate of P(ours < theirs) + P(equal) / 2, and its p-value, one-sided."""
     from scipy.stats import mannwhitneyu  # slow to import, and the package is imported to train
 
-    distances = near.distances[:, 0]
-    if np.ptp(np.concatenate([distances, held_out_distances])) == 0:
-        statistic, p_value = 0.5, 1.0  # all equal: the test would divide by 0
-    else:
-        u, p_value = mannwhitneyu(held_out_distances, distances, alternative='greater')
-        statistic = u / (len(distances) * len(held_out_distances))
-    return Memorisation(float(statistic), float(p_value), near.indices[:, 0], distances, held_out_distances)
+    if np.ptp(np.concatenate([ours, theirs])) == 0:
+        return 0.5, 1.0  # all equal: the test would divide by 0
+    u, p_value = mannwhitneyu(theirs, ours, alternative='greater')
+    return float(u / (len(ours) * len(theirs))), float(p_value)
+
+
+def _ratios(distances: np.ndarray) -> np.ndarray:
+    """Of the distance to the nearest to that to the second nearest, (n, 2); 0 for a copy of one of two twins."""
+    first, second = distances.T
+    return np.divide(first, second, out=np.zeros_like(first), where=second > 0)
 
 
 class Copies(NamedTuple):
@@ -104,12 +113,18 @@ class Copies(NamedTuple):
         copies: share of the samples that are near-duplicates of a training image.
         of_data: the same share of new images.
         test: ``memorisation``, against these.
+        singled_out: probability that the nearest training image is nearer to a sample, in parts of the distance to the
+            second nearest, than it is to a new image. A blurred sample is near to all training images, and to none of
+            them more than to others; one that was learnt by heart is near to one.
+        singled_out_p: of as large a probability by chance, one-sided.
         held_out: whether they are images that were held out; else they are training images, each beside the others.
     """
 
     copies: float
     of_data: float
     test: Memorisation
+    singled_out: float
+    singled_out_p: float
     held_out: bool
 
 
@@ -119,22 +134,32 @@ def find_copies(samples: ArrayLike, train: ArrayLike, held_out: np.ndarray | Non
     Near-duplicate means no farther than ``NEAR`` times the median distance from a training image to the nearest other
     one, twins left out; of a large set from the first 2,000.
 
+    Whether samples are singled out compares d_1 / d_2, the distances to the nearest and second nearest training image,
+    with those of new images; two training images have no second one.
+
     Args:
         samples, train, held_out: features (n, d), (m, d) and (h, d), m >= 2. Fewer than 20 held out say nothing, and
             each training image is one in its turn then, as where there are none.
 
     Raises:
         ValueError: for features that cannot be compared, and fewer than two training images.
+
+    Source: for the ratio after Carlini et al. 2023, https://arxiv.org/abs/2301.13188, section 5.1, who take the
+        distance to the nearest in parts of the mean one to the nearest 50.
     """
     samples, train = as_features(samples=samples, train=train)
     check_neighbours('train', len(train), 1)
-    first = nearest_neighbours(train[:_BESIDE], train, k=2)  # each is the nearest to itself, or a twin of it is
-    among = first.distances[:, 1]
-    few = held_out is None or len(held_out) < _FEWEST
-    test = _ranked(nearest_neighbours(samples, train), among) if few else memorisation(samples, train, held_out)
-    near = NEAR * typical_distance(among)
-    shares = [float((of <= near).mean()) for of in (test.distances, test.held_out_distances)]
-    return Copies(shares[0], shares[1], test, not few)
+    # Each is the nearest to itself, or a twin of it is.
+    among = nearest_neighbours(train[:_BESIDE], train, k=min(3, len(train))).distances[:, 1:]
+    new = among
+    if held_out is not None and len(held_out) >= _FEWEST:
+        new = nearest_neighbours(*as_features(held_out=held_out, train=train), k=2).distances
+    near = nearest_neighbours(samples, train, k=2)
+    test = _ranked(near, new[:, 0])
+    singled_out = _smaller(_ratios(near.distances), _ratios(new)) if new.shape[1] > 1 else (0.5, 1.0)
+    limit = NEAR * typical_distance(among[:, 0])
+    copies, of_data = (float((of <= limit).mean()) for of in (test.distances, test.held_out_distances))
+    return Copies(copies, of_data, test, *singled_out, held_out=new is not among)
 
 
 def typical_distance(distances: np.ndarray) -> float:

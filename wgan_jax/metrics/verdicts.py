@@ -15,9 +15,10 @@ from wgan_jax.metrics.copies import Copies
 SURE = 1e-3  # p-value below which samples are nearer to the training set than by chance
 TIMES, MORE = 2.0, 0.05  # a share is too large from so many times that of the data on, and so much more
 PART = 0.5  # of what the data get: a share is too small below
-KNOWN = (
-    0.8  # chance that a sample is nearer to the training set than new data: more was learnt by heart; blur gives 0.65
-)
+# Chances that a sample is nearer to the training set than new data, and nearer to one training image beside the second
+# nearest: more was learnt by heart. Blur gives 0.65 and less than 0.5, grey noise 0.7 and 0.6.
+KNOWN, SINGLED_OUT = 0.8, 0.65
+TOLD, MORE_TOLD = 0.9, 0.3  # share of pictures that are told apart; so much more than those of two halves of the data
 
 
 class Verdict(NamedTuple):
@@ -33,10 +34,12 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
     - collapsed: more near-duplicates among the samples than twice the data's share, 5 % more, and more than chance
       gives (p < 0.001);
     - memorised: as many more near-duplicates of training images, or samples that are nearer to the training set than
-      images held out in four of five comparisons (p < 0.001);
-    - narrow: recall, by any network, below half of that of another half of the data, or, by any classifier, classes
-      that samples are of less than half as often, and not by chance (p < 0.001);
-    - unlike: precision, by any network, below half of that.
+      new images in four of five comparisons, and nearer to one training image beside the second nearest in two of
+      three (both p < 0.001); new images are those held out, or each training image beside the others;
+    - unlike: precision, by any network, below half of that of another half of the data, or nine of ten pictures told
+      to be real or a sample by their nearest neighbour, by every network;
+    - narrow: recall, by any network, below half of that, or, by any classifier, classes that samples are of less than
+      half as often, and not by chance (p < 0.001).
 
     Args:
         scores: of the samples, as ``Scorecard`` gives them.
@@ -51,18 +54,26 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
         found.append(Verdict('collapsed', f'{why} of the data are'))
     if copies is not None:
         beside = 'images held out' if copies.held_out else 'training images beside the others'
-        known = copies.held_out and copies.test.statistic > KNOWN and copies.test.p_value < SURE
+        chances = copies.test.statistic, copies.singled_out
+        known = chances[0] > KNOWN and chances[1] > SINGLED_OUT
+        known = known and max(copies.test.p_value, copies.singled_out_p) < SURE
         counts = len(copies.test.distances), len(copies.test.held_out_distances)
         if too_many(copies.copies, copies.of_data, *counts) or known:
             found.append(
                 Verdict(
                     'memorised',
                     f'{copies.copies:.0%} of the samples are near-duplicates of a training image, {copies.of_data:.0%} '
-                    f'of {beside} are; {copies.test.statistic:.0%} of comparisons find the sample nearer to the '
-                    f'training set (p = {copies.test.p_value:.1g})',
+                    f'of {beside} are; {chances[0]:.0%} of comparisons find the sample nearer to the training set, '
+                    f'{chances[1]:.0%} nearer to one of its images alone',
                 )
             )
-    for name, fault in (('recall', 'narrow'), ('precision', 'unlike')):
+    told = {name: value for name, value in scores.items() if name.endswith('/nearest_neighbour_accuracy')}
+    if told and all(value >= max(TOLD, scale[name] + MORE_TOLD) for name, value in told.items()):
+        said = ', '.join(f'{value:.0%} by {name.rpartition("/")[0]}' for name, value in told.items())
+        found.append(
+            Verdict('unlike', f'a picture is told to be real or a sample by its nearest neighbour in {said} of cases')
+        )
+    for name, fault in (('precision', 'unlike'), ('recall', 'narrow')):
         low = {
             network: (value, scale[network])
             for network, value in scores.items()

@@ -242,7 +242,9 @@ class CheckpointStore:
                     return self.newest()
                 damaged[step] = str(error)
         if damaged:
-            raise ValueError(f'no sound checkpoint is left: {damaged[max(damaged)]}; another folder would begin again')
+            raise ValueError(
+                f'no sound checkpoint is left: {damaged[max(damaged)]}; training would begin again in another folder'
+            )
         return None, damaged
 
     def set_aside(self, damaged: dict[int, str]) -> None:

@@ -83,8 +83,8 @@ def row_labels(n: int, num_classes: int) -> np.ndarray | None:
     return (np.arange(n) // ROW % num_classes).astype(np.int32) if num_classes else None
 
 
-def number_of(label: Any, classes: Sequence[str]) -> int:
-    """The number of a class that is named by it or by its name.
+def number_of(label: Any, classes: Sequence[str], what: str = 'label') -> int:
+    """The number of a class that is named by it or by its name; ``what`` it is goes into a refusal.
 
     Raises:
         ValueError: for a class that there is not.
@@ -96,4 +96,4 @@ def number_of(label: Any, classes: Sequence[str]) -> int:
         return int(number)
     shown = printable(str(label), 40)
     known = f'{len(classes)}: {listed(classes, most=5)}, or their numbers'
-    raise ValueError(f'label={shown} is no class; there are {known}')
+    raise ValueError(f'{what}={shown} is no class; there are {known}')

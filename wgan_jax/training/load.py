@@ -60,6 +60,12 @@ class Generator:
     classes: tuple[str, ...] = ()
     class_shares: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        """Without the arrays."""
+        of = self.settings
+        shown = f'arch={record_part(of.arch)!r}, dataset={of.dataset!r}, image_size={of.image_size!r}, step={self.step}'
+        return f'{type(self).__name__}({shown}{f", {len(self.classes)} classes" if self.classes else ""})'
+
     def latents(self, key: Key, n: int) -> Array:
         """The latent vectors (n, latent_dim) of ``sample``; the first m of n are those of ``latents(key, m)``.
 

@@ -6,7 +6,7 @@ from experiments.common import written
 
 
 def _call(folder, content, *, end=True):
-    written.begin(folder, ['a.png', 'more/*.png'])
+    written.begin(folder, ['a.png', 'more/*.png'], folder)
     (folder / 'a.png').write_text(content)
     if end:
         written.finish(folder)
@@ -39,6 +39,6 @@ def test_where_a_list_cannot_be_read_all_is_moved_aside(text, tmp_path, caplog):
     # Fails if a file that nothing is known of is written over because the list is damaged.
     (tmp_path / 'a.png').write_text('there')
     (tmp_path / '.written.json').write_text(text)
-    written.begin(tmp_path, ['a.png'])
+    written.begin(tmp_path, ['a.png'], tmp_path)
     assert (tmp_path / 'damaged' / 'a.png').read_text() == 'there' and not (tmp_path / 'a.png').exists()
     assert caplog.text.count('is not as the call before has left it') == 1
