@@ -1,5 +1,7 @@
 """Data parallelism on two virtual devices against one device."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from tests.training.common import small_gan, small_pixels
 from tests.training.exact import REAL, exact_gan, exact_settings
 from wgan_jax.training.parallel import make_runner
 from wgan_jax.training.state import init_state
+from wgan_jax.training.step import critic_update, generator_update
 
 PIXELS = small_pixels()
 
@@ -45,6 +48,34 @@ def test_the_library_s_networks_train_on_two_devices_as_on_one():
     _, _, one = _run('jit', 1, 'wgan', steps=1)
     _, _, two = _run('pmap', 2, 'wgan', steps=1)
     np.testing.assert_allclose(two, one, rtol=0.01, atol=1e-5)
+
+
+def _collectives(update, preset, **changes):
+    """How many of each kind the compiled program of an update on two devices has."""
+    gan, hyperparameters = small_gan(preset, **changes)
+    state, devices = init_state(gan, hyperparameters, 7), np.zeros(2)
+    program = jax.pmap(
+        lambda h, s, x, _: update(gan, h, s, x, axis_name='d'), axis_name='d', in_axes=(None, None, None, 0),
+        out_axes=None, devices=jax.devices()[:2],
+    )  # fmt: skip
+    text = program.lower(hyperparameters, state, PIXELS, devices).compile().as_text()
+    kinds = re.findall(r' (all-reduce|all-gather|reduce-scatter|all-to-all|collective-\w+)(?:-start)?\(', text)
+    return {kind: kinds.count(kind) for kind in set(kinds)}
+
+
+def test_devices_meet_once_for_gradients_and_once_for_each_batch_statistic():
+    # Fails if losses or metrics travel by themselves, or if means and variances do; of 16x32 pixels both networks
+    # have two convolutions, a generator normalises after two layers and a critic of 'wgan' after one.
+    layers = {'generator': 2, 'critic': 1}
+    passes = layers['generator'] + 2 * layers['critic']  # the fake batch; the scores of both batches, and back
+    assert _collectives(critic_update, 'wgan') == {
+        'all-reduce': 1, 'all-gather': passes, 'reduce-scatter': 2 * layers['critic']
+    }  # fmt: skip
+    both = layers['generator'] + layers['critic']
+    assert _collectives(generator_update, 'wgan') == {'all-reduce': 1, 'all-gather': both, 'reduce-scatter': both}
+    options = {'arch': 'mlp', 'critic_norm': 'none'}
+    for update in (critic_update, generator_update):
+        assert _collectives(update, 'wgan_gp', **options) == {'all-reduce': 1}
 
 
 @pytest.mark.parametrize('preset', ['wgan', 'wgan_gp'])

@@ -70,9 +70,7 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
     told = {name: value for name, value in scores.items() if name.endswith('/nearest_neighbour_accuracy')}
     if told and all(value >= max(TOLD, scale[name] + MORE_TOLD) for name, value in told.items()):
         said = ', '.join(f'{value:.0%} by {name.rpartition("/")[0]}' for name, value in told.items())
-        found.append(
-            Verdict('unlike', f'a picture is told to be real or a sample by its nearest neighbour in {said} of cases')
-        )
+        found.append(Verdict('unlike', f'pictures are told to be real or samples by their nearest neighbour: {said}'))
     for name, fault in (('precision', 'unlike'), ('recall', 'narrow')):
         low = {
             network: (value, scale[network])
