@@ -31,6 +31,7 @@ from wgan_jax.training.classes import ROW, number_of, row_labels
 from wgan_jax.training.load import Generator, load
 
 from .common import launcher, pictures
+from .common.best import say_of_best
 from .common.flagtypes import define_number, define_text
 from .export.explore import EXPLORE, try_explore
 
@@ -107,6 +108,8 @@ def main() -> int:
             chosen = _chosen(generator)
             _require_memory(generator, len(chosen.numbers))
             folder = held.enter_context(launcher.results_folder('sample', workdir / 'sample'))
+        if STEP.value is None:
+            say_of_best(workdir, generator.step)
         before = _singles_before(folder)
         singles = [_single(i) for i in chosen.numbers] if SINGLES.value else []
         recorded = launcher.values_of(NUM, LABEL, COLUMNS, EMA, SINGLES, WAYPOINTS, FRAMES) | chosen.record()

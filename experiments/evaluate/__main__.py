@@ -33,6 +33,7 @@ from wgan_jax.training.load import load
 from wgan_jax.training.settings import Settings
 
 from ..common import launcher
+from ..common.best import say_of_best
 from ..common.flagtypes import define_number, define_text
 from ..common.reading import Reading
 from ..common.tables import text_table
@@ -74,6 +75,8 @@ def main() -> int:
             _check_networks(networks, images, num)
             folder = held.enter_context(launcher.results_folder('evaluate', workdir / 'evaluate'))
         launcher.require_ours(folder, OUTPUTS)
+        if STEP.value is None and not ALL.value:
+            say_of_best(workdir, steps[-1])
         if num < NUM.value and flags.FLAGS['num'].present:
             logger.warning(f'{num} samples in place of {NUM.value}: there are no more images in a half of the data')
         with launcher.usage_errors():  # features that are not finite, of a network that does not fit

@@ -21,6 +21,7 @@ from wgan_jax.training.classes import ROW, row_labels
 from wgan_jax.training.load import Generator
 
 from ..common import launcher, pictures
+from ..common.best import say_of_best
 from ..common.flagtypes import define_number, define_text
 from . import card
 from .explore import EXPLORE, try_explore
@@ -44,6 +45,8 @@ def main() -> int:
             terms = card.terms_of_data(config['settings']['dataset'], DATA_LICENSE.value)
             memory.require(grid_bytes(NUM.value, *generator.settings.height_width), f'num={NUM.value} images')
             folder = held.enter_context(launcher.results_folder('export', workdir / 'export'))
+        if STEP.value is None:
+            say_of_best(workdir, generator.step)
         config['dataset']['license'] = terms
         # What somebody has written into the card stays, and not in the folder that is handed on.
         whole_config = launcher.begin(folder, OUTPUTS, aside=workdir, **config, flags=launcher.values_of(NUM))
