@@ -5,6 +5,7 @@ A flag that is left out has the value of the preset; the run's config.json shows
 The same command again continues a run that was stopped, and does nothing when it is done.
 """
 
+import json
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ import jax
 
 import wgan_jax
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted
 
 from ..common import launcher
@@ -28,10 +29,13 @@ def main() -> int:
     """Reads the flags, trains, and returns the exit status."""
     progress = Progress()
     with launcher.usage_errors():
-        settings = flags.settings_from_flags(launcher.seed())
+        settings = flags.settings_from_flags()
         elsewhere = [WandbLog(flags.LOG_EVERY.value)] if flags.LOG_TO.value == 'wandb' else []
         _choose_devices(settings)
-    workdir = launcher.WORKDIR.value or f'runs/{flags.PRESET.value}'
+    if flags.SHOW_SETTINGS.value:
+        print(json.dumps(record(settings), indent=2))
+        return 0
+    workdir = launcher.WORKDIR.value or flags.default_folder()
     began = time.monotonic()
     try:
         generator = wgan_jax.train(

@@ -1,27 +1,39 @@
 """The flags of the train launcher, and how they become settings."""
 
 import dataclasses
+from pathlib import Path
 
 from absl import flags
 
+from wgan_jax.json_files import read_json
 from wgan_jax.ranges import whole
 from wgan_jax.training.budget import MINUTES as MINUTES_RANGE
 from wgan_jax.training.configure import settings
+from wgan_jax.training.folder import completed, settings_of
 from wgan_jax.training.prepare import DATA_PATHS
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import Settings
+from wgan_jax.training.settings import Settings, override
 
+from ..common import launcher
 from ..common.choices import described
 from ..common.flagtypes import define_choice, define_number, define_text
 from ..common.setting_flags import define_settings, given
 
 PRESET = define_text('preset', 'flags', f'Settings to start from: {described(PRESETS)}.')
+CONFIG = define_text(
+    'config', None, "The same from a JSON file: a run's config.json, or an object of settings, with preset for those "
+    'that it does not name, such as --show_settings prints.',
+)  # fmt: skip
+SHOW_SETTINGS = flags.DEFINE_bool('show_settings', False, 'Print all settings as JSON, and train nothing.')
 
 # One for each field of Settings; --seed is every launcher's.
 _SETTINGS = define_settings(field.name for field in dataclasses.fields(Settings) if field.name != 'seed')
 
 PARALLEL = define_choice(
-    'parallel', 'auto', ('auto', 'jit', 'pmap'), 'jit: one device; pmap: all devices; auto: whichever fits.'
+    'parallel',
+    'auto',
+    ('auto', 'jit', 'pmap'),
+    'jit: one device; pmap: all devices, which must share batches evenly; auto: pmap where there are several.',
 )
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
 DATA_PATH = define_choice(
@@ -58,8 +70,8 @@ LOG_TO = define_choice(
 PROFILE = flags.DEFINE_bool('profile', False, 'Write a profile of a few steps to WORKDIR/profile.')
 
 
-def settings_from_flags(seed: int) -> Settings:
-    """The preset's settings with the flags that were given.
+def settings_from_flags() -> Settings:
+    """The settings of the preset, or of the file, with the flags that were given.
 
     Raises:
         ValueError: one line naming the flag, what is wrong with it and what would do.
@@ -70,4 +82,23 @@ def settings_from_flags(seed: int) -> Settings:
     for name in ('steps', 'decay_steps'):
         if MINUTES.value is not None and name in changes:
             raise ValueError(f'{name} has no effect with --minutes, which chooses it: leave one of them out')
-    return settings(PRESET.value, **changes, seed=seed)
+    if CONFIG.value is None:
+        return settings(PRESET.value, **changes, seed=launcher.seed())
+    if flags.FLAGS['preset'].present:
+        raise ValueError('preset has no effect with --config, which is begun from: leave one of them out')
+    if flags.FLAGS['seed'].present:
+        changes['seed'] = launcher.seed()
+    found = read_json(CONFIG.value, dict)
+    if 'settings' in found:
+        if launcher.WORKDIR.value is None:
+            raise ValueError(f'config={CONFIG.value} is that of a run: name another folder by --workdir')
+        return override(settings_of(completed(found, CONFIG.value)), changes)
+    if found.keys() >= {field.name for field in dataclasses.fields(Settings)}:  # of which not all need have an effect
+        return override(settings_of({'settings': found}), changes)
+    return settings(**found | changes)
+
+
+def default_folder() -> str:
+    """Where a run goes without --workdir."""
+    name = PRESET.value if CONFIG.value is None else Path(CONFIG.value).stem
+    return f'runs/{name}'

@@ -94,13 +94,19 @@ def test_donation_leaves_the_callers_state_alone():
     np.testing.assert_array_equal(*rows)
 
 
-def test_auto_takes_as_many_devices_as_share_the_batch():
-    for batch_size, expected in ((4, 2), (5, 1)):
-        gan, hyperparameters = small_gan('wgan', batch_size=batch_size)
-        assert make_runner(gan, hyperparameters, PIXELS, devices=jax.devices()[:2]).num_devices == expected
+def test_auto_takes_all_devices():
+    for count in (1, 2):
+        gan, hyperparameters = small_gan('wgan', batch_size=4)
+        assert make_runner(gan, hyperparameters, PIXELS, devices=jax.devices()[:count]).num_devices == count
 
 
-def test_uneven_shares_are_refused():
+@pytest.mark.parametrize('mode', ['auto', 'pmap'])
+def test_uneven_shares_are_refused(mode):
+    # Fails if devices are left idle without a word.
+    for size, would in ((5, '4 or 6'), (1, '2')):
+        gan, hyperparameters = small_gan('wgan', batch_size=size)
+        message = f'batch_size={size} cannot be shared evenly by 2 devices: {would} would do, or parallel=jit'
+        with pytest.raises(ValueError, match=message):
+            make_runner(gan, hyperparameters, PIXELS, mode=mode, devices=jax.devices()[:2])
     gan, hyperparameters = small_gan('wgan', batch_size=5)
-    with pytest.raises(ValueError, match='batch_size=5 cannot be shared evenly by 2 devices; 6 would do'):
-        make_runner(gan, hyperparameters, PIXELS, mode='pmap', devices=jax.devices()[:2])
+    assert make_runner(gan, hyperparameters, PIXELS, mode='jit', devices=jax.devices()[:2]).num_devices == 1

@@ -240,7 +240,7 @@ def test_files_are_safe_before_the_checkpoint_that_counts_on_them(tmp_path, monk
         ({'dataset': IMAGES, 'profile': 'yes'}, "profile='yes' must be True or False"),
         ({'dataset': IMAGES, 'callbacks': [3]}, 'neither a Callback nor a function'),
         ({'dataset': IMAGES, 'parallel': 'mpi'}, 'parallel=mpi is unknown'),
-        ({'dataset': IMAGES, 'num_devices': 7}, '7 devices cannot share batch_size=4 evenly'),
+        ({'dataset': IMAGES, 'num_devices': 7}, 'num_devices=7 are to share the batches, and parallel=auto has 2'),
         ({'dataset': 'array'}, 'pass them again'),
         ({'dataset': [IMAGES[0], IMAGES[0, :3]]}, 'dataset: the images differ in shape'),
         ({'dataset': []}, 'dataset: there are no images in it'),

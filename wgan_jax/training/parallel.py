@@ -6,7 +6,6 @@ what it found with the others (data parallelism with replicated parameters).
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -63,8 +62,7 @@ def make_runner(
     Args:
         gan, hyperparameters: what is trained, and its hyperparameters.
         data: the dataset, as ``gan.draw`` takes it, of NumPy arrays.
-        mode: 'jit' for one device, 'pmap' for any number, 'auto' for as many of them as share both players' batches
-            evenly.
+        mode: 'jit' for one device, 'pmap' for any number, 'auto' for the first where there is one and else the second.
         devices: which to use; all local ones by default.
         capacity: the most steps of one call.
         streamed: leave the dataset, images or (images, labels), on the host, and fetch each batch when it is due: the
@@ -85,16 +83,15 @@ def make_runner(
         data, close = jax.tree.map(np.asarray, data), Runner._field_defaults['close']
     devices = list(jax.local_devices() if devices is None else devices)
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
-    if mode == 'auto':  # as many as can share the batches evenly
-        shares = math.gcd(*sizes.values())
-        devices = devices[: max(n for n in range(1, len(devices) + 1) if shares % n == 0)]
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
         return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed, close)
     for name, size in sizes.items():
         if size % len(devices):
+            below = size // len(devices) * len(devices)
+            would = ' or '.join(map(str, filter(None, (below, below + len(devices)))))
             raise ValueError(
-                f'{name}={size} cannot be shared evenly by {len(devices)} devices; '
-                f'{-(-size // len(devices)) * len(devices)} would do'
+                f'{name}={size} cannot be shared evenly by {len(devices)} devices: {would} would do, or parallel=jit, '
+                'which is for one of them'
             )
     return _on_many(gan, hyperparameters, data, devices, capacity, streamed, close)
 

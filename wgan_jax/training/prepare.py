@@ -52,9 +52,9 @@ def built(
     if num_devices is not None:
         whole(1).check('num_devices', num_devices)
     if num_devices is not None and runner.num_devices < num_devices:
-        own = settings.generator_batch_size
-        sizes = f'batch_size={settings.batch_size}' + (f' and generator_batch_size={own}' if own else '')
-        raise ValueError(f'{num_devices} devices cannot share {sizes} evenly; {runner.num_devices} can')
+        raise ValueError(
+            f'num_devices={num_devices} are to share the batches, and parallel={parallel} has {runner.num_devices}'
+        )
     if any(not isinstance(getattr(settings, kind), str) for kind in KINDS):
         _try_parts(gan, hyperparameters, shapes, data, runner.num_devices)
     return gan, fresh, shapes, runner

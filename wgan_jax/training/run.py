@@ -78,7 +78,8 @@ def train(
             with a checkpoint; the best of these is kept besides the newest ones, and named in ``results.json``.
         minutes: in place of the steps of the settings, and of those over which rates that decay fall, as many as this
             time allows, from this call to its return; measured once and recorded: from then on they are the run's.
-        parallel: 'jit' for one device, 'pmap' for all, 'auto' for as many as share the batches evenly.
+        parallel: 'jit' for one device, 'pmap' for all, 'auto' for the second where there are several. Batches that they
+            cannot share evenly are refused.
         num_devices: how many must be found to share them; None for whatever there is.
         data_path: 'device' for a dataset that lies where the networks are, 'stream' for one that stays on the host and
             of which each batch is fetched when it is due, 'auto' for the first where there is room; the same bits.

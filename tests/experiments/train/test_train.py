@@ -159,8 +159,13 @@ BAD_FLAGS = [
     (['--workdir=/proc/nowhere'], 'cannot be written'),
     (['--dataset=folder:/nowhere'], '/nowhere'),
     (['--devices=2', '--batch_size=3', '--parallel=pmap'], 'cannot be shared evenly by 2 devices'),
-    (['--devices=2', '--generator_batch_size=7'], 'cannot share batch_size=32 and generator_batch_size=7 evenly'),
+    (
+        ['--devices=2', '--generator_batch_size=7'],
+        'generator_batch_size=7 cannot be shared evenly by 2 devices: 6 or 8 would do',
+    ),
     (['--deterministic'], 'deterministic has no effect'),
+    (['--config=/nowhere.json'], '/nowhere.json cannot be read'),
+    (['--config=/nowhere.json', '--preset=wgan'], 'preset has no effect with --config'),
     (['--minutes=1', '--steps=3'], 'steps has no effect with --minutes'),
     (
         ['--arch=mlp', '--image_size=1x65536'],
@@ -182,6 +187,35 @@ def test_a_folder_in_use_is_refused(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX)
         code, _, err = finish(start('train', *TINY, f'--workdir={tmp_path}'))
     assert code == 2 and 'in use by another process' in err
+
+
+def test_settings_are_shown_and_begun_from(tmp_path):
+    # Fails if a file's settings are lost or not completed, if flags do not go before them, or if anything is trained.
+    file, run = tmp_path / 'mine.json', tmp_path / 'run.json'
+    file.write_text(json.dumps({'preset': 'wgan_gp', 'n_critic': 3, 'image_size': 32, 'seed': 5}))
+
+    def shown(*flags):
+        code, out, err = finish(start('train', '--show_settings', *flags))
+        assert code == 0, err
+        return json.loads(out)
+
+    settings = shown(f'--config={file}', '--width=8')
+    assert (settings['n_critic'], settings['image_size'], settings['seed'], settings['width']) == (3, '32x32', 5, 8)
+    assert settings['doublings'] == 3 and settings['beta2'] == 0.9  # as a run's record has it; the preset's
+    old = {name: value for name, value in settings.items() if name != 'critic_bias'}
+    run.write_text(
+        json.dumps({'settings': old, 'dataset': {'shape': [4, 32, 32, 3], 'fingerprint': 'a'}, 'launcher': 'train'})
+    )
+    again = shown(f'--config={run}', f'--workdir={tmp_path / "other"}', '--n_critic=2', '--seed=6')
+    assert again == {**settings, 'critic_bias': False, 'n_critic': 2, 'seed': 6}
+    file.write_text(json.dumps(settings))
+    assert shown(f'--config={file}') == settings  # what is shown can be begun from
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['mine.json', 'run.json']
+    code, _, err = finish(start('train', f'--config={run}'))
+    assert code == 2 and 'is that of a run: name another folder by --workdir' in err
+    file.write_text(json.dumps({'n_critics': 3}))
+    code, _, err = finish(start('train', f'--config={file}'))
+    assert code == 2 and 'n_critics is no setting; did you mean n_critic?' in err
 
 
 def test_help_lists_the_flags_and_exits_0():
