@@ -90,6 +90,8 @@ def _choose_devices(settings: Settings) -> None:
     """Acts on what must be known before JAX looks for devices. Raises ValueError for what cannot be."""
     if settings.deterministic:
         os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_gpu_deterministic_ops=true'
+    if flags.MATMUL_PRECISION.value is not None:
+        jax.config.update('jax_default_matmul_precision', flags.MATMUL_PRECISION.value)
     devices = flags.DEVICES.value
     if devices is not None:
         jax.config.update('jax_num_cpu_devices', devices)

@@ -36,6 +36,11 @@ PARALLEL = define_choice(
     'jit: one device; pmap: all devices, which must share batches evenly; auto: pmap where there are several.',
 )
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
+MATMUL_PRECISION = define_choice(
+    'matmul_precision', None, ('default', 'high', 'highest'), 'What a GPU or TPU rounds the factors of products of '
+    'float32 to: default: TF32, TPU bfloat16; highest: nothing; high: between; recorded with the run (default: what '
+    'JAX_DEFAULT_MATMUL_PRECISION says).',
+)  # fmt: skip
 DATA_PATH = define_choice(
     'data_path',
     'auto',

@@ -1,5 +1,6 @@
 """Constrained weights and the norms of layers, against singular values of the explicit linear maps."""
 
+import re
 from functools import partial
 
 import jax
@@ -153,6 +154,18 @@ def test_one_iteration_in_training_none_in_evaluation():
     expected = kernel @ kernel.T @ start
     expected /= np.linalg.norm(expected)
     np.testing.assert_allclose(trained['spectral']['hidden_0']['vector'], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('parametrization', ['spectral', 'spectral_operator'])
+def test_norms_are_computed_in_full_precision(parametrization):
+    # Fails if a GPU rounds what the weights are divided by to TF32, or if the layers' own products are slowed down. Of
+    # each layer's four products three are the norm's: L v, L^T L v, and L v again.
+    network = dcgan.critic((8, 8, 1), width=4, norm='none', parametrization=parametrization, conv_impl='native')
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    lowered = jax.jit(lambda v, x: network.apply(v, x, train=True)).lower(shapes, jnp.zeros((2, 8, 8, 1)))
+    products = re.findall(r'stablehlo.(?:dot_general|convolution).*', lowered.as_text())
+    exact = [line for line in products if 'HIGHEST' in line]
+    assert (len(exact), len(products)) == (6, 8)  # one convolution, and the score
 
 
 def _scaled_kernels(variables, factor):

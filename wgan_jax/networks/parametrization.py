@@ -80,7 +80,8 @@ def spectral(
     fixed = jax.lax.stop_gradient(kernel)
 
     def step(v):
-        return power_step(lambda v: linear(fixed, v), v)
+        with jax.default_matmul_precision('highest'):  # whatever the products of the run are rounded to
+            return power_step(lambda v: linear(fixed, v), v)
 
     def warm():
         v = unit(jax.random.normal(module.make_rng('params'), (math.prod(shape),)).reshape(shape))
@@ -90,7 +91,8 @@ def spectral(
     v = unit(vector.value)
     if train and not module.is_initializing():
         v = vector.value = jax.lax.stop_gradient(step(v))
-    sigma = length(linear(kernel, v))
+    with jax.default_matmul_precision('highest'):
+        sigma = length(linear(kernel, v))
     return kernel / jnp.where(sigma == 0, 1, sigma)
 
 
