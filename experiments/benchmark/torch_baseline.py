@@ -25,7 +25,8 @@ def build_networks(settings: Settings, image_shape: tuple[int, ...]) -> tuple[nn
     critic_width = settings.critic_width or settings.width
     if settings.arch == 'dcgan':
         generator = networks.DCGANGenerator(settings.latent_dim, settings.width)
-        critic = networks.DCGANCritic(critic_width, batch_norm=settings.critic_norm == 'batch')
+        batch_norm = settings.critic_norm == 'batch'
+        critic = networks.DCGANCritic(critic_width, batch_norm=batch_norm, bias=settings.critic_bias and not batch_norm)
     elif settings.arch == 'resnet':
         generator = networks.ResNetGenerator(settings.resnet_variant, settings.latent_dim, settings.width)
         pooling = 'sum' if settings.constraint == 'spectral' else 'mean'

@@ -21,10 +21,9 @@ class DCGANGenerator(nn.Sequential):
 
 
 class DCGANCritic(nn.Sequential):
-    """DCGAN critic for 64x64 images, with a score per image; biases where no norm follows any convolution."""
+    """DCGAN critic for 64x64 images, with a score per image."""
 
-    def __init__(self, width: int, *, batch_norm: bool):
-        bias = not batch_norm
+    def __init__(self, width: int, *, batch_norm: bool, bias: bool = False):
         layers = [nn.Conv2d(3, width, 4, 2, 1, bias=bias), nn.LeakyReLU(0.2, inplace=True)]
         for features in (width, 2 * width, 4 * width):
             layers += [nn.Conv2d(features, 2 * features, 4, 2, 1, bias=bias)]

@@ -87,7 +87,7 @@ def critic(
     *,
     width: int = 64,
     norm: str = 'batch',
-    bias: bool = True,
+    bias: bool = False,
     parametrization: str | None = None,
     dtype: jnp.dtype = jnp.float32,
     conv_impl: str | None = None,
@@ -103,8 +103,8 @@ def critic(
         width: channels after the first layer.
         norm: 'batch', 'layer' or 'none', from the second layer on. A gradient penalty wants one of the latter two:
             batch norm makes a score depend on the other images of its batch.
-        bias: whether the convolutions have one where norm is 'none'. Without, f(a x) = a f(x) for a > 0: the critic
-            sees that images are brighter or greyer than others only through the direction in which they lie.
+        bias: whether the convolutions have one where norm is 'none'. Without, f(a x) = a f(x) for every a > 0, and
+            grey, which is 0, has the score 0: a hinge loss, which wants -1 for it, is never content.
         parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones. With
             'orthonormal' MaxMin takes the place of LeakyReLU, and the width must be even.
         dtype: compute type, float32 or bfloat16; parameters, statistics and scores are float32.
@@ -238,7 +238,7 @@ def _check(settings, parametrization):
 def _recorded(settings, least=_LEAST):
     return {
         'doublings': settings.doublings or doublings(settings.height_width, least),
-        'critic_bias': settings.critic_bias or settings.critic_norm != 'none',  # there it is not read
+        'critic_bias': settings.critic_bias and settings.critic_norm == 'none',  # elsewhere it is not read
     }
 
 

@@ -219,17 +219,15 @@ def completed(config: Any, where: str) -> dict[str, Any]:
 
 
 def settings_of(config: dict[str, Any]) -> Settings:
-    """The settings in a run's configuration; one that is missing, being newer than the run, is as runs were then.
+    """The settings in a run's configuration; one that is missing, being newer than the run, has its default.
 
     Raises:
         ValueError: for a setting that there is not, or a value that it cannot have.
     """
-    fields = dataclasses.fields(Settings)
-    before = {field.name: field.metadata['before'] for field in fields if 'before' in field.metadata}
     try:
-        settings = Settings(**before | config['settings'])
+        settings = Settings(**config['settings'])
     except TypeError:
-        known = {field.name for field in fields}
+        known = {field.name for field in dataclasses.fields(Settings)}
         raise ValueError(f'{min(config["settings"].keys() - known)} is no setting') from None
     check_fields(settings)
     settings = without_unread(settings)

@@ -101,6 +101,7 @@ PRESETS: dict[str, Settings] = {
         latent_dim=128,  # 16
         latent='normal',  # gen_models/resnet_32.py, 9
         critic_norm='none',  # dis_models/resblocks.py
+        critic_bias=True,  # dis_models/resblocks.py: no nobias; read with --arch=dcgan, as residual blocks have them
         objective='hinge',  # 47
         constraint='spectral',  # dis_models/snresnet_32.py
         optimizer='adam',

@@ -27,12 +27,9 @@ CRITIC_NORMS = ('none', 'batch', 'layer')
 PRECISIONS = ('float32', 'bfloat16')
 
 
-def _setting(default: Any, text: str, allowed: Range | None = None, **before: Any) -> Any:
-    """A field whose metadata has its meaning, names in braces standing for what may be named, and its range if any.
-
-    ``before=`` is what runs had before there was the field, where that is not the default.
-    """
-    return dataclasses.field(default=default, metadata={'text': text, 'range': allowed, **before})
+def _setting(default: Any, text: str, allowed: Range | None = None) -> Any:
+    """A field whose metadata has its meaning, names in braces standing for what may be named, and its range if any."""
+    return dataclasses.field(default=default, metadata={'text': text, 'range': allowed})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +76,7 @@ class Settings:
     latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
     critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
     critic_bias: bool = _setting(
-        True, 'biases of convolutions in the critic, where it has no normalisation (dcgan)', before=False
+        False, 'biases of convolutions in a critic without normalisation (dcgan), which a hinge loss needs'
     )
     objective: str | Objective = _setting('wasserstein', 'losses: {objective}')
     label_smoothing: float = _setting(
@@ -220,7 +217,7 @@ def record(settings: Settings) -> dict[str, Any]:
     """The settings as JSON has them, with what 'auto' stands for; a part of one's own by its name, file and digest."""
     architecture = architecture_of(settings)
     if architecture is not None:
-        settings = dataclasses.replace(settings, **architecture.recorded(settings))
+        settings = dataclasses.replace(without_unread(settings), **architecture.recorded(settings))
     return {
         field.name: record_part(value) if field.name in KINDS else value
         for field, value in ((field, getattr(settings, field.name)) for field in dataclasses.fields(settings))
