@@ -26,6 +26,7 @@ from wgan_jax.json_files import read_json, write_json
 from wgan_jax.ranges import SEED
 from wgan_jax.text import listed, printable, reason
 from wgan_jax.training.folder import locked
+from wgan_jax.training.signals import Interrupted
 
 from . import written
 from .flagtypes import define_number, define_text, named, repeated
@@ -274,6 +275,9 @@ def run(main: Callable[[], int | None]) -> None:
             print(f'{name}: stopped: out of memory: {_one_line(error)}', file=sys.stderr)
         else:
             raise
+    except Interrupted as error:  # of a run within
+        print(f'{name}: {error}; the same command continues', file=sys.stderr)
+        status = 128 + error.signal
     except KeyboardInterrupt:
         print(f'{name}: interrupted', file=sys.stderr)
         status = 130

@@ -122,7 +122,7 @@ def known_of(workdir: Path, step: int, generator: str) -> Known:
         try:
             found = read_json(results, {'scores': dict, 'faults': [{'name': str, 'why': str}], 'samples': int})
         except ValueError as error:
-            logger.warning(f'{error}: not used')
+            logger.warning(f'{error}: not used; evaluate the run again')
             return known
         if found.get('generator') == generator:
             faults = tuple(f'{fault["name"].capitalize()}: {fault["why"]}.' for fault in found['faults'])
@@ -199,8 +199,9 @@ def _scores(known: Known) -> str:
     table = _table(('score', 'samples', 'one half of the data beside the other', 'better', 'what it is'), rows)
     if not known.samples:
         return f'{table}\n\nWatched in training, on up to 256 samples; `evaluate` was not called.'
-    found = '\n'.join(f'- {_plain(fault)}' for fault in known.faults) or '- no fault.'
-    return f'Of {known.samples} samples, compared with as many real images, `evaluate` found:\n\n{found}\n\n{table}'
+    found = '\n'.join(f'- {_plain(fault, 2_000)}' for fault in known.faults) or '- no fault.'
+    looked = f'{known.samples} samples, compared with as many real images (for copies, of 1,000 at least)'
+    return f'Of {looked}, `evaluate` found:\n\n{found}\n\n{table}'
 
 
 def _terms(terms: str) -> str:
@@ -218,6 +219,6 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return '\n'.join(f'| {" | ".join(row)} |' for row in (head, ('---',) * len(head), *rows))
 
 
-def _plain(text: str) -> str:
-    """A text in which Markdown and HTML find nothing of theirs."""
-    return re.sub(r'([\\`*_{}\[\]<>#|!&])', r'\\\1', printable(text, 200))
+def _plain(text: str, most: int = 200) -> str:
+    """A text in which Markdown and HTML find nothing of theirs, of so many characters at most."""
+    return re.sub(r'([\\`*_{}\[\]<>#|!&])', r'\\\1', printable(text, most))

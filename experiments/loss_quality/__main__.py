@@ -9,6 +9,7 @@ updates and three seeds. A run is kept as soon as it is done: the same command g
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ import numpy as np
 from tqdm import tqdm
 
 from wgan_jax import data
-from wgan_jax.environment import environment
 from wgan_jax.files import atomic_path
 from wgan_jax.metrics.features import feature_network
 from wgan_jax.ranges import BATCH, COUNT, whole
@@ -31,14 +31,13 @@ from ..common.choices import datasets
 from ..common.flagtypes import by_size, define_choice, define_choices, define_number, define_text
 from ..common.tables import shown, text_table
 from .figures import draw
-from .runs import RUNS, build, largest_estimate, settings_of
-from .summary import FILTER, over_seeds, summary
+from .runs import RUNS, build, largest_estimate, recorded, settings_of
+from .summary import CURVES, FILTER, over_seeds, summary
 from .training import Budget, Reference, compiled, reference, train
 
-# Width, images in a batch, generator updates, moments, seeds.
 SIZES = {
-    'quick': {'width': 8, 'batch_size': 32, 'steps': 1_000, 'points': 50, 'seeds': 1},
-    'full': {'width': 16, 'batch_size': 32, 'steps': 10_000, 'points': 100, 'seeds': 3},
+    'quick': {'width': 8, 'steps': 1_000, 'points': 50, 'seeds': 1},
+    'full': {'width': 16, 'steps': 10_000, 'points': 100, 'seeds': 3},
 }
 OUTPUTS = ('loss_quality.png', 'curves.npz')
 KEPT = 'runs'
@@ -53,7 +52,7 @@ WIDTH = define_number(
     'width', None, by_size('width', 'Width of the DCGAN networks; MLPs have 16 times as many units in a layer', SIZES),
     whole(1, 2**12),
 )  # fmt: skip
-BATCH_SIZE = define_number('batch_size', None, by_size('batch_size', 'Images in a batch', SIZES), BATCH)
+BATCH_SIZE = define_number('batch_size', 32, 'Images in a batch.', BATCH)
 STEPS = define_number('steps', None, by_size('steps', 'Generator updates of each run', SIZES), COUNT)
 POINTS = define_number(
     'points', None, by_size('points', 'Moments at which quality is measured, at even distances', SIZES), whole(FILTER)
@@ -73,41 +72,41 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             sizes = {flag.name: flag.value or SIZES[SIZE.value][flag.name]
-                     for flag in (WIDTH, BATCH_SIZE, STEPS, POINTS, SEEDS)}  # fmt: skip
+                     for flag in (WIDTH, STEPS, POINTS, SEEDS)}  # fmt: skip
             budget = Budget(sizes['steps'], sizes['points'], FIRST_UPDATES.value, SAMPLES.value)
             if budget.points > budget.steps:
                 raise ValueError(f'points={budget.points} must lie between {FILTER} and steps={budget.steps}')
             seeds, network = launcher.seeds(sizes['seeds']), feature_network(FEATURES.value)
             given = {
                 'dataset': DATASET.value, 'data_dir': DATA_DIR.value, 'image_size': IMAGE_SIZE.value,
-                'width': sizes['width'], 'batch_size': sizes['batch_size'],
+                'width': sizes['width'], 'batch_size': BATCH_SIZE.value,
             }  # fmt: skip
             names = ONLY.value or list(RUNS)
             height, width = settings_of(RUNS[names[0]], 'dcgan', given).height_width
             images = data.load(DATASET.value, height, width, data_dir=DATA_DIR.value)
             gans = {name: build(RUNS[name], images.pixels.shape[-1], given) for name in names}
-            different = {(RUNS[name].generator, RUNS[name].critic): gans[name] for name in names}
-            _require_memory(different.values(), len(images.pixels), budget, sizes)
+            _require_memory(gans.values(), len(images.pixels), budget, sizes)
             real = reference(images.pixels, 4 * budget.samples, network)
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
-        deciding = {
-            **launcher.values_of(DATASET, IMAGE_SIZE, FIRST_UPDATES, SAMPLES), **sizes, 'features': network.name,
-        }  # fmt: skip
-        dataset = {'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint}
-        launcher.begin(
-            workdir, OUTPUTS, launcher='loss_quality', flags={**deciding, 'only': ONLY.value},
-            runs={name: dataclasses.asdict(RUNS[name]) for name in names}, dataset=dataset,
-        )  # fmt: skip
+        launcher.require_ours(workdir, OUTPUTS)
         kept.prepare(workdir, KEPT)
-        record = {name: value for name, value in deciding.items() if name not in ('seed', 'seeds')}
+        # Of the network by what it makes of the images: a classifier that was trained anew has the same name.
+        features = {'name': network.name, 'digest': hashlib.sha256(real.features.tobytes()).hexdigest()[:12]}
+        record = {'budget': budget, 'features': features, 'dataset': images.fingerprint}
         arrays = {}
         with tqdm(total=len(names) * len(seeds) * budget.steps, unit=' steps', mininterval=1, disable=None) as bar:
             for name in names:
                 bar.set_description(RUNS[name].title)
-                arrays[name] = _runs(
-                    workdir, name, gans[name], images.pixels, real, budget, seeds, record | dataset, bar
-                )
+                own = {**record, 'settings': recorded(RUNS[name], given)}
+                arrays[name] = _runs(workdir, name, gans[name], images.pixels, real, budget, seeds, own, bar)
         results = _results(gans, arrays, images.pixels.shape[1:])
+        # From here on: until there are new results, the old ones stay.
+        launcher.begin(
+            workdir, OUTPUTS, launcher='loss_quality',
+            flags={**launcher.values_of(DATASET, IMAGE_SIZE, BATCH_SIZE, FIRST_UPDATES, SAMPLES, ONLY), **sizes},
+            features=features, runs={name: dataclasses.asdict(RUNS[name]) for name in names},
+            dataset={'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
+        )  # fmt: skip
         _write(workdir, arrays, results)
     print(_table(results))
     print(f'Results in {workdir}/: loss_quality.png, results.json, curves.npz')
@@ -121,10 +120,8 @@ def _runs(
     """The curves of a run's seeds; of those that were done before, from their files."""
     programs, found = compiled(built[0], budget), []
     for seed in seeds:
-        whole_record = {**record, 'run': dataclasses.asdict(RUNS[name]), 'seed': seed, **environment()}
-        path = kept.place(workdir, KEPT, name, str(seed), whole_record)
-        before = bar.n
-        done = kept.read(path, {})
+        path, before = kept.place(workdir, KEPT, name, str(seed), {**record, 'seed': seed}), bar.n
+        done = kept.read(path, {}, ['steps', *CURVES, 'samples'])
         if done is None:
             done = {}, train(*built, programs, pixels, real, budget, seed, bar.update)
             kept.write(path, *done)
@@ -185,7 +182,7 @@ def _require_memory(
     kept_bytes += SAMPLE_BYTES * budget.samples + IMAGE_BYTES * min(num_images, 4 * budget.samples)
     what = (
         f'training on {num_images} images with image_size={IMAGE_SIZE.value}, width={sizes["width"]}, '
-        f'batch_size={sizes["batch_size"]}, steps={budget.steps}, samples={budget.samples} at points={budget.points}'
+        f'batch_size={BATCH_SIZE.value}, steps={budget.steps}, samples={budget.samples} at points={budget.points}'
     )
     for gan, hyperparameters in gans:
         most = dataclasses.replace(gan, batch_size=max(gan.batch_size, budget.samples))

@@ -8,7 +8,7 @@ from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import Settings, override
+from wgan_jax.training.settings import Settings, override, record
 from wgan_jax.types import Players
 
 _UNITS = 16  # of a hidden layer of an MLP, in units of the width
@@ -44,7 +44,7 @@ def settings_of(run: Run, architecture: str, given: dict[str, Any]) -> Settings:
     Args:
         run: which.
         architecture: of both.
-        given: what the flags say: dataset, data_dir, image_size, width, batch_size, seed; None where they do not.
+        given: what the flags say: dataset, data_dir, image_size, width, batch_size; None where they do not.
     """
     changes = {
         **given, 'arch': architecture, 'width': given['width'] * (_UNITS if architecture == 'mlp' else 1),
@@ -52,6 +52,15 @@ def settings_of(run: Run, architecture: str, given: dict[str, Any]) -> Settings:
         'critic_norm': 'none' if architecture == 'mlp' else PRESETS[run.preset].critic_norm,
     }  # fmt: skip
     return override(PRESETS[run.preset], {name: value for name, value in changes.items() if value is not None})
+
+
+def recorded(run: Run, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings of both players that decide numbers, for JSON."""
+    elsewhere = ('dataset', 'data_dir', 'seed', 'steps')
+    return [
+        {name: value for name, value in record(settings_of(run, arch, given)).items() if name not in elsewhere}
+        for arch in (run.generator, run.critic)
+    ]
 
 
 def build(run: Run, channels: int, given: dict[str, Any]) -> tuple[GAN, Hyperparameters]:

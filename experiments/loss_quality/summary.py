@@ -83,13 +83,17 @@ def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         rows: of one run, as ``summary`` gives them.
 
     Returns:
-        The same keys; 'NAME_std' for those of ``PAIRS``, None for less than two values; 'seeds', the rows.
+        The same keys, 'valid_points' the fewest; 'NAME_std' for those of ``PAIRS``, None for less than two values;
+        'seeds', the rows.
     """
     whole: dict[str, Any] = {}
     for name in rows[0]:
         values = [row[name] for row in rows if row[name] is not None]
         if name == 'reason':
-            whole[name] = '; '.join(dict.fromkeys(values)) or None
+            of = f' ({len(values)} of {len(rows)} seeds)' if len(rows) > 1 else ''
+            whole[name] = f'{"; ".join(dict.fromkeys(values))}{of}' if values else None
+        elif name == 'valid_points':
+            whole[name] = min(values)
         else:
             whole[name] = float(np.mean(values)) if values else None
         if name in PAIRS:

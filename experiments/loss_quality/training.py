@@ -115,7 +115,8 @@ def train(
     Returns:
         'steps', (points,), and for the time since the moment before: 'estimate', the mean of W1's or JS's,
         'generator_loss' and 'generator_loss_std', mean and deviation; at the moment: 'patch_distance',
-        'kernel_distance', (points,); 'samples', float (moments, SHOWN, H, W, C) at up to STRIP of them.
+        'kernel_distance', (points,); 'samples', float (moments, SHOWN, H, W, C) at up to STRIP of them, 0 where there
+        are none.
     """
     moments = _moments(budget)
     shown = {int(moments[i]) for i in np.linspace(1, len(moments) - 1, STRIP).round().astype(int)}
@@ -123,7 +124,7 @@ def train(
     for size in _calls(Pace(10**6), budget.first_updates):
         state = jax.block_until_ready(programs.fit(hyperparameters, state, pixels, np.int32(size)))
     rows: list[tuple[float, ...]] = []
-    samples = np.zeros((len(shown), SHOWN, *pixels.shape[1:]), np.float32)
+    samples = np.zeros((len(shown), min(SHOWN, budget.samples), *pixels.shape[1:]), np.float32)
     pace, largest, sound, strip = Pace(int(np.diff(moments).max())), largest_estimate(gan, pixels.shape[1:]), True, 0
     for begin, end in itertools.pairwise(moments):
         if not sound:

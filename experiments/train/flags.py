@@ -12,7 +12,7 @@ from wgan_jax.training.configure import settings
 from wgan_jax.training.folder import completed, settings_of
 from wgan_jax.training.prepare import DATA_PATHS
 from wgan_jax.training.presets import PRESETS
-from wgan_jax.training.settings import Settings, override
+from wgan_jax.training.settings import Settings, override, record
 
 from ..common import launcher
 from ..common.choices import described
@@ -97,10 +97,16 @@ def settings_from_flags() -> Settings:
     if 'settings' in found:
         if launcher.WORKDIR.value is None:
             raise ValueError(f'config={CONFIG.value} is that of a run: name another folder by --workdir')
-        return override(settings_of(completed(found, CONFIG.value)), changes)
-    if found.keys() >= {field.name for field in dataclasses.fields(Settings)}:  # of which not all need have an effect
-        return override(settings_of({'settings': found}), changes)
+        return override(_by_size(settings_of(completed(found, CONFIG.value))), changes)
+    if found.keys() == {field.name for field in dataclasses.fields(Settings)}:  # of which not all need have an effect
+        return override(_by_size(override(Settings(**found), {})), changes)
     return settings(**found | changes)
+
+
+def _by_size(given_settings: Settings) -> Settings:
+    """The settings with what goes with the size of the images left to it, where they say no other: it may change."""
+    free = dataclasses.replace(given_settings, doublings=0, resnet_variant='auto')
+    return free if record(free) == record(given_settings) else given_settings
 
 
 def default_folder() -> str:

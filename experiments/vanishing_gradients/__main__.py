@@ -70,6 +70,14 @@ def main() -> int:
             horizons = _horizons(len(images.pixels), sizes['batch_size'])
             _require_memory(settings['standard'], images.pixels.shape[-1], len(horizons))
             workdir = held.enter_context(launcher.results_folder('vanishing_gradients'))
+        launcher.require_ours(workdir, OUTPUTS)
+        kept.prepare(workdir, KEPT)
+        try:
+            arrays = _measure(workdir, settings, images, horizons, seeds, sizes['iterations'])
+        except NotFinite as error:
+            print(f'vanishing_gradients: stopped: {error}', file=sys.stderr)
+            return 1
+        # From here on: until there are new results, the old ones stay.
         launcher.begin(
             workdir,
             OUTPUTS,
@@ -78,12 +86,6 @@ def main() -> int:
             settings={name: record(s) for name, s in settings.items()},
             dataset={'shape': list(images.pixels.shape), 'fingerprint': images.fingerprint},
         )
-        kept.prepare(workdir, KEPT)
-        try:
-            arrays = _measure(workdir, settings, images, horizons, seeds, sizes['iterations'])
-        except NotFinite as error:
-            print(f'vanishing_gradients: stopped: {error}', file=sys.stderr)
-            return 1
         with atomic_path(workdir / 'probes.npz') as temporary:
             np.savez(temporary, **arrays)
         results = summary(arrays, horizons)
@@ -143,8 +145,8 @@ def _measure(
     total = horizons[-1] + len(PROBES) * len(horizons) * len(seeds) * iterations
     with tqdm(total=total, unit=' updates', mininterval=1, disable=None) as bar:
         bar.set_description('training the generator')
-
-        generators = freeze(workdir, settings['standard'], images, horizons, lambda step: bar.update(step - bar.n))
+        with launcher.usage_errors():  # what a run's folder may refuse
+            generators = freeze(workdir, settings['standard'], images, horizons, lambda step: bar.update(step - bar.n))
         for name in PROBES:
             bar.set_description(PROBES[name].title)
             found = probe(

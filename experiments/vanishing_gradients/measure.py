@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from wgan_jax.data.images import Images
-from wgan_jax.environment import environment
 from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.callbacks import Callback, Record
@@ -78,14 +77,14 @@ def freeze(
     gan, hyperparameters = build_gan(settings, images.pixels.shape[-1])
     fresh = init_state(gan, hyperparameters, settings.seed).generator
     leaves, structure = jax.tree.flatten(fresh)
-    decides = {name: value for name, value in record(settings).items() if name != 'steps'}
+    part = {'settings': {**record(settings), 'steps': None}, 'dataset': images.fingerprint}
+    folder = workdir / f'{GENERATOR}_{kept.digest_of(part)}'
     found = []
     for horizon in horizons:
-        part = {'settings': decides, 'dataset': images.fingerprint, **environment()}
         path = kept.place(workdir, KEPT, 'generator', f'{horizon}', part)
-        done = kept.read(path, {})
+        done = kept.read(path, {}, [f'{i}' for i in range(len(leaves))])
         if done is None:
-            variables = _train(workdir, settings, images, horizon, on_step) if horizon else fresh
+            variables = _train(folder, settings, images, horizon, on_step) if horizon else fresh
             done = {}, {f'{i}': np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(variables))}
             kept.write(path, *done)
         on_step(horizon)
@@ -94,15 +93,15 @@ def freeze(
     return found
 
 
-def _train(workdir: Path, settings: Settings, images: Images, horizon: int, on_step: Callable[[int], Any]) -> Variables:
-    for folder in (GENERATOR, f'{GENERATOR}_{horizon}'):  # the second where the first has gone past it
+def _train(folder: Path, settings: Settings, images: Images, horizon: int, on_step: Callable[[int], Any]) -> Variables:
+    for place in (folder, folder.with_name(f'{folder.name}_{horizon}')):  # the second where the first has gone past it
         generator = train(
-            dataclasses.replace(settings, steps=horizon), workdir / folder, dataset=images,
-            callbacks=[_Steps(on_step)], sample_every=horizon,
+            dataclasses.replace(settings, steps=horizon), place, dataset=images, callbacks=[_Steps(on_step)],
+            sample_every=horizon, parallel='jit',  # on the device of the critics
         )  # fmt: skip
         if generator.step == horizon:
             return generator.variables
-    raise ValueError(f'{workdir / folder} holds another run: move it away')
+    raise ValueError(f'{place} holds another run: move it away')
 
 
 def probe(
@@ -152,10 +151,10 @@ def probe(
     def known(generator: Frozen, seed: int) -> dict[str, np.ndarray]:
         part = {
             'settings': record(settings), 'dataset': images.fingerprint, 'generator': [generator.step, decides],
-            'seed': seed, 'moments': list(moments), 'draws': draws, **environment(),
+            'seed': seed, 'moments': list(moments), 'draws': draws,
         }  # fmt: skip
         path = kept.place(workdir, KEPT, name, f'{generator.step}_{seed}', part)
-        done = kept.read(path, {})
+        done = kept.read(path, {}, CriticProbe._fields)
         if done is None:
             done = {}, measured(generator, seed)
             kept.write(path, *done)

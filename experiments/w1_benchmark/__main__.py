@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from wgan_jax import memory
 from wgan_jax.data.funnels import Funnels, draw_funnels, pad, read_funnels
-from wgan_jax.environment import environment
 from wgan_jax.files import atomic_path
 from wgan_jax.json_files import NUMBER
 from wgan_jax.ranges import COUNT
@@ -162,10 +161,10 @@ def _cell(
     seed = launcher.seed()
     record = {
         'method': dataclasses.asdict(method), 'cell': cell, 'pair': _digest(pair), 'room': len(pair.offsets),
-        'seed': seed, **environment(),
+        'seed': seed,
     }  # fmt: skip
     path, before = kept.place(workdir, KEPT, name, _name(cell), record), bar.n
-    found = kept.read(path, SHAPE)
+    found = kept.read(path, SHAPE, ['surface'])
     if found is None:
         variables, seconds = train(method, pair, seed, bar.update)
         numbers = judge(method, variables, pair, seed)

@@ -18,6 +18,7 @@ from wgan_jax.types import ArrayLike
 
 _BESIDE = 2_000  # training images whose distances to the others are taken
 _FEWEST = 20  # images held out that say anything
+_AMONG = 10  # nearest training images, of which one is singled out
 
 
 class Memorisation(NamedTuple):
@@ -100,10 +101,16 @@ def _smaller(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     return float(u / (len(ours) * len(theirs))), float(p_value)
 
 
-def _ratios(distances: np.ndarray) -> np.ndarray:
-    """Of the distance to the nearest to that to the second nearest, (n, 2); 0 for a copy of one of two twins."""
-    first, second = distances.T
-    return np.divide(first, second, out=np.zeros_like(first), where=second > 0)
+class Chance(NamedTuple):
+    """A probability that was estimated by ranks.
+
+    Attributes:
+        probability: that one number is smaller than another, ties counted half.
+        p_value: of as large a one by chance, one-sided.
+    """
+
+    probability: float
+    p_value: float
 
 
 class Copies(NamedTuple):
@@ -113,18 +120,20 @@ class Copies(NamedTuple):
         copies: share of the samples that are near-duplicates of a training image.
         of_data: the same share of new images.
         test: ``memorisation``, against these.
-        singled_out: probability that the nearest training image is nearer to a sample, in parts of the distance to the
-            second nearest, than it is to a new image. A blurred sample is near to all training images, and to none of
-            them more than to others; one that was learnt by heart is near to one.
-        singled_out_p: of as large a probability by chance, one-sided.
-        held_out: whether they are images that were held out; else they are training images, each beside the others.
+        nearer: the same probability of one sample for each training image that is nearest to any: samples that all have
+            one and the same nearest are one finding, and not a thousand.
+        singled_out: the probability that the nearest training image is nearer to such a sample, in parts of the mean
+            distance to the nearest ten, than it is to a new image. A blurred sample is near to all training images, and
+            to none of them more than to others; one that was learnt by heart is near to one.
+        held_out: whether new images are images that were held out; else they are training images, each beside the
+            others.
     """
 
     copies: float
     of_data: float
     test: Memorisation
-    singled_out: float
-    singled_out_p: float
+    nearer: Chance
+    singled_out: Chance
     held_out: bool
 
 
@@ -134,9 +143,6 @@ def find_copies(samples: ArrayLike, train: ArrayLike, held_out: np.ndarray | Non
     Near-duplicate means no farther than ``NEAR`` times the median distance from a training image to the nearest other
     one, twins left out; of a large set from the first 2,000.
 
-    Whether samples are singled out compares d_1 / d_2, the distances to the nearest and second nearest training image,
-    with those of new images; two training images have no second one.
-
     Args:
         samples, train, held_out: features (n, d), (m, d) and (h, d), m >= 2. Fewer than 20 held out say nothing, and
             each training image is one in its turn then, as where there are none.
@@ -144,22 +150,29 @@ def find_copies(samples: ArrayLike, train: ArrayLike, held_out: np.ndarray | Non
     Raises:
         ValueError: for features that cannot be compared, and fewer than two training images.
 
-    Source: for the ratio after Carlini et al. 2023, https://arxiv.org/abs/2301.13188, section 5.1, who take the
-        distance to the nearest in parts of the mean one to the nearest 50.
+    Source: for being singled out Carlini et al. 2023, https://arxiv.org/abs/2301.13188, section 5.1, of the nearest 50.
     """
     samples, train = as_features(samples=samples, train=train)
     check_neighbours('train', len(train), 1)
+    beside = min(_AMONG, len(train) - 1)
     # Each is the nearest to itself, or a twin of it is.
-    among = nearest_neighbours(train[:_BESIDE], train, k=min(3, len(train))).distances[:, 1:]
-    new = among
+    among = nearest_neighbours(train[:_BESIDE], train, k=beside + 1).distances[:, 1:]
+    new, near = among, nearest_neighbours(samples, train, k=beside)
     if held_out is not None and len(held_out) >= _FEWEST:
-        new = nearest_neighbours(*as_features(held_out=held_out, train=train), k=2).distances
-    near = nearest_neighbours(samples, train, k=2)
+        new = nearest_neighbours(*as_features(held_out=held_out, train=train), k=beside).distances
     test = _ranked(near, new[:, 0])
-    singled_out = _smaller(_ratios(near.distances), _ratios(new)) if new.shape[1] > 1 else (0.5, 1.0)
+    _, one_each = np.unique(test.nearest, return_index=True)
+    nearer = Chance(*_smaller(test.distances[one_each], new[:, 0]))
+    singled_out = Chance(*_smaller(_ratios(near.distances[one_each]), _ratios(new)))
     limit = NEAR * typical_distance(among[:, 0])
     copies, of_data = (float((of <= limit).mean()) for of in (test.distances, test.held_out_distances))
-    return Copies(copies, of_data, test, *singled_out, held_out=new is not among)
+    return Copies(copies, of_data, test, nearer, singled_out, held_out=new is not among)
+
+
+def _ratios(distances: np.ndarray) -> np.ndarray:
+    """Of the distance to the nearest to the mean of all, (n, k); 0 for a copy of an image and of all its twins."""
+    first, mean = distances[:, 0], distances.mean(axis=1)
+    return np.divide(first, mean, out=np.zeros_like(first), where=mean > 0)
 
 
 def typical_distance(distances: np.ndarray) -> float:

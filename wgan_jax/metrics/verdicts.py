@@ -15,8 +15,8 @@ from wgan_jax.metrics.copies import Copies
 SURE = 1e-3  # p-value below which samples are nearer to the training set than by chance
 TIMES, MORE = 2.0, 0.05  # a share is too large from so many times that of the data on, and so much more
 PART = 0.5  # of what the data get: a share is too small below
-# Chances that a sample is nearer to the training set than new data, and nearer to one training image beside the second
-# nearest: more was learnt by heart. Blur gives 0.65 and less than 0.5, grey noise 0.7 and 0.6.
+# Chances that a sample is nearer to the training set than new data, and nearer to one training image beside others:
+# more was learnt by heart.
 KNOWN, SINGLED_OUT = 0.8, 0.65
 TOLD, MORE_TOLD = 0.9, 0.3  # share of pictures that are told apart; so much more than those of two halves of the data
 
@@ -54,23 +54,20 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
         found.append(Verdict('collapsed', f'{why} of the data are'))
     if copies is not None:
         beside = 'images held out' if copies.held_out else 'training images beside the others'
-        chances = copies.test.statistic, copies.singled_out
-        known = chances[0] > KNOWN and chances[1] > SINGLED_OUT
-        known = known and max(copies.test.p_value, copies.singled_out_p) < SURE
+        nearer, singled_out = copies.nearer, copies.singled_out
+        known = copies.test.statistic > KNOWN and nearer.probability > KNOWN and singled_out.probability > SINGLED_OUT
+        known = known and max(nearer.p_value, singled_out.p_value) < SURE
         counts = len(copies.test.distances), len(copies.test.held_out_distances)
         if too_many(copies.copies, copies.of_data, *counts) or known:
             found.append(
                 Verdict(
                     'memorised',
                     f'{copies.copies:.0%} of the samples are near-duplicates of a training image, {copies.of_data:.0%} '
-                    f'of {beside} are; {chances[0]:.0%} of comparisons find the sample nearer to the training set, '
-                    f'{chances[1]:.0%} nearer to one of its images alone',
+                    f'of {beside} are; {copies.test.statistic:.0%} of comparisons find the sample nearer to the '
+                    f'training set, {singled_out.probability:.0%} nearer to one of its images beside others',
                 )
             )
-    told = {name: value for name, value in scores.items() if name.endswith('/nearest_neighbour_accuracy')}
-    if told and all(value >= max(TOLD, scale[name] + MORE_TOLD) for name, value in told.items()):
-        said = ', '.join(f'{value:.0%} by {name.rpartition("/")[0]}' for name, value in told.items())
-        found.append(Verdict('unlike', f'pictures are told to be real or samples by their nearest neighbour: {said}'))
+    reasons = {'unlike': _told(scores, scale), 'narrow': []}
     for name, fault in (('precision', 'unlike'), ('recall', 'narrow')):
         low = {
             network: (value, scale[network])
@@ -80,11 +77,20 @@ def verdicts(scores: Mapping[str, float], scale: Mapping[str, float], copies: Co
         if low:
             said = ', '.join(f'{network} {value:.2f} of {whole:.2f}' for network, (value, whole) in low.items())
             what = {'narrow': 'much of the data is not among the samples', 'unlike': 'many samples lie off the data'}
-            found.append(Verdict(fault, f'{what[fault]}: {said} that data reach'))
+            reasons[fault].append(f'{what[fault]}: {said} that data reach')
     if missing := {name: int(n) for name, n in scores.items() if name.endswith('/missing_classes') and n}:
         said = ', '.join(f'{n} by {name.rpartition("/")[0]}' for name, n in missing.items())
-        found.append(Verdict('narrow', f'samples are of some classes less than half as often as the data: {said}'))
-    return found
+        reasons['narrow'].append(f'samples are of some classes less than half as often as the data: {said}')
+    return [*found, *(Verdict(name, '; '.join(whys)) for name, whys in reasons.items() if whys)]
+
+
+def _told(scores: Mapping[str, float], scale: Mapping[str, float]) -> list[str]:
+    """That samples are told from data by every network; nothing where they are not."""
+    told = {name: value for name, value in scores.items() if name.endswith('/nearest_neighbour_accuracy')}
+    if not told or any(value < max(TOLD, scale[name] + MORE_TOLD) for name, value in told.items()):
+        return []
+    said = ', '.join(f'{value:.0%} by {name.rpartition("/")[0]}' for name, value in told.items())
+    return [f'pictures are told to be real or samples by their nearest neighbour: {said}']
 
 
 def too_many(share: float, of_data: float, count: int, count_of_data: int) -> bool:

@@ -39,7 +39,7 @@ def run(tmp_path_factory):
                 'scores': {'coverage': 0.625},
                 'scale': {'coverage': 0.75, 'unknown': None},
                 'generator': digest_of(wgan_jax.load(workdir).variables),
-                'faults': [{'name': 'narrow', 'why': 'a third of it'}],
+                'faults': [{'name': 'narrow', 'why': 'a third of it' + ', and more' * 30}],
                 'samples': 75,
             }
         )
@@ -106,7 +106,8 @@ def test_the_folder_is_whole_and_its_card_says_what_is_known(folder):
         '(samples.png)',
         'CC-BY-4.0',
         '| `coverage` | 0.625 | 0.75 | higher | share of the data that have a sample near them |',
-        'Of 75 samples, compared with as many real images, `evaluate` found:\n\n- Narrow: a third of it.\n',
+        'Of 75 samples, compared with as many real images (for copies, of 1,000 at least), `evaluate` found:\n\n'
+        '- Narrow: a third of it' + ', and more' * 30 + '.\n',
         '16 x 32 pixels and\nthree channels.',
         '- 1: dog',
         'jax ' + jax.__version__,

@@ -42,7 +42,8 @@ def test_seeds_are_averaged_over_what_they_have():
     rows.append(summary(_run(np.full(40, np.nan), FALLING), largest=135))
     whole = over_seeds(rows)
     assert whole['spearman'] == pytest.approx(0) and whole['spearman_std'] == pytest.approx(2**0.5)
-    assert whole['reason'] == 'blown up by update 10' and whole['seeds'] == rows
+    assert whole['reason'] == 'blown up by update 10 (1 of 3 seeds)' and whole['seeds'] == rows
+    assert whole['valid_points'] == 0
     assert over_seeds(rows[:1])['spearman_std'] is None and over_seeds(rows[2:])['spearman'] is None
 
 

@@ -211,6 +211,8 @@ def test_settings_are_shown_and_begun_from(tmp_path):
     file.write_text(json.dumps(settings))
     assert shown(f'--config={file}') == settings  # what is shown can be begun from
     assert sorted(path.name for path in tmp_path.iterdir()) == ['mine.json', 'run.json']
+    assert shown(f'--config={file}', '--image_size=64')['doublings'] == 4  # and not as few as at 32
+    assert shown(f'--config={run}', f'--workdir={tmp_path / "other"}', '--image_size=16')['doublings'] == 2
     code, _, err = finish(start('train', f'--config={run}'))
     assert code == 2 and 'is that of a run: name another folder by --workdir' in err
     file.write_text(json.dumps({'n_critics': 3}))

@@ -60,6 +60,10 @@ def test_parts_are_kept_and_joined(tmp_path):
     np.testing.assert_array_equal(again[:, 0], norms[:, 0])
     assert again.shape[1] == 2 and (again[:, 0] != again[:, 1]).any()
 
+    _, other = done('vanishing_gradients', tmp_path, *TINY, '--generator_steps=2,4', '--seed=9')  # in the same folder
+    assert other['after_2_steps']['minimax_gradient_fall'] != first['after_2_steps']['minimax_gradient_fall']
+    assert after.items() <= parts().items()
+
 
 def test_epochs_are_passes_over_the_dataset(tmp_path):
     code, _, err = finish(start('vanishing_gradients', '--size=full', '--generator_steps=1', '--epochs=1'))

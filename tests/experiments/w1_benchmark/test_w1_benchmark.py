@@ -169,14 +169,15 @@ def test_numbers_that_decide_are_in_the_name(tmp_path):
     record, shape = {'seed': 0, 'cell': (2, 3)}, {'w1': NUMBER, 'w1_true': NUMBER}
     one, other = (kept.place(tmp_path, 'cells', 'a(b=1)/..', '2x3', {**record, 'seed': seed}) for seed in (0, 1))
     assert one != other and one.parent == tmp_path / 'cells' and one.name.startswith('a_b=1_')
-    assert kept.read(one, shape) is None
+    assert kept.read(one, shape, ['surface']) is None
     kept.prepare(tmp_path, 'cells')
     whole = dict.fromkeys(shape, 1.5)
     kept.write(one, whole, {'surface': np.ones((2, 2), np.float32)})
-    result, arrays = kept.read(one, shape)
+    result, arrays = kept.read(one, shape, ['surface'])
     assert result == whole and arrays['surface'].sum() == 4
-    kept.write(one, {'w1': 1.5}, {})  # of another version
-    assert kept.read(one, shape) is None
+    assert kept.read(one, shape, ['surface', 'other']) is None  # of another version
+    kept.write(one, {'w1': 1.5}, {'surface': np.zeros(0)})
+    assert kept.read(one, shape, ['surface']) is None
 
 
 def test_published_pairs_are_read(tmp_path):
