@@ -46,7 +46,7 @@ def draw(
         figure, path,
         'A line for each seed: the median of 5 points. Dotted: log 2, the largest JS divergence. Green: the loss of '
         'the generator, within its standard deviation between two points. Below: samples, left to right in time, grey '
-        'after a run has blown up. A loss that means something falls where samples improve and stays where they do not.',
+        'after a run has blown up. A loss that means something falls as samples improve and stays where they do not.',
     )  # fmt: skip
 
 
