@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 import wgan_jax
 from experiments.evaluate import sets
-from experiments.evaluate.evaluation import best_step
+from experiments.evaluate.evaluation import best_step, no_fault
 from tests.experiments.processes import answers_of
 from tests.export.untrained import untrained
 from wgan_jax import metrics
@@ -63,6 +64,10 @@ def answered(tmp_path_factory):
     ]
     params = classifier.init(jax.random.key(4), (8, 8, 3), 2)
     classifier.save(place / 'c', classifier.Classifier(params, (8, 8, 3), ('cat', 'dog'), 'pets'))
+    huge = classifier.Classifier(jax.tree.map(lambda w: w * 1e30, params), (8, 8, 3), ('cat', 'dog'), 'huge')
+    classifier.save(place / 'huge', huge)
+    # Found out after a while, with the results of the first command there: they stay.
+    cases.append((place / 'run', [f'--features=classifier:{place}/huge'], 'every feature must be finite'))
     named = [f'--features=pixels,classifier:{place}/c', '--best_by=pixels/frechet_distance']
     commands = [[f'--workdir={place}/run', '--all', *named]]
     commands += [[f'--workdir={folder}', *flags] for folder, flags, _ in cases]
@@ -182,3 +187,8 @@ def test_the_best_is_the_least_or_the_most():
     assert best_step(by_step, 'patch_distance') == 2 and best_step(by_step, 'pixels/recall') == 1
     by_step[3] = {'patch_distance': 1.0, 'pixels/recall': 0.6}
     assert best_step(by_step, 'patch_distance') == 2 and best_step(by_step, 'pixels/recall') == 3
+
+
+def test_no_fault_of_a_few_is_not_much():
+    assert no_fault(SimpleNamespace(num=16)).endswith('; of 16 samples and as many images that says little')
+    assert no_fault(SimpleNamespace(num=100)).endswith('narrow or unlike the data')

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import wgan_jax
-from tests.experiments.processes import answers_of
+from tests.experiments.processes import answers_of, finish, start
 from tests.export.untrained import CLASSES, untrained
 from wgan_jax.training.checkpoint import digest_of
 
@@ -191,3 +191,15 @@ def test_what_cannot_be_exported_is_refused_in_one_line(run, answered):
         assert code == 2 and message in err and not out, (message, err)
         assert len(err.strip().splitlines()) == 1 and err.startswith('export: ')
         assert workdir == run or not (workdir / 'export').exists()
+
+
+def test_an_edited_card_is_kept_outside_the_folder_that_is_handed_on(tmp_path):
+    # Fails if what somebody has written is lost, or lies among what goes to the Hub.
+    workdir = untrained(tmp_path / 'run', arch='mlp', critic_norm='none', image_size='4x4')
+    for num, text in ((4, 'mine'), (6, None)):
+        code, _, err = finish(start('export', f'--workdir={workdir}', f'--num={num}'))
+        assert code == 0, err
+        if text:
+            (workdir / 'export' / 'README.md').write_text(text)
+    assert [path.read_text() for path in (workdir / 'damaged').iterdir()] == ['mine']
+    assert '# run' in (workdir / 'export' / 'README.md').read_text() and not (workdir / 'export' / 'damaged').exists()
