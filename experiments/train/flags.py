@@ -37,9 +37,9 @@ PARALLEL = define_choice(
 )
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
 MATMUL_PRECISION = define_choice(
-    'matmul_precision', None, ('default', 'high', 'highest'), 'What a GPU or TPU rounds the factors of products of '
-    'float32 to: default: TF32, TPU bfloat16; highest: nothing; high: between; recorded with the run (default: what '
-    'JAX_DEFAULT_MATMUL_PRECISION says).',
+    'matmul_precision', None, ('default', 'high', 'highest'), 'What the factors of products of float32 are '
+    'rounded to: default: TF32 on a GPU, bfloat16 on a TPU; high: between; highest: nothing is rounded; recorded with '
+    'the run (default: what JAX_DEFAULT_MATMUL_PRECISION says).',
 )  # fmt: skip
 DATA_PATH = define_choice(
     'data_path',
@@ -100,7 +100,7 @@ def settings_from_flags() -> Settings:
         return override(_by_size(settings_of(completed(found, CONFIG.value))), changes)
     if found.keys() == {field.name for field in dataclasses.fields(Settings)}:  # of which not all need have an effect
         return override(_by_size(override(Settings(**found), {})), changes)
-    return settings(**found | changes)
+    return override(settings(found.pop('preset', 'flags')), found | changes)
 
 
 def _by_size(given_settings: Settings) -> Settings:
