@@ -1,5 +1,6 @@
 """How every table is printed."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 
@@ -27,3 +28,14 @@ def mean_and_std(value: Mapping[str, float | None] | None, form: str = '.4g', st
     if value is None or value['mean'] is None:
         return '-'
     return f'{value["mean"]:{form}} ± {value["std"]:{std_form}}'
+
+
+def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (n - 1) of those that there are; None without any, and for the deviation of one.
+
+    >>> mean_and_spread([1.0, None, 3.0])[0], mean_and_spread([1.0, None])
+    (2.0, (1.0, None))
+    """
+    there = [value for value in values if value is not None]
+    mean = statistics.fmean(there) if there else None
+    return mean, statistics.stdev(there) if len(there) > 1 else None

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage, stats
 
+from ..common.tables import mean_and_spread
+
 FILTER = 5  # points in the median filter
 BLOWN_UP = 10  # times the largest value that a true estimate can have
 CURVES = ('estimate', 'patch_distance', 'kernel_distance', 'generator_loss', 'generator_loss_std')
@@ -95,7 +97,7 @@ def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         elif name == 'valid_points':
             whole[name] = min(values)
         else:
-            whole[name] = float(np.mean(values)) if values else None
-        if name in PAIRS:
-            whole[f'{name}_std'] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            whole[name], spread = mean_and_spread(values)
+            if name in PAIRS:
+                whole[f'{name}_std'] = spread
     return {**whole, 'seeds': list(rows)}

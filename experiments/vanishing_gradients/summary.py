@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..common.tables import mean_and_spread
+
 
 def summary(arrays: dict[str, np.ndarray], horizons: Sequence[int]) -> dict[str, dict[str, Any]]:
     """For each frozen generator, means over the seeds of the critics.
@@ -54,7 +56,5 @@ def _row(arrays: dict[str, np.ndarray], i: int, seed: int) -> dict[str, float | 
 def _over(rows: list[dict[str, Any]]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for name in rows[0]:
-        values = [row[name] for row in rows if row[name] is not None]
-        whole[name] = float(np.mean(values)) if values else None
-        whole[f'{name}_std'] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        whole[name], whole[f'{name}_std'] = mean_and_spread([row[name] for row in rows])
     return {**whole, 'seeds': rows}
