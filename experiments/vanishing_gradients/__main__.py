@@ -3,8 +3,8 @@
 A DCGAN is trained for a while under the standard loss and its generator frozen. Fresh discriminators learn to tell its
 pictures from real ones, and fresh Wasserstein critics, clipped and penalised, do the same; on the way the norm of the
 gradient that each would hand to the generator is measured (Arjovsky and Bottou 2017, figures 2 and 3). --size=full has
-networks of width 64, generators after 1, 10 and 25 epochs, 4,000 updates and five seeds of each critic. Each part is
-kept as soon as it is done: the same command goes on where it was stopped.
+networks of width 64, generators after 1, 10 and 25 epochs, 4,000 updates and five seeds of each discriminator. Each
+part is kept as soon as it is done: the same command goes on where it was stopped.
 """
 
 import contextlib
@@ -33,9 +33,14 @@ from .measure import KEPT, PROBES, freeze, probe
 from .summary import summary
 
 SIZES: dict[str, dict[str, Any]] = {
-    'quick': {'width': 8, 'batch_size': 32, 'iterations': 1000, 'seeds': 1, 'generator_steps': (100, 1000, 2500)},
-    'full': {'width': 64, 'batch_size': 64, 'iterations': 4000, 'seeds': 5, 'epochs': (1, 10, 25)},
-}
+    'quick': {
+        'width': 8, 'batch_size': 32, 'iterations': 1000, 'seeds': 1, 'critic_seeds': 1,
+        'generator_steps': (100, 1000, 2500),
+    },
+    'full': {
+        'width': 64, 'batch_size': 64, 'iterations': 4000, 'seeds': 5, 'critic_seeds': 1, 'epochs': (1, 10, 25),
+    },
+}  # fmt: skip
 
 SIZE_FLAG = define_choice('size', 'quick', list(SIZES), 'Budget: quick or full.')
 DATASET = define_text('dataset', 'flags', f'Images: {datasets()}.')
@@ -52,7 +57,10 @@ EPOCHS = define_numbers(
     distinct=True,
 )  # fmt: skip
 ITERATIONS = define_number('iterations', None, by_size('iterations', 'Updates of each fresh critic', SIZES), COUNT)
-SEEDS = define_number('seeds', None, by_size('seeds', 'Seeds of each fresh critic', SIZES), whole(1, 1_000))
+SEEDS = define_number('seeds', None, by_size('seeds', 'Seeds of each fresh discriminator', SIZES), whole(1, 1_000))
+CRITIC_SEEDS = define_number(
+    'critic_seeds', None, by_size('critic_seeds', 'Seeds of each fresh Wasserstein critic', SIZES), whole(1, 1_000)
+)
 DRAWS = define_number('draws', 4, 'Batches of latents over which a gradient norm is averaged.', BATCH)
 
 OUTPUTS = ('vanishing_gradients.png', 'probes.npz')
@@ -63,8 +71,8 @@ def main() -> int:
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             sizes = {flag.name: flag.value or SIZES[SIZE_FLAG.value][flag.name]
-                     for flag in (WIDTH, BATCH_SIZE, ITERATIONS, SEEDS)}  # fmt: skip
-            seeds = [(seed + 1) % 2**32 for seed in launcher.seeds(sizes['seeds'])]  # the first is the generator's
+                     for flag in (WIDTH, BATCH_SIZE, ITERATIONS, SEEDS, CRITIC_SEEDS)}  # fmt: skip
+            seeds = {name: _seeds(sizes[probe.seeds]) for name, probe in PROBES.items()}
             settings = {name: _settings(probe.preset, sizes) for name, probe in PROBES.items()}
             images = data.load(DATASET.value, *settings['standard'].height_width, data_dir=DATA_DIR.value)
             horizons = _horizons(len(images.pixels), sizes['batch_size'])
@@ -109,6 +117,10 @@ def _horizons(num_images: int, batch_size: int) -> list[int]:
     return sorted({epochs * num_images // batch_size for epochs in EPOCHS.value or chosen['epochs']})
 
 
+def _seeds(count: int) -> list[int]:
+    return [(seed + 1) % 2**32 for seed in launcher.seeds(count)]  # the first is the generator's
+
+
 def _settings(preset: str, sizes: dict[str, int]) -> Settings:
     given = {
         'dataset': DATASET.value, 'data_dir': DATA_DIR.value, 'image_size': IMAGE_SIZE.value,
@@ -137,12 +149,13 @@ def _moments(iterations: int) -> list[int]:
 
 
 def _measure(
-    workdir: Any, settings: dict[str, Settings], images: Images, horizons: list[int], seeds: list[int], iterations: int
-) -> dict[str, np.ndarray]:
+    workdir: Any, settings: dict[str, Settings], images: Images, horizons: list[int], seeds: dict[str, list[int]],
+    iterations: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Arrays named KIND_FIELD, (generators, seeds, moments[, objectives]), and the moments."""
     moments = _moments(iterations)
     arrays = {'iterations': np.array(moments)}
-    total = horizons[-1] + len(PROBES) * len(horizons) * len(seeds) * iterations
+    total = horizons[-1] + sum(map(len, seeds.values())) * len(horizons) * iterations
     with tqdm(total=total, unit=' updates', mininterval=1, disable=None) as bar:
         bar.set_description('training the generator')
         with launcher.usage_errors():  # what a run's folder may refuse
@@ -150,7 +163,7 @@ def _measure(
         for name in PROBES:
             bar.set_description(PROBES[name].title)
             found = probe(
-                workdir, name, settings[name], images, generators, seeds, moments, DRAWS.value,
+                workdir, name, settings[name], images, generators, seeds[name], moments, DRAWS.value,
                 record(settings['standard']), bar.update,
             )  # fmt: skip
             arrays |= {f'{name}_{field}': values for field, values in found.items()}

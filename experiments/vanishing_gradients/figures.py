@@ -22,12 +22,12 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     figure, axes = plt.subplots(2, 3, figsize=(14, 7.5), layout='constrained')
     colours = plt.get_cmap('viridis')(np.linspace(0.1, 0.85, len(horizons)))
     x = arrays['iterations'] + 1  # a logarithmic axis has no place for 0
-    several = arrays['standard_loss'].shape[1] > 1
 
     def curves(axis, name, field, index=None, band=None, log=True):
         for i, (horizon, colour) in enumerate(zip(horizons, colours, strict=True)):
             pick = (i, ...) if index is None else (i, ..., index)
             seeds = arrays[f'{name}_{field}'][pick]
+            several = len(seeds) > 1
             y = np.median(seeds, axis=0)
             axis.plot(x, y, color=colour, label=f'generator after {horizon:,} updates')
             low, high = seeds.min(axis=0), seeds.max(axis=0)
@@ -62,7 +62,7 @@ def draw(path: Path, arrays: Mapping[str, np.ndarray], horizons: Sequence[int], 
     )
     save(
         figure, path,
-        f'{"Lines: the median of the seeds; bands: all of them" if several else "Bands: one standard deviation over "}'
-        f'{"" if several else "batches"}. The better the discriminator, the less the minimax loss has to '
-        'say; a Wasserstein critic goes on pointing the way.',
+        'Lines: the median of the seeds; bands: all of them, and where there is one seed a standard deviation over '
+        'batches. The better the discriminator, the less the minimax loss has to say; a Wasserstein critic goes on '
+        'pointing the way.',
     )  # fmt: skip

@@ -28,15 +28,16 @@ CALL = 100  # updates in one compiled call at most: what an interruption loses, 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """One kind of critic: the preset it comes from, and the generator's losses differentiated through it."""
+    """One kind of critic: the preset it comes from, the generator's losses differentiated through it, whose seeds."""
 
     title: str
     preset: str
     objectives: tuple[str, ...]
+    seeds: str = 'critic_seeds'
 
 
 PROBES = {
-    'standard': Probe('discriminator', 'dcgan', ('minimax', 'non_saturating')),
+    'standard': Probe('discriminator', 'dcgan', ('minimax', 'non_saturating'), 'seeds'),
     'clip': Probe('critic, weights clipped', 'wgan', ('wasserstein',)),
     'gradient_penalty': Probe('critic, gradient penalty', 'wgan_gp', ('wasserstein',)),
 }

@@ -9,7 +9,7 @@ from ..common.tables import mean_and_spread
 
 
 def summary(arrays: dict[str, np.ndarray], horizons: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """For each frozen generator, means over the seeds of the critics.
+    """For each frozen generator, means over the seeds of the discriminators and of the critics.
 
     Falls, rises and spans are in orders of magnitude (log10): of the discriminator's gradients from the first probe to
     the last, of the critics' between the largest and the smallest after the first tenth of their training, in which
@@ -21,24 +21,35 @@ def summary(arrays: dict[str, np.ndarray], horizons: Sequence[int]) -> dict[str,
 
     Returns:
         For 'after_HORIZON_steps' a row of means over the seeds that have a value, NAME_std their spread (None for less
-        than two), and 'seeds', the rows of each.
+        than two), and 'seeds', by name the value of each.
     """
-    seeds = range(arrays['standard_loss'].shape[1])
-    return {
-        f'after_{horizon}_steps': _over([_row(arrays, i, seed) for seed in seeds]) for i, horizon in enumerate(horizons)
-    }
+    return {f'after_{horizon}_steps': _row(arrays, i) for i, horizon in enumerate(horizons)}
 
 
-def _row(arrays: dict[str, np.ndarray], i: int, seed: int) -> dict[str, float | int | None]:
+def _row(arrays: dict[str, np.ndarray], i: int) -> dict[str, Any]:
+    values: dict[str, list[Any]] = {}
+    for seed in range(arrays['standard_loss'].shape[1]):
+        for name, value in _discriminator(arrays, i, seed).items():
+            values.setdefault(name, []).append(value)
+    trained = arrays['iterations'] >= arrays['iterations'][-1] / 10
+    for name in ('clip', 'gradient_penalty'):
+        norms = arrays[f'{name}_gradient_norm'][i][:, trained, 0]
+        values[f'{name}_gradient_span'] = np.log10(norms.max(1) / norms.min(1)).tolist()
+    row: dict[str, Any] = {}
+    for name, over in values.items():
+        row[name], row[f'{name}_std'] = mean_and_spread(over)
+    return {**row, 'seeds': values}
+
+
+def _discriminator(arrays: dict[str, np.ndarray], i: int, seed: int) -> dict[str, float | int | None]:
     iterations = arrays['iterations']
-    trained = iterations >= iterations[-1] / 10
     accuracy = arrays['standard_accuracy'][i, seed]
     norms, deviations = (
         np.maximum(arrays[f'standard_gradient_{what}'][i, seed], np.finfo(np.float32).tiny)  # an underflow is a fall
         for what in ('norm', 'std')
     )
     perfect = np.flatnonzero(accuracy == 1)
-    row = {
+    return {
         'final_accuracy': float(accuracy[-1]),
         'iterations_to_accuracy_1': int(iterations[perfect[0]]) if len(perfect) else None,
         'final_discriminator_loss': float(arrays['standard_loss'][i, seed, -1]),
@@ -47,14 +58,3 @@ def _row(arrays: dict[str, np.ndarray], i: int, seed: int) -> dict[str, float | 
         'non_saturating_gradient_rise': float(np.log10(norms[-1, 1] / norms[0, 1])),
         'non_saturating_deviation_rise': float(np.log10(deviations[-1, 1] / deviations[0, 1])),
     }
-    for name in ('clip', 'gradient_penalty'):
-        critic = arrays[f'{name}_gradient_norm'][i, seed, trained, 0]
-        row[f'{name}_gradient_span'] = float(np.log10(critic.max() / critic.min()))
-    return row
-
-
-def _over(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {}
-    for name in rows[0]:
-        whole[name], whole[f'{name}_std'] = mean_and_spread([row[name] for row in rows])
-    return {**whole, 'seeds': rows}

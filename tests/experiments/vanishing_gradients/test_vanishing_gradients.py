@@ -33,7 +33,19 @@ def test_falls_are_orders_of_magnitude_and_averaged_over_seeds():
     assert row['non_saturating_gradient_rise'] == pytest.approx(1)
     assert row['non_saturating_deviation_rise'] == pytest.approx(2)
     assert row['iterations_to_accuracy_1'] == 1 and row['iterations_to_accuracy_1_std'] is None
-    assert row['clip_gradient_span'] == 0 and len(row['seeds']) == 2
+    assert row['clip_gradient_span'] == 0 and row['seeds']['minimax_gradient_fall'] == pytest.approx([3, 4])
+
+
+def test_spans_of_critics_are_of_their_own_seeds():
+    # Fails if the growth in the first tenth counts, or if there must be as many critics as discriminators.
+    arrays = _arrays(2)
+    arrays['clip_gradient_norm'] = np.array([[[[1e-9], [1.0], [10.0]], [[1.0], [1.0], [1.0]], [[2.0], [8.0], [8e3]]]])
+    row = summary(arrays, [7])['after_7_steps']
+    assert row['seeds']['clip_gradient_span'] == pytest.approx([1, 0, 3])
+    assert row['clip_gradient_span'] == pytest.approx(4 / 3)
+
+
+def test_what_no_seed_has_is_none():
     assert summary(_arrays(1), [7])['after_7_steps']['iterations_to_accuracy_1'] is None
 
 
@@ -52,11 +64,12 @@ def test_parts_are_kept_and_joined(tmp_path):
 
     for path in tmp_path.glob('probes/generator_2_*'):  # the run has gone past it
         path.unlink()
-    done('vanishing_gradients', tmp_path, *TINY, '--generator_steps=2,4', '--seeds=2')
+    done('vanishing_gradients', tmp_path, *TINY, '--generator_steps=2,4', '--seeds=2', '--critic_seeds=3')
     after = parts()
-    assert len(after) == 2 + 2 * 2 * 3 and sum(before.get(path) == time for path, time in after.items()) == 7
+    assert len(after) == 2 + 2 * (2 + 3 + 3) and sum(before.get(path) == time for path, time in after.items()) == 7
     with np.load(tmp_path / 'probes.npz') as probes:
         again = probes['standard_gradient_norm']
+        assert probes['clip_gradient_norm'].shape[:2] == (2, 3)
     np.testing.assert_array_equal(again[:, 0], norms[:, 0])
     assert again.shape[1] == 2 and (again[:, 0] != again[:, 1]).any()
 
