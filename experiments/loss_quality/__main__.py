@@ -22,18 +22,16 @@ from wgan_jax import data
 from wgan_jax.files import atomic_path
 from wgan_jax.metrics.features import feature_network
 from wgan_jax.ranges import BATCH, COUNT, whole
-from wgan_jax.training.cost import require_memory
 from wgan_jax.training.gan import GAN, Hyperparameters
-from wgan_jax.training.step import Metrics
 
 from ..common import kept, launcher, pictures
 from ..common.choices import datasets
 from ..common.flagtypes import by_size, define_choice, define_choices, define_number, define_text
+from ..common.image_runs import Budget, Reference, compiled, largest_estimate, reference, require_memory, train
 from ..common.tables import shown, text_table
 from .figures import draw
-from .runs import RUNS, build, largest_estimate, recorded, settings_of
+from .runs import RUNS, build, recorded, settings_of
 from .summary import CURVES, FILTER, over_seeds, summary
-from .training import Budget, Reference, compiled, reference, train
 
 SIZES = {
     'quick': {'width': 8, 'steps': 1_000, 'points': 50, 'seeds': 1},
@@ -41,8 +39,6 @@ SIZES = {
 }
 OUTPUTS = ('loss_quality.png', 'curves.npz')
 KEPT = 'runs'
-SAMPLE_BYTES, IMAGE_BYTES = 400_000, 120_000  # of a sample's, and a real image's, patches and their projections
-
 
 SIZE = define_choice('size', 'quick', list(SIZES), 'Budget: quick or full.')
 DATASET = define_text('dataset', 'flags', f'Images: {datasets()}.')
@@ -85,7 +81,9 @@ def main() -> int:
             height, width = settings_of(RUNS[names[0]], 'dcgan', given).height_width
             images = data.load(DATASET.value, height, width, data_dir=DATA_DIR.value)
             gans = {name: build(RUNS[name], images.pixels.shape[-1], given) for name in names}
-            _require_memory(gans.values(), len(images.pixels), budget, sizes)
+            sizing = f'image_size={IMAGE_SIZE.value}, width={sizes["width"]}, batch_size={BATCH_SIZE.value}'
+            for built in gans.values():
+                require_memory(*built, len(images.pixels), budget, sizing)
             real = reference(images.pixels, 4 * budget.samples, network)
             workdir = held.enter_context(launcher.results_folder('loss_quality'))
         launcher.require_ours(workdir, OUTPUTS)
@@ -123,7 +121,8 @@ def _runs(
         path, before = kept.place(workdir, KEPT, name, str(seed), {**record, 'seed': seed}), bar.n
         done = kept.read(path, {}, ['steps', *CURVES, 'samples'])
         if done is None:
-            done = {}, train(*built, programs, pixels, real, budget, seed, bar.update)
+            curves = train(*built, programs, pixels, real, budget, seed, bar.update)
+            done = {}, {name: curves[name] for name in ('steps', *CURVES, 'samples')}
             kept.write(path, *done)
         bar.update(before + budget.steps - bar.n)
         found.append(done[1])
@@ -172,21 +171,6 @@ def _table(results: dict[str, dict[str, Any]]) -> str:
     ]
     columns = ['rank correlation', 'by features', 'estimate', 'patch distance', "generator's loss", 'note']
     return text_table(['', *columns], rows)
-
-
-def _require_memory(
-    gans: Iterable[tuple[GAN, Hyperparameters]], num_images: int, budget: Budget, sizes: dict[str, int]
-) -> None:
-    """Raises ValueError when a run, its metrics between two moments, or the samples would take too much memory."""
-    kept_bytes = 2 * 4 * len(Metrics._fields) * -(-budget.steps // budget.points) + 200 * budget.points
-    kept_bytes += SAMPLE_BYTES * budget.samples + IMAGE_BYTES * min(num_images, 4 * budget.samples)
-    what = (
-        f'training on {num_images} images with image_size={IMAGE_SIZE.value}, width={sizes["width"]}, '
-        f'batch_size={BATCH_SIZE.value}, steps={budget.steps}, samples={budget.samples} at points={budget.points}'
-    )
-    for gan, hyperparameters in gans:
-        most = dataclasses.replace(gan, batch_size=max(gan.batch_size, budget.samples))
-        require_memory(most, hyperparameters, what, beside=kept_bytes)
 
 
 if __name__ == '__main__':

@@ -1,10 +1,8 @@
 """The runs that are compared: which GAN each of them is."""
 
 import dataclasses
-import math
 from typing import Any
 
-from wgan_jax.objectives import OBJECTIVES
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.presets import PRESETS
@@ -69,13 +67,3 @@ def build(run: Run, channels: int, given: dict[str, Any]) -> tuple[GAN, Hyperpar
         build_gan(settings_of(run, arch, given), channels) for arch in (run.critic, run.generator)
     )
     return dataclasses.replace(gan, networks=Players(other.networks.generator, gan.networks.critic)), hyperparameters
-
-
-def is_wasserstein(gan: GAN) -> bool:
-    """Whether the critic estimates W1; else the Jensen-Shannon divergence."""
-    return gan.objective is OBJECTIVES['wasserstein']
-
-
-def largest_estimate(gan: GAN, shape: tuple[int, ...]) -> float:
-    """No W1 between images in [-1, 1] is larger than their diameter 2 sqrt(H W C), no JS divergence than log 2."""
-    return 2 * math.sqrt(math.prod(shape)) if is_wasserstein(gan) else math.log(2)

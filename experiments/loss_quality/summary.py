@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage, stats
 
+from ..common.image_runs import is_sound
 from ..common.tables import mean_and_spread
 
 FILTER = 5  # points in the median filter
-BLOWN_UP = 10  # times the largest value that a true estimate can have
 CURVES = ('estimate', 'patch_distance', 'kernel_distance', 'generator_loss', 'generator_loss_std')
 # Rank correlations: of the critic's estimate with either measure of quality, and of the generator's loss with one.
 PAIRS = {
@@ -30,17 +30,6 @@ def smooth(values: np.ndarray, valid: int) -> np.ndarray:
     if valid:
         out[:valid] = ndimage.median_filter(values[:valid], FILTER)
     return out
-
-
-def is_sound(estimate: float, distance: float, largest: float) -> bool:
-    """Whether an estimate and a distance may mean something: both finite, the former not ten times too large.
-
-    Args:
-        estimate: of the critic.
-        distance: of the samples.
-        largest: the largest value that a true estimate can have.
-    """
-    return bool(np.isfinite(distance) and abs(estimate) <= BLOWN_UP * largest)  # false for NaN
 
 
 def summary(arrays: dict[str, np.ndarray], largest: float) -> dict[str, Any]:

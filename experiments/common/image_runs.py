@@ -1,5 +1,6 @@
-"""One run: the losses of every step, and the quality of the samples at moments on the way."""
+"""One run on images: the losses of every step, and the quality of the samples at moments on the way."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -15,6 +16,8 @@ from wgan_jax.data.images import to_float
 from wgan_jax.metrics.features import FeatureNetwork
 from wgan_jax.metrics.kernels import kernel_distance
 from wgan_jax.metrics.patches import patch_distance
+from wgan_jax.objectives import OBJECTIVES
+from wgan_jax.training.cost import require_memory as require
 from wgan_jax.training.draws import Role, example_keys
 from wgan_jax.training.frozen import fit_critic
 from wgan_jax.training.gan import GAN, Hyperparameters
@@ -22,12 +25,11 @@ from wgan_jax.training.pace import Pace
 from wgan_jax.training.state import TrainState, init_state
 from wgan_jax.training.step import Metrics, train_steps
 
-from .runs import is_wasserstein, largest_estimate
-from .summary import is_sound
-
 STRIP = 6  # moments of which samples are shown
 SHOWN = 4  # samples of each of them
+BLOWN_UP = 10  # times the largest value that a true estimate can have
 _SUBSETS = 10  # of the kernel distance
+_SAMPLE_BYTES, _IMAGE_BYTES = 400_000, 120_000  # of a sample's, and a real image's, patches and their projections
 
 
 class Reference(NamedTuple):
@@ -73,6 +75,49 @@ class Budget(NamedTuple):
     samples: int
 
 
+def require_memory(
+    gan: GAN, hyperparameters: Hyperparameters, num_images: int, budget: Budget, what: str, *, beside: float = 0
+) -> None:
+    """Raises ValueError when a run, its metrics, or the samples would take too much memory.
+
+    Args:
+        gan, hyperparameters: of the run.
+        num_images: of the dataset.
+        budget: of the run.
+        what: is asked for, in words.
+        beside: bytes that are held besides.
+    """
+    kept = 2 * 4 * len(Metrics._fields) * budget.steps + 200 * budget.points
+    kept += _SAMPLE_BYTES * budget.samples + _IMAGE_BYTES * min(num_images, 4 * budget.samples)
+    largest = dataclasses.replace(gan, batch_size=max(gan.batch_size, budget.samples))
+    what = (
+        f'training on {num_images} images with {what}, steps={budget.steps}, samples={budget.samples} at '
+        f'points={budget.points}'
+    )
+    require(largest, hyperparameters, what, beside=kept + beside)
+
+
+def is_wasserstein(gan: GAN) -> bool:
+    """Whether the critic estimates W1; else the Jensen-Shannon divergence."""
+    return gan.objective is OBJECTIVES['wasserstein']
+
+
+def largest_estimate(gan: GAN, shape: tuple[int, ...]) -> float:
+    """No W1 between images in [-1, 1] is larger than their diameter 2 sqrt(H W C), no JS divergence than log 2."""
+    return 2 * math.sqrt(math.prod(shape)) if is_wasserstein(gan) else math.log(2)
+
+
+def is_sound(estimate: float, distance: float, largest: float) -> bool:
+    """Whether an estimate and a distance may mean something: both finite, the former not ten times too large.
+
+    Args:
+        estimate: of the critic.
+        distance: of the samples.
+        largest: the largest value that a true estimate can have.
+    """
+    return bool(np.isfinite(distance) and abs(estimate) <= BLOWN_UP * largest)  # false for NaN
+
+
 class Programs(NamedTuple):
     """The compiled functions of a GAN, which serve all of its seeds."""
 
@@ -115,8 +160,8 @@ def train(
     Returns:
         'steps', (points,), and for the time since the moment before: 'estimate', the mean of W1's or JS's,
         'generator_loss' and 'generator_loss_std', mean and deviation; at the moment: 'patch_distance',
-        'kernel_distance', (points,); 'samples', float (moments, SHOWN, H, W, C) at up to STRIP of them, 0 where there
-        are none.
+        'kernel_distance', (points,); of every step 'metrics', (steps, fields of Metrics); 'samples', float (moments,
+        SHOWN, H, W, C) at up to STRIP of them, 0 where there are none.
     """
     moments = _moments(budget)
     shown = {int(moments[i]) for i in np.linspace(1, len(moments) - 1, STRIP).round().astype(int)}
@@ -124,6 +169,7 @@ def train(
     for size in _calls(Pace(10**6), budget.first_updates):
         state = jax.block_until_ready(programs.fit(hyperparameters, state, pixels, np.int32(size)))
     rows: list[tuple[float, ...]] = []
+    seen = np.full((budget.steps, len(Metrics._fields)), np.nan, np.float32)
     samples = np.zeros((len(shown), min(SHOWN, budget.samples), *pixels.shape[1:]), np.float32)
     pace, largest, sound, strip = Pace(int(np.diff(moments).max())), largest_estimate(gan, pixels.shape[1:]), True, 0
     for begin, end in itertools.pairwise(moments):
@@ -131,12 +177,13 @@ def train(
             rows.append((math.nan,) * 5)
             on_steps(int(end - begin))
             continue
-        parts = []
+        done = int(begin)
         for size in _calls(pace, int(end - begin)):
             state, metrics = programs.steps(hyperparameters, state, pixels, np.int32(size))
-            parts.append(np.asarray(metrics)[:size])
+            seen[done : done + size] = np.asarray(metrics)[:size]
+            done += size
             on_steps(size)
-        losses = Metrics(*np.concatenate(parts).astype(np.float64).T)
+        losses = Metrics(*seen[begin:end].astype(np.float64).T)
         distance, images = jax.device_get(programs.judge(state, real.images))
         estimate = _estimate(gan, losses)
         sound = is_sound(estimate, float(distance), largest)
@@ -146,7 +193,8 @@ def train(
             samples[strip] = images[:SHOWN]
             strip += 1
     names = ('estimate', 'generator_loss', 'generator_loss_std', 'patch_distance', 'kernel_distance')
-    return {'steps': moments[1:], **dict(zip(names, np.array(rows).T, strict=True)), 'samples': samples}
+    curves = dict(zip(names, np.array(rows).T, strict=True))
+    return {'steps': moments[1:], **curves, 'metrics': seen, 'samples': samples}
 
 
 def _moments(budget: Budget) -> np.ndarray:
