@@ -1,5 +1,6 @@
 """Data parallelism on two virtual devices against one device."""
 
+import functools
 import re
 
 import jax
@@ -10,7 +11,7 @@ from tests.training.common import small_gan, small_pixels
 from tests.training.exact import REAL, exact_gan, exact_settings
 from wgan_jax.training.parallel import make_runner
 from wgan_jax.training.state import init_state
-from wgan_jax.training.step import critic_update, generator_update
+from wgan_jax.training.step import critic_update, generator_update, train_steps
 
 PIXELS = small_pixels()
 
@@ -48,6 +49,20 @@ def test_the_library_s_networks_train_on_two_devices_as_on_one():
     _, _, one = _run('jit', 1, 'wgan', steps=1)
     _, _, two = _run('pmap', 2, 'wgan', steps=1)
     np.testing.assert_allclose(two, one, rtol=0.01, atol=1e-5)
+
+
+def test_pmap_gives_the_same_bits():
+    # What jax.pmap makes of the same step; fails if the runner's program means something else by a device.
+    runner, state, rows = _run('pmap', 2, 'wgan')
+    gan, hyperparameters = small_gan('wgan')
+    steps = jax.pmap(
+        functools.partial(train_steps, gan, capacity=4, axis_name='devices'), axis_name='devices',
+        in_axes=(None, None, None, 0), out_axes=None, devices=jax.devices()[:2], donate_argnums=1,
+    )  # fmt: skip
+    hyperparameters = jax.tree.map(np.asarray, hyperparameters)
+    theirs = steps(hyperparameters, init_state(gan, hyperparameters, 7), PIXELS, np.full(2, 3, np.int32))
+    np.testing.assert_array_equal(theirs[1][:3], rows)
+    jax.tree.map(np.testing.assert_array_equal, theirs[0], runner.fetch(state))
 
 
 def _collectives(update, preset, **changes):

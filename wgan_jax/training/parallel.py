@@ -1,7 +1,8 @@
-"""One compiled call on one device or on many: the only module that knows jit from pmap.
+"""One compiled call on one device or on many: the only module that knows how many there are.
 
-Under pmap every device holds the whole state and the whole dataset, works on its share of each batch, and averages
-what it found with the others (data parallelism with replicated parameters).
+On many, which is what ``jax.pmap`` makes of a step, and with the same bits, every device holds the whole state and the
+whole dataset, works on its share of each batch, and averages what it found with the others (data parallelism with
+replicated parameters). It is written with ``jax.shard_map``, which serves devices of several processes too.
 """
 
 import dataclasses
@@ -125,12 +126,9 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
         return jax.device_put(tree, replicated)
 
     data = place(data)
-    steps = jax.pmap(
-        functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS),
-        axis_name=AXIS,
-        in_axes=(None, None, None, 0),
-        out_axes=None,
-        devices=devices,
+    step = functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS)
+    steps = jax.jit(
+        jax.shard_map(step, mesh=mesh, in_specs=replicated.spec, out_specs=replicated.spec, check_vma=False),
         donate_argnums=1,
     )
 
@@ -139,7 +137,7 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
         return Runner(
             # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
             place=lambda state: place(_copied(state)),
-            run=lambda state, num_steps: steps(own, state, data, np.full(len(devices), num_steps, np.int32)),
+            run=lambda state, num_steps: steps(own, state, data, np.int32(num_steps)),
             fetch=_fetch,
             capacity=capacity,
             num_devices=len(devices),
