@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # What a notebook needs, imported when it is first used: `import wgan_jax` costs no more than Python's own start.
 _FUNCTIONS = {
+    'join': ('joining', 'join'),
     'load': ('training.load', 'load'),
     'presets': ('training.presets', 'PRESETS'),
     'settings': ('training.configure', 'settings'),
@@ -33,8 +34,8 @@ _FUNCTIONS = {
 _MODULES = ('distances', 'export', 'games', 'metrics', 'networks', 'objectives', 'penalties', 'transforms')
 
 __all__ = [
-    'distances', 'export', 'games', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets', 'settings',
-    'sweep', 'train', 'transforms',
+    'distances', 'export', 'games', 'join', 'load', 'metrics', 'networks', 'objectives', 'penalties', 'presets',
+    'settings', 'sweep', 'train', 'transforms',
 ]  # fmt: skip
 
 

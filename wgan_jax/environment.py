@@ -3,6 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def environment() -> dict[str, Any]:
         'git_commit': _git_commit(),
         **numerics(),
     }
+
+
+def code_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an ``environment`` several processes must have in common: all but the names of their devices."""
+    return {name: value for name, value in found.items() if name != 'devices'}
 
 
 def numerics() -> dict[str, Any]:

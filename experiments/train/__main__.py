@@ -15,6 +15,7 @@ import jax
 
 import wgan_jax
 from wgan_jax.training.loop import NotFinite
+from wgan_jax.training.processes import Lost
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted
 
@@ -27,6 +28,19 @@ from .wandb_log import WandbLog
 
 def main() -> int:
     """Reads the flags, trains, and returns the exit status."""
+    try:
+        status = _train()
+    except Lost as error:  # there may be nobody to part from
+        print(f'train: stopped: {error}', file=sys.stderr)
+        return 1
+    except launcher.UsageError:
+        _part()
+        raise
+    _part()
+    return status
+
+
+def _train() -> int:
     progress = Progress()
     with launcher.usage_errors():
         settings = flags.settings_from_flags()
@@ -70,6 +84,9 @@ def main() -> int:
         again = f'the same command {"continues" if error.step else "begins"} it'
         print(f'train: {error}; {"its results are there" if error.done else again}', file=sys.stderr)
         return 128 + error.signal
+    if jax.process_index():
+        print(f'process {jax.process_index()} of {jax.process_count()}: done, {generator.step} steps')
+        return 0
     if not progress.started:
         print(f'{workdir}: done already, {generator.step} steps; a larger --steps goes on from there')
         return 0
@@ -95,10 +112,29 @@ def _choose_devices(settings: Settings) -> None:
     devices = flags.DEVICES.value
     if devices is not None:
         jax.config.update('jax_num_cpu_devices', devices)
+    _join()
+    if devices is not None:
         if jax.default_backend() != 'cpu':
             raise ValueError('--devices makes virtual CPU devices: set WGAN_JAX_BACKEND=cpu, or leave it out')
         if devices > 1 and flags.PARALLEL.value == 'jit':
             raise ValueError(f'--devices={devices} has no effect with --parallel=jit: use --parallel=pmap')
+
+
+def _join() -> None:
+    """Joins other processes where flags say that there are some. Raises ValueError for those that say nothing then."""
+    places = {flag.name: flag.value for flag in (flags.COORDINATOR, flags.NUM_PROCESSES, flags.PROCESS_ID)}
+    limits = {'heartbeat': flags.HEARTBEAT.value, 'patience': flags.JOIN_TIMEOUT.value}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    if flags.DISTRIBUTED.value or any(value is not None for value in places.values()):
+        wgan_jax.join(**places, **limits)
+    elif limits:
+        raise ValueError('--heartbeat and --join_timeout have no effect on one process: see --distributed')
+
+
+def _part() -> None:
+    """Leaves together with the other processes: the service of process 0 is theirs too."""
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
 
 
 if __name__ == '__main__':

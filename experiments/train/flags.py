@@ -5,6 +5,8 @@ from pathlib import Path
 
 from absl import flags
 
+from wgan_jax.joining import HEARTBEAT as HEARTBEAT_RANGE
+from wgan_jax.joining import PATIENCE
 from wgan_jax.json_files import read_json
 from wgan_jax.ranges import whole
 from wgan_jax.training.budget import MINUTES as MINUTES_RANGE
@@ -36,6 +38,20 @@ PARALLEL = define_choice(
     'jit: one device; pmap: all devices, which must share batches evenly; auto: pmap where there are several.',
 )
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
+DISTRIBUTED = flags.DEFINE_bool(
+    'distributed', False, 'Train with other processes, each of which gets the same command: those that Slurm, a TPU '
+    'pod, Open MPI or Kubernetes has started, or those of the next three flags.',
+)  # fmt: skip
+COORDINATOR = define_text('coordinator', None, 'HOST:PORT at which process 0 waits for the others.')
+NUM_PROCESSES = define_number('num_processes', None, 'How many processes there are.', whole(1, 2**16))
+PROCESS_ID = define_number('process_id', None, 'Which of them this is, from 0 on.', whole(0, 2**16))
+HEARTBEAT = define_number(
+    'heartbeat', None, 'Seconds after which a process without a sign of life is given up, and with it the run '
+    '(default: 100).', HEARTBEAT_RANGE,
+)  # fmt: skip
+JOIN_TIMEOUT = define_number(
+    'join_timeout', None, 'Seconds in which all processes have to come (default: 300).', PATIENCE
+)
 MATMUL_PRECISION = define_choice(
     'matmul_precision', None, ('default', 'high', 'highest'), 'What the factors of products of float32 are '
     'rounded to: default: TF32 on a GPU, bfloat16 on a TPU; high: between; highest: nothing is rounded; recorded with '

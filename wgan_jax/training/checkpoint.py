@@ -205,7 +205,7 @@ class CheckpointStore:
             items = {'state': ocp.args.StandardRestore()} | ({} if seal else {'seal': ocp.args.JsonRestore()})
             with (
                 quiet('absl'),
-                ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader,
+                _orbax(ocp.CompositeOptions(multiprocessing_options=_by_itself())) as reader,
                 _for_orbax(self._folder) as parent,
             ):
                 found = reader.restore(parent / folder.name, args=ocp.args.Composite(**items))
@@ -316,17 +316,33 @@ def _for_orbax(folder: Path) -> Iterator[Path]:
         yield link
 
 
+def _by_itself() -> Any:
+    """Orbax's options for a process that is alone with its files, though there may be others in its run."""
+    import orbax.checkpoint as ocp
+
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me}, barrier_sync_key_prefix=f'{me}')
+
+
+def _orbax(options: Any) -> Any:
+    import orbax.checkpoint as ocp
+
+    handler = ocp.CompositeCheckpointHandler(composite_options=options)
+    return ocp.Checkpointer(handler, multiprocessing_options=options.multiprocessing_options)
+
+
 def _write_arrays(place: Path, folder: Path, arrays: dict[str, np.ndarray]) -> None:
     """Lets Orbax write arrays into a folder. Raises WriteError, naming the place that they are for."""
     import orbax.checkpoint as ocp
 
     # Threads that wait for folders to be made elsewhere would wait on after a failure for minutes.
-    in_turn = ocp.CompositeOptions(async_options=ocp.AsyncOptions(create_directories_asynchronously=False))
+    in_turn = ocp.AsyncOptions(create_directories_asynchronously=False)
+    options = ocp.CompositeOptions(async_options=in_turn, multiprocessing_options=_by_itself())
     before = set(threading.enumerate())
     _hush_closed_loops()
     try:
         # Orbax logs whole tracebacks of what it raises.
-        with quiet('absl'), ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=in_turn)) as writer:
+        with quiet('absl'), _orbax(options) as writer:
             writer.save(folder, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays)))
     except Exception as error:
         for thread in set(threading.enumerate()) - before:  # Orbax's, that write the other parts

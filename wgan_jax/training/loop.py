@@ -23,7 +23,7 @@ from wgan_jax.training.step import Metrics
 
 
 class NotFinite(ArithmeticError):
-    """A metric or parameter became infinite or NaN."""
+    """A metric or parameter became infinite or NaN, or copies of one that must be equal are not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,11 +164,13 @@ def run_loop(
             if schedule.samples(step):
                 callback.sample(step, arrays)
             if schedule.saves(step):
+                _check_copies(runner, state, step)
                 callback.checkpoint(step, arrays)
             reports.resume()
     if pending is not None:
         reports.hand_over(pending)
     if begin < step < schedule.steps:
+        _check_copies(runner, state, step)
         callback.checkpoint(step, _checked(runner.fetch(state)))
     return step >= schedule.steps
 
@@ -205,6 +207,11 @@ class _Reports:
             f'{Metrics._fields[column]} became {rows[row, column]} at step {call.first + row}; '
             'a lower learning rate may help'
         )
+
+
+def _check_copies(runner: Runner, state: TrainState, step: int) -> None:
+    if (name := runner.differing(state)) is not None:
+        raise NotFinite(f'the copies of {name} on the devices differ at step {step}: one of them computes wrongly')
 
 
 def _checked(state: TrainState) -> TrainState:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.feed import Feed
@@ -21,6 +22,7 @@ from wgan_jax.training.step import train_steps
 from wgan_jax.types import Array, PyTree
 
 AXIS = 'devices'
+_UNSIGNED = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint32}  # of 8 bytes two of these
 
 
 class Runner(NamedTuple):
@@ -36,6 +38,7 @@ class Runner(NamedTuple):
         of: ``of(hyperparameters) -> Runner``: the same program and dataset with other hyperparameters.
         streamed: whether the dataset stays on the host.
         close: ``close()``: lets go of a dataset on the host; nothing is run afterwards.
+        differing: ``differing(state)``: the name of a leaf whose copies on the devices are not the same bits, or None.
     """
 
     place: Callable[[TrainState], TrainState]
@@ -46,6 +49,7 @@ class Runner(NamedTuple):
     of: 'Callable[[Hyperparameters], Runner]'
     streamed: bool = False
     close: Callable[[], None] = lambda: None
+    differing: Callable[[TrainState], str | None] = lambda state: None
 
 
 def make_runner(
@@ -64,7 +68,7 @@ def make_runner(
         gan, hyperparameters: what is trained, and its hyperparameters.
         data: the dataset, as ``gan.draw`` takes it, of NumPy arrays.
         mode: 'jit' for one device, 'pmap' for any number, 'auto' for the first where there is one and else the second.
-        devices: which to use; all local ones by default.
+        devices: which to use; all by default, of other processes too.
         capacity: the most steps of one call.
         streamed: leave the dataset, images or (images, labels), on the host, and fetch each batch when it is due: the
             same bits.
@@ -82,7 +86,11 @@ def make_runner(
         gan, data, close = streaming(gan, feed), (), feed.close
     else:
         data, close = jax.tree.map(np.asarray, data), Runner._field_defaults['close']
-    devices = list(jax.local_devices() if devices is None else devices)
+    devices = list(jax.devices() if devices is None else devices)
+    if mode == 'jit' and jax.process_count() > 1:
+        raise ValueError(
+            f'parallel=jit is for one device, and there are {jax.process_count()} processes: use parallel=pmap'
+        )
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
         return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed, close)
@@ -121,19 +129,31 @@ def _on_one(gan, hyperparameters, data, device, capacity, streamed, close):
 def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    local = all(device.process_index == jax.process_index() for device in devices)
 
     def place(tree):
-        return jax.device_put(tree, replicated)
+        if local:
+            return jax.device_put(tree, replicated)
+        return jax.tree.map(
+            lambda x: jax.make_array_from_callback(x.shape, replicated, lambda place: np.array(x[place])), tree
+        )
 
     data = place(data)
     step = functools.partial(train_steps, gan, capacity=capacity, axis_name=AXIS)
-    steps = jax.jit(
-        jax.shard_map(step, mesh=mesh, in_specs=replicated.spec, out_specs=replicated.spec, check_vma=False),
-        donate_argnums=1,
+    over_devices = functools.partial(
+        jax.shard_map, mesh=mesh, in_specs=replicated.spec, out_specs=replicated.spec, check_vma=False
     )
+    steps = jax.jit(over_devices(step), donate_argnums=1)
+    sums_of_all = jax.jit(over_devices(lambda tree: jax.lax.all_gather(_sums(tree), AXIS)))
+
+    def differing(state):
+        sums = _fetch(sums_of_all(state))  # (devices, leaves)
+        names = [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in
+                 jax.tree_util.tree_leaves_with_path(state)]  # fmt: skip
+        return next((name for name, own in zip(names, sums.T, strict=True) if (own != own[0]).any()), None)
 
     def runner(hyperparameters):
-        own = place(hyperparameters)
+        own = place(hyperparameters) if local else hyperparameters  # numbers, which every process has
         return Runner(
             # Donated replicated arrays must lie on this mesh already, or live arrays would be deleted with them.
             place=lambda state: place(_copied(state)),
@@ -144,6 +164,7 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
             streamed=streamed,
             close=close,
             of=runner,
+            differing=differing,
         )
 
     return runner(hyperparameters)
@@ -152,6 +173,17 @@ def _on_many(gan, hyperparameters, data, devices, capacity, streamed, close):
 def streaming(gan: GAN, feed: Feed) -> GAN:
     """The GAN whose real examples come from a feed; its steps take () as data."""
     return dataclasses.replace(gan, draw=draw_from_feed(feed))
+
+
+def _sums(tree: PyTree) -> Array:
+    """For each leaf a sum of its bits that changes with their places; uint32 (leaves,)."""
+
+    def of(leaf):
+        bits = leaf if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _UNSIGNED[leaf.dtype.itemsize])
+        bits = bits.astype(jnp.uint32).reshape(-1)
+        return jnp.sum(bits * (2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
+
+    return jnp.stack([of(leaf) for leaf in jax.tree.leaves(tree)])
 
 
 def _copied(state):

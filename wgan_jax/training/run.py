@@ -1,24 +1,24 @@
 """A whole training run in a folder: begun, continued or found done by one call."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.images import Images
-from wgan_jax.environment import environment
+from wgan_jax.environment import code_of, environment
 from wgan_jax.files import WriteError, discard, make_folder, set_aside
 from wgan_jax.json_files import write_json
 from wgan_jax.ranges import whole
 from wgan_jax.text import printable, reason
-from wgan_jax.training import budget
+from wgan_jax.training import budget, processes
 from wgan_jax.training.build import hyperparameters_of
 from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
@@ -30,6 +30,7 @@ from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
 from wgan_jax.training.load import Generator, classes_of
 from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.manifest import Manifest
+from wgan_jax.training.parallel import Runner
 from wgan_jax.training.prepare import built, check_deterministic
 from wgan_jax.training.run_files import RunFiles, best_step, final_metrics, pictures_after
 from wgan_jax.training.settings import Settings, record
@@ -97,36 +98,53 @@ def train(
         Interrupted: see above; also when the signal came too late to stop anything.
     """
     called = time.monotonic()
-    counts = {'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
-              'sample_every': sample_every, 'log_every': log_every}  # fmt: skip
-    for name, value in counts.items():
-        whole(1).check(name, value)
-    if evaluate_every is not None:
-        whole(1).check('evaluate_every', evaluate_every)
-    if minutes is not None:
-        budget.MINUTES.check('minutes', minutes)
-        minutes = float(minutes)
-    if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
-        raise ValueError(f'workdir={workdir!r} must be the path of a folder')
-    if not callable(should_stop):
-        raise ValueError('should_stop must be a function that is asked whether to stop')
-    if not isinstance(profile, bool):
-        raise ValueError(f'profile={profile!r} must be True or False')
-    if not isinstance(callbacks, Sequence):
-        raise ValueError('callbacks must be a list')
-    listeners = [as_callback(callback) for callback in callbacks]
-
-    def loading(done: int, of: int) -> None:
-        for listener in listeners:
-            listener.loading(done, of)
-
-    settings, images = with_images(settings, dataset, loading)
-    check_deterministic(settings)
-    if evaluate_every is not None and min(settings.height_width) < PATCH:
-        raise ValueError(f'evaluate_every compares patches of {PATCH}x{PATCH} pixels: images must be as large')
-    first = settings if minutes is None else budget.to_measure(settings)
-    gan, fresh, shapes, runner = built(first, images, parallel, num_devices, data_path)
     with contextlib.ExitStack() as held:
+        group = held.enter_context(processes.together())  # what is refused from here on, all learn
+        counts = {'checkpoint_every': checkpoint_every, 'keep_checkpoints': keep_checkpoints,
+                  'sample_every': sample_every, 'log_every': log_every}  # fmt: skip
+        for name, value in counts.items():
+            whole(1).check(name, value)
+        if evaluate_every is not None:
+            whole(1).check('evaluate_every', evaluate_every)
+        if minutes is not None:
+            budget.MINUTES.check('minutes', minutes)
+            minutes = float(minutes)
+        if not isinstance(workdir, (str, os.PathLike)) or not os.fspath(workdir):
+            raise ValueError(f'workdir={workdir!r} must be the path of a folder')
+        if not callable(should_stop):
+            raise ValueError('should_stop must be a function that is asked whether to stop')
+        if not isinstance(profile, bool):
+            raise ValueError(f'profile={profile!r} must be True or False')
+        if not isinstance(callbacks, Sequence):
+            raise ValueError('callbacks must be a list')
+        listeners = [as_callback(callback) for callback in callbacks]
+
+        def loading(done: int, of: int) -> None:
+            for listener in listeners:
+                listener.loading(done, of)
+
+        settings, images = with_images(settings, dataset, loading)
+        check_deterministic(settings)
+        if evaluate_every is not None and min(settings.height_width) < PATCH:
+            raise ValueError(f'evaluate_every compares patches of {PATCH}x{PATCH} pixels: images must be as large')
+        first = settings if minutes is None else budget.to_measure(settings)
+        gan, fresh, shapes, runner = built(first, images, parallel, num_devices, data_path)
+
+        def rebuild(changes: Mapping[str, Any]) -> Runner:
+            return built(dataclasses.replace(first, **changes), images, parallel, num_devices, data_path)[-1]
+
+        group.agree({
+            **_elsewhere_too(settings), 'images': record_of(settings, images), **counts, 'minutes': minutes,
+            'evaluate_every': evaluate_every, 'parallel': parallel, 'data_path': data_path, **code_of(environment()),
+        })  # fmt: skip
+        if group.follows:
+            with stop_signals() as received:
+                step, ema = group.follow(runner, shapes, rebuild, received)
+            config = {'settings': record(settings), 'dataset': record_of(settings, images)}
+            return Generator(gan.networks.generator, ema, settings, step, *classes_of(config))
+        runner = group.led(runner)
+        if gan.noise_steps and minutes is not None:  # a part of the program, and of each process another one
+            group.rebuilt({'decay_steps': first.decay_steps})
         workdir = held.enter_context(locked(workdir)).absolute()  # callbacks may go to another folder
         received = held.enter_context(stop_signals())
         watch = Watch(gan, images, settings.seed)
@@ -143,7 +161,9 @@ def train(
             if gan.noise_steps:  # its program depends on them
                 runner.close()
                 del runner  # and with it the dataset on the device, which the next one holds
+                group.rebuilt({'steps': settings.steps, 'decay_steps': settings.decay_steps})
                 gan, fresh, shapes, runner = built(settings, images, parallel, num_devices, data_path)
+                runner = group.led(runner)
             runner = runner.of(hyperparameters_of(settings))
         held.callback(runner.close)
         config = {
@@ -153,6 +173,7 @@ def train(
             'run': {
                 'parallel': parallel,
                 'num_devices': runner.num_devices,
+                'num_processes': jax.process_count(),
                 'data_path': 'stream' if runner.streamed else 'device',
                 **{name: int(value) for name, value in counts.items()},
                 'evaluate_every': evaluate_every,
@@ -209,7 +230,7 @@ def train(
                     state,
                     schedule,
                     files,
-                    should_stop=lambda: bool(received) or should_stop(),
+                    should_stop=lambda: group.stop_wished(received) or should_stop(),
                     tracer=profiler,
                 )
             except NotFinite as error:
@@ -241,8 +262,13 @@ def train(
             manifest.update(step)
         if received:
             raise Interrupted(received[0], int(state.step), done=steps_of(results) == int(state.step))
-        ema = jax.tree.map(jnp.asarray, state.ema)
-        return Generator(gan.networks.generator, ema, settings, int(state.step), *classes_of(config))
+        step, ema = group.shared(int(state.step), state.ema)
+        return Generator(gan.networks.generator, ema, settings, step, *classes_of(config))
+
+
+def _elsewhere_too(settings: Settings) -> dict[str, Any]:
+    """Settings that all processes have in common: paths may differ between machines."""
+    return {name: value for name, value in record(settings).items() if name not in ('dataset', 'data_dir', 'init_from')}
 
 
 class _Profiler:

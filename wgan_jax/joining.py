@@ -1,0 +1,143 @@
+"""Joins processes, of one machine or of several, into one run: ``jax.distributed``, and a roll call before it.
+
+The service that brings processes together ends them without a word that helps when one does not come, comes twice or
+finds another one at its port. So they meet at the same address before: whoever is missing or too many is named to all.
+"""
+
+import contextlib
+import re
+import socket
+import time
+
+import jax
+
+from wgan_jax.ranges import real, whole
+from wgan_jax.text import printable, reason
+
+HEARTBEAT = whole(2, 86_400)
+PATIENCE = real(1, 86_400)
+_LINE = 4_096  # bytes of a message at most
+_A_LOOK = 5.0  # seconds in which who has connected must say its number
+
+
+def join(
+    coordinator: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    *,
+    heartbeat: int = 100,
+    patience: float = 300,
+) -> None:
+    """Makes this process one of several, whose devices train together; before JAX looks for devices.
+
+    Args:
+        coordinator: HOST:PORT at which process 0 waits for the others; only there it listens. None, with the next two,
+            for what Slurm, a TPU pod, Open MPI or Kubernetes says.
+        num_processes: how many there are.
+        process_id: which one this is, from 0 on.
+        heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
+        patience: seconds in which all have to come.
+
+    Raises:
+        ValueError: for input that cannot be used, and in all processes for one that did not come in time, or is there
+            twice; for an address that is not this machine's, in use, or not reached.
+    """
+    HEARTBEAT.check('heartbeat', heartbeat)
+    PATIENCE.check('patience', patience)
+    given = {'coordinator': coordinator, 'num_processes': num_processes, 'process_id': process_id}
+    missing = [name for name, value in given.items() if value is None]
+    if missing and len(missing) < len(given):
+        raise ValueError(f'{", ".join(missing)} must be given too, or none of {", ".join(given)}')
+    jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM, which stops a run and saves it
+    if coordinator is None or num_processes is None or process_id is None:
+        try:
+            jax.distributed.initialize(
+                initialization_timeout=int(patience), heartbeat_timeout_seconds=heartbeat,
+                shutdown_timeout_seconds=heartbeat,
+            )  # fmt: skip
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f'no other processes were found ({reason(error)}): give {", ".join(given)}, or start them by Slurm, '
+                'Open MPI, Kubernetes or on a TPU pod'
+            ) from error
+        return
+    whole(1, 2**16).check('num_processes', num_processes)
+    if not 0 <= process_id < num_processes:
+        raise ValueError(f'process_id={process_id} must lie between 0 and num_processes - 1 = {num_processes - 1}')
+    if (match := re.fullmatch(r'(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})', coordinator)) is None or not 0 < int(
+        match[2]
+    ) < 2**16:
+        raise ValueError(f'coordinator={printable(coordinator, 100)} must be HOST:PORT, such as 192.168.0.1:8476')
+    host, port = match[1].strip('[]'), int(match[2])
+    if num_processes > 1:
+        if process_id:
+            _answer_roll_call(host, port, num_processes, process_id, patience)
+        else:
+            _call_roll(host, port, num_processes, patience)
+    jax.distributed.initialize(
+        coordinator, num_processes, process_id, coordinator_bind_address=coordinator,
+        cluster_detection_method='deactivate', initialization_timeout=int(patience),
+        heartbeat_timeout_seconds=heartbeat, shutdown_timeout_seconds=heartbeat,
+    )  # fmt: skip
+
+
+def _call_roll(host: str, port: int, count: int, patience: float) -> None:
+    """Waits for all others, and tells them, and raises, what is wrong, if anything."""
+    end, problem = time.monotonic() + patience, ''
+    there: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as held:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            server = held.enter_context(socket.create_server((host, port), family=family, backlog=count))
+        except OSError as error:
+            raise ValueError(f'process 0 cannot listen at coordinator={host}:{port}: {reason(error)}') from error
+        while len(there) < count - 1 and not problem:
+            server.settimeout(max(end - time.monotonic(), 0.01))
+            try:
+                connection = held.enter_context(server.accept()[0])
+                connection.settimeout(_A_LOOK)
+                said = re.fullmatch(r'(\d{1,6}) of (\d{1,6})\n', connection.recv(_LINE).decode('ascii', 'replace'))
+            except TimeoutError:
+                if time.monotonic() < end:
+                    continue
+                missing = [str(i) for i in range(1, count) if i not in there]
+                which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
+                problem = f'{which} not come to coordinator={host}:{port} in {patience:g} seconds'
+                break
+            except OSError:
+                continue
+            if said is None:  # somebody else
+                continue
+            number = int(said[1])
+            if int(said[2]) != count:
+                problem = f'process {number} has num_processes={said[2]}, and process 0 has {count}'
+            elif number in there:
+                problem = f'process_id={number} was given to two processes'
+            there[len(there) if number in there else number] = connection
+        for connection in there.values():
+            with contextlib.suppress(OSError):
+                connection.sendall(f'{problem}\n'.encode())
+    if problem:
+        raise ValueError(problem)
+
+
+def _answer_roll_call(host: str, port: int, count: int, number: int, patience: float) -> None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=max(end - time.monotonic(), 0.01)) as connection:
+                connection.sendall(f'{number} of {count}\n'.encode())
+                connection.settimeout(patience + _A_LOOK)
+                with connection.makefile(encoding='utf-8') as file:
+                    answer = file.readline(_LINE)
+        except OSError as error:
+            answer, why = '', reason(error)
+        else:
+            why = 'it hung up'
+        if answer == '\n':
+            return
+        if answer:
+            raise ValueError(answer.strip())
+        if time.monotonic() > end:
+            raise ValueError(f'coordinator={host}:{port} was not reached in {patience:g} seconds ({why})')
+        time.sleep(0.2)

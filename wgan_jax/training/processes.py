@@ -1,0 +1,309 @@
+"""Several processes of ``jax.distributed`` as one run: process 0 leads, the others follow it.
+
+Process 0 does all that a run does with files, clocks and signals, as if it were alone; the others need neither. Before
+the devices of all do something together, it tells the others what: a word. Words go through the service by which
+``jax.distributed`` has brought the processes together and not through the devices, so that the next call is on its way
+while the last one is computed; and how many steps a call has, and whether to stop, is decided once.
+"""
+
+import contextlib
+import itertools
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from wgan_jax.text import printable
+from wgan_jax.training.gan import Hyperparameters
+from wgan_jax.training.loop import NotFinite
+from wgan_jax.training.parallel import Runner
+from wgan_jax.training.signals import Interrupted
+from wgan_jax.training.state import TrainState
+from wgan_jax.types import PyTree, Variables
+
+PATIENCE = 300.0  # seconds in which all have to be there at the start, and to end with process 0
+_LAST_WORDS = 10.0  # seconds that a process has to answer once something went wrong
+_POLL = 500  # milliseconds between looks at the signals
+_KEPT = 64  # words that are not removed yet; nobody is more than a few calls behind
+
+_meetings = itertools.count()  # a process's n-th is everybody's n-th
+
+
+class Lost(RuntimeError):
+    """Other processes of the run do not answer any more."""
+
+
+class Group:
+    """The processes of a run; of this class there is but one, which has nobody to agree with."""
+
+    follows = False
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """Compares what the processes were started with, anything that JSON has.
+
+        Raises:
+            ValueError: in every process, where something differs, or one is not there or has refused its input.
+        """
+
+    def led(self, runner: Runner) -> Runner:
+        """The runner whose calls the followers make too."""
+        return runner
+
+    def rebuilt(self, changes: Mapping[str, Any]) -> None:
+        """Tells the followers that from now on a program of other settings is run."""
+
+    def stop_wished(self, received: list[signal.Signals]) -> bool:
+        """Whether a signal has come: to this process, or to another one, whose is then added to the list."""
+        return bool(received)
+
+    def shared(self, step: int, ema: Variables) -> tuple[int, Variables]:
+        """What the run has come to, of which the followers get a copy."""
+        return step, jax.tree.map(jnp.asarray, ema)
+
+    def follow(
+        self,
+        runner: Runner,
+        shapes: TrainState,
+        rebuild: Callable[[Mapping[str, Any]], Runner],
+        received: list[signal.Signals],
+    ) -> tuple[int, Variables]:
+        """Does what process 0 says, until it says that it is done.
+
+        Args:
+            runner: of what is trained.
+            shapes: of its state.
+            rebuild: the runner for changed settings.
+            received: signals that have come to this process, which process 0 is told of.
+
+        Returns:
+            What ``shared`` was called with.
+
+        Raises:
+            ValueError, NotFinite, Interrupted: what process 0 has raised.
+            Lost: when it, or another process, is gone.
+        """
+        raise NotImplementedError
+
+
+@contextlib.contextmanager
+def together() -> Iterator[Group]:
+    """The processes that ``jax.distributed`` has brought together; how the block ends, all of them learn.
+
+    Raises:
+        Lost: naming those that do not answer any more, in place of what went wrong by that.
+    """
+    if jax.process_count() == 1:
+        yield Group()
+        return
+    group = _Several()
+    try:
+        yield group
+    except BaseException as error:
+        group.ended(error)
+        raise
+    group.ended(None)
+
+
+class _Several(Group):
+    def __init__(self) -> None:
+        self._me, self._others = jax.process_index(), range(1, jax.process_count())
+        self.follows, self._agreed, self._over, self._told = self._me > 0, False, False, False
+        self._folder, self._next = f'wgan_jax/{next(_meetings)}', 0
+
+    def _tell(self, do: str, **what: Any) -> None:
+        _client().key_value_set(f'{self._folder}/word/{self._next}', json.dumps({'do': do, **what}))
+        if self._next >= _KEPT:
+            _client().key_value_delete(f'{self._folder}/word/{self._next - _KEPT}')
+        self._next += 1
+
+    def _say(self, topic: str, what: Any) -> None:
+        _client().key_value_set(f'{self._folder}/{topic}/{self._me}', json.dumps([what]), allow_overwrite=True)
+
+    def _heard(self, name: str, patience: float, received: list[signal.Signals] | None = None) -> Any:
+        """What has been said, as JSON gives it; None where nothing has been for so many seconds."""
+        end = time.monotonic() + patience
+        while True:
+            if received and not self._told:
+                self._told = True
+                self._say('stop', int(received[0]))
+            try:
+                return json.loads(_client().blocking_key_value_get(f'{self._folder}/{name}', _POLL))
+            except jax.errors.JaxRuntimeError as error:
+                if 'DEADLINE_EXCEEDED' not in str(error):
+                    raise Lost(_again('process 0 is gone')) from error
+            if time.monotonic() > end:
+                return None
+
+    def _answers(self, topic: str, patience: float) -> dict[int, list[Any] | None]:
+        end = time.monotonic() + patience
+        return {i: self._heard(f'{topic}/{i}', end - time.monotonic()) for i in self._others}
+
+    def _word(self, patience: float, received: list[signal.Signals] | None = None) -> dict[str, Any]:
+        word = self._heard(f'word/{self._next}', patience, received)
+        if word is None:
+            raise Lost(_again('process 0 does not answer any more'))
+        self._next += 1
+        self._over = self._over or word['do'] == 'end'
+        return word
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        mine = json.loads(json.dumps({'devices of a process': jax.local_device_count(), **facts}))
+        if self.follows:
+            self._say('hello', mine)
+            _raise_what_ended(self._word(PATIENCE + _LAST_WORDS))
+        else:
+            lines = []
+            for i, answer in self._answers('hello', PATIENCE).items():
+                if answer is None:
+                    lines.append(f'process {i} has not come within {PATIENCE:.0f} seconds')
+                elif isinstance(answer[0], str):
+                    lines.append(f'process {i}: {answer[0]}')
+                elif differing := _differing(mine, answer[0]):
+                    lines.append(f'process {i} was not started as process 0 was: {"; ".join(differing)}')
+            if lines:
+                raise ValueError('; '.join(lines))
+            self._tell('begin')
+        self._agreed = True
+
+    def led(self, runner: Runner) -> Runner:
+        def place(state: TrainState) -> TrainState:
+            self._tell('place')
+            return runner.place(_of_process_0(state))
+
+        def run(state: TrainState, num_steps: int) -> tuple[TrainState, Any]:
+            self._tell('run', steps=int(num_steps))
+            return runner.run(state, num_steps)
+
+        def of(hyperparameters: Any) -> Runner:
+            self._tell('of', values=[float(leaf) for leaf in jax.tree.leaves(hyperparameters)])
+            return self.led(runner.of(hyperparameters))
+
+        def differing(state: TrainState) -> str | None:
+            self._tell('compare')
+            return runner.differing(state)
+
+        return runner._replace(place=place, run=run, of=of, differing=differing)
+
+    def rebuilt(self, changes: Mapping[str, Any]) -> None:
+        self._tell('build', changes=dict(changes))
+
+    def shared(self, step: int, ema: Variables) -> tuple[int, Variables]:
+        self._tell('share', step=step)
+        return step, jax.tree.map(jnp.asarray, _of_process_0(ema))
+
+    def stop_wished(self, received: list[signal.Signals]) -> bool:
+        if not received:
+            told = _client().key_value_dir_get(f'{self._folder}/stop')
+            received += [signal.Signals(json.loads(number)[0]) for _, number in told[:1]]
+        return bool(received)
+
+    def follow(
+        self,
+        runner: Runner,
+        shapes: TrainState,
+        rebuild: Callable[[Mapping[str, Any]], Runner],
+        received: list[signal.Signals],
+    ) -> tuple[int, Variables]:
+        def empty(tree: PyTree) -> PyTree:
+            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), tree)
+
+        state, rows = shapes, None
+        step, ema = 0, empty(shapes.ema)
+        while True:
+            word = self._word(float('inf'), received)
+            _raise_what_ended(word)
+            match word['do']:
+                case 'place':
+                    state = runner.place(_of_process_0(empty(shapes)))
+                case 'run':
+                    jax.block_until_ready(rows)  # of the call before: what went wrong there is raised here
+                    state, rows = runner.run(state, word['steps'])
+                case 'of':
+                    runner = runner.of(Hyperparameters(*word['values']))
+                case 'build':
+                    runner.close()
+                    runner = rebuild(word['changes'])
+                case 'compare':
+                    runner.differing(state)
+                case 'share':
+                    step, ema = word['step'], jax.tree.map(jnp.asarray, _of_process_0(empty(shapes.ema)))
+                case 'end':
+                    return step, ema
+
+    def ended(self, error: BaseException | None) -> None:
+        """Tells the others how it ended, and waits until they have ended too. Raises Lost where one has not."""
+        if not self.follows:
+            self._tell('end', **_words_of(error))
+            answers = self._answers('bye', PATIENCE if error is None else _LAST_WORDS)
+            if not self._agreed:  # the error says who was not there
+                return
+            lost = [f'process {i} is gone' for i, answer in answers.items() if answer is None]
+            lost += [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
+            if lost:
+                self._tell('lost', text=_again('; '.join(lost)))
+                raise Lost(_again('; '.join(lost))) from error
+        elif self._over:
+            self._say('bye', None)
+        elif not self._agreed:
+            self._say('hello', str(error))
+            self._say('bye', None)
+        else:  # of itself, or because another one is gone, which process 0 finds out
+            self._say('bye', printable(str(error) or type(error).__name__, 300))
+            end = time.monotonic() + 2 * _LAST_WORDS
+            while (word := self._word(end - time.monotonic()))['do'] != 'lost':
+                pass
+            raise Lost(word['text']) from error
+
+
+def _client() -> Any:
+    """The client of the service that ``jax.distributed.initialize`` has started, which has no public name."""
+    from jax._src import distributed
+
+    return distributed.global_state.client
+
+
+def _again(what: str) -> str:
+    return f'{what}; the same command continues from the last checkpoint'
+
+
+def _differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    names = sorted({*mine, *theirs})
+    return [f'{n}: {theirs.get(n)} instead of {mine.get(n)}' for n in names if theirs.get(n) != mine.get(n)]
+
+
+def _words_of(error: BaseException | None) -> dict[str, Any]:
+    """How process 0 has ended, for the others to end likewise."""
+    if isinstance(error, Interrupted):
+        return {'kind': 'Interrupted', 'signal': int(error.signal), 'step': error.step, 'done': error.done}
+    kinds = {'ValueError': ValueError, 'NotFinite': NotFinite}
+    kind = next((name for name, type_ in kinds.items() if isinstance(error, type_)), type(error).__name__)
+    return {'kind': kind if error is not None else None, 'text': printable(str(error), 2_000)}
+
+
+def _raise_what_ended(word: Mapping[str, Any]) -> None:
+    if word['do'] != 'end' or word['kind'] is None:
+        return
+    match word['kind']:
+        case 'Interrupted':
+            raise Interrupted(signal.Signals(word['signal']), word['step'], done=word['done'])
+        case 'ValueError':
+            raise ValueError(word['text'])
+        case 'NotFinite':
+            raise NotFinite(word['text'])
+    raise RuntimeError(f'process 0 ended: {word["kind"]}: {word["text"]}')
+
+
+def _of_process_0(tree: PyTree) -> PyTree:
+    """The arrays that process 0 holds, to the bit; the others give some of the same shapes."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))
+    packed = np.frombuffer(b''.join(leaf.tobytes() for leaf in leaves), np.uint8)  # a sum would lose the sign of -0
+    packed = np.asarray(multihost_utils.broadcast_one_to_all(packed))
+    cuts = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
+    parts = zip(np.split(packed, cuts), leaves, strict=True)
+    return jax.tree.unflatten(structure, [np.frombuffer(p.tobytes(), x.dtype).reshape(x.shape) for p, x in parts])
