@@ -14,7 +14,7 @@ import jax
 from wgan_jax.ranges import real, whole
 from wgan_jax.text import printable, reason
 
-HEARTBEAT = whole(2, 86_400)
+HEARTBEAT = whole(10, 86_400)
 PATIENCE = real(1, 86_400)
 _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 5.0  # seconds in which who has connected must say its number
@@ -91,7 +91,7 @@ def _call_roll(host: str, port: int, count: int, patience: float) -> None:
             server = held.enter_context(socket.create_server((host, port), family=family, backlog=count))
         except OSError as error:
             raise ValueError(f'process 0 cannot listen at coordinator={host}:{port}: {reason(error)}') from error
-        while len(there) < count - 1 and not problem:
+        while len(there) < count - 1:
             server.settimeout(max(end - time.monotonic(), 0.01))
             try:
                 connection = held.enter_context(server.accept()[0])
@@ -100,6 +100,8 @@ def _call_roll(host: str, port: int, count: int, patience: float) -> None:
             except TimeoutError:
                 if time.monotonic() < end:
                     continue
+                if problem:
+                    break
                 missing = [str(i) for i in range(1, count) if i not in there]
                 which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
                 problem = f'{which} not come to coordinator={host}:{port} in {patience:g} seconds'
@@ -110,10 +112,14 @@ def _call_roll(host: str, port: int, count: int, patience: float) -> None:
                 continue
             number = int(said[1])
             if int(said[2]) != count:
-                problem = f'process {number} has num_processes={said[2]}, and process 0 has {count}'
+                wrong = f'process {number} has num_processes={said[2]}, and process 0 has {count}'
             elif number in there:
-                problem = f'process_id={number} was given to two processes'
-            there[len(there) if number in there else number] = connection
+                wrong = f'process_id={number} was given to two processes'
+            else:
+                wrong = ''
+            if wrong and not problem:  # those that come a little later are to learn it too
+                problem, end = wrong, min(end, time.monotonic() + _A_LOOK)
+            there[number if number not in there else -len(there)] = connection
         for connection in there.values():
             with contextlib.suppress(OSError):
                 connection.sendall(f'{problem}\n'.encode())

@@ -127,6 +127,12 @@ def _join() -> None:
     limits = {name: value for name, value in limits.items() if value is not None}
     if flags.DISTRIBUTED.value or any(value is not None for value in places.values()):
         wgan_jax.join(**places, **limits)
+        if jax.process_index():
+            print(
+                f'process {jax.process_index()} of {jax.process_count()} follows process 0, which writes the files; if '
+                f'another one is lost, JAX ends this one within {limits.get("heartbeat", 100)} seconds, and the same '
+                'commands continue from the last checkpoint'
+            )
     elif limits:
         raise ValueError('--heartbeat and --join_timeout have no effect on one process: see --distributed')
 

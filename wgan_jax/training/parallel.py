@@ -5,6 +5,7 @@ whole dataset, works on its share of each batch, and averages what it found with
 replicated parameters). It is written with ``jax.shard_map``, which serves devices of several processes too.
 """
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -87,10 +88,12 @@ def make_runner(
     else:
         data, close = jax.tree.map(np.asarray, data), Runner._field_defaults['close']
     devices = list(jax.devices() if devices is None else devices)
-    if mode == 'jit' and jax.process_count() > 1:
-        raise ValueError(
-            f'parallel=jit is for one device, and there are {jax.process_count()} processes: use parallel=pmap'
-        )
+    processes = collections.Counter(device.process_index for device in devices)
+    if len(set(processes.values())) > 1:
+        of_each = ', '.join(f'{processes[i]}' for i in sorted(processes))
+        raise ValueError(f'the processes have different numbers of devices, {of_each}: give each as many')
+    if mode == 'jit' and len(processes) > 1:
+        raise ValueError(f'parallel=jit is for one device, and there are {len(processes)} processes: use parallel=pmap')
     sizes = {'batch_size': gan.batch_sizes.critic, 'generator_batch_size': gan.batch_sizes.generator}
     if mode == 'jit' or (mode == 'auto' and len(devices) == 1):
         return _on_one(gan, hyperparameters, data, devices[0], capacity, streamed, close)
@@ -98,9 +101,9 @@ def make_runner(
         if size % len(devices):
             below = size // len(devices) * len(devices)
             would = ' or '.join(map(str, filter(None, (below, below + len(devices)))))
+            or_one = '' if len(processes) > 1 else ', or parallel=jit, which is for one of them'
             raise ValueError(
-                f'{name}={size} cannot be shared evenly by {len(devices)} devices: {would} would do, or parallel=jit, '
-                'which is for one of them'
+                f'{name}={size} cannot be shared evenly by {len(devices)} devices: {would} would do{or_one}'
             )
     return _on_many(gan, hyperparameters, data, devices, capacity, streamed, close)
 

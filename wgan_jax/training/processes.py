@@ -28,7 +28,7 @@ from wgan_jax.training.state import TrainState
 from wgan_jax.types import PyTree, Variables
 
 PATIENCE = 300.0  # seconds in which all have to be there at the start, and to end with process 0
-_LAST_WORDS = 10.0  # seconds that a process has to answer once something went wrong
+_LAST_WORDS = 3.0  # seconds to answer in once something went wrong, less than the shortest heartbeat is long
 _POLL = 500  # milliseconds between looks at the signals
 _KEPT = 64  # words that are not removed yet; nobody is more than a few calls behind
 

@@ -1,0 +1,113 @@
+"""Several processes as one run: the same bits as one process, and nobody left behind whatever happens to one."""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from tests.experiments.processes import finish, start
+from wgan_jax.training.step import Metrics
+
+TINY = ('--width=2', '--image_size=16', '--batch_size=8', '--sample_every=1000', '--log_every=1')
+
+
+def _start(count, devices, *flags):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+    common = (f'--coordinator=127.0.0.1:{port}', f'--num_processes={count}', f'--devices={devices}', '--heartbeat=10')
+    return [start('train', *common, f'--process_id={i}', *TINY, *flags) for i in range(count)]
+
+
+def _together(count, devices, *flags):
+    """(exit status, stdout, stderr) of each process."""
+    return [finish(process) for process in _start(count, devices, *flags)]
+
+
+def _alone(devices, *flags):
+    code, _, err = finish(start('train', f'--devices={devices}', *TINY, *flags))
+    assert code == 0, err
+
+
+def _metrics(workdir):
+    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    return [{name: row[name] for name in ('step', *Metrics._fields)} for row in rows]
+
+
+def _wait_for(path, seconds=240):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f'{path} has not come'
+        time.sleep(0.1)
+
+
+def test_two_processes_train_as_one_and_are_continued_by_one(tmp_path):
+    # Fails if a process draws another's examples, if averages are of its own devices only, if processes disagree about
+    # how many steps a call has, or if a checkpoint is of one of them only. A sum of two has one order: the same bits.
+    _alone(2, '--steps=6', f'--workdir={tmp_path / "one"}')
+    answers = _together(2, 1, '--steps=3', f'--workdir={tmp_path / "two"}')
+    assert [code for code, _, _ in answers] == [0, 0], answers
+    assert 'process 1 of 2: done, 3 steps' in answers[1][1] and 'Done in' not in answers[1][1]
+    config = json.loads((tmp_path / 'two' / 'config.json').read_text())
+    assert config['run']['num_processes'] == 2 and config['run']['num_devices'] == 2
+    _alone(2, '--steps=6', f'--workdir={tmp_path / "two"}')
+    assert _metrics(tmp_path / 'two') == _metrics(tmp_path / 'one') and len(_metrics(tmp_path / 'one')) == 6
+
+
+def test_processes_started_differently_are_refused_by_all(tmp_path):
+    # Fails if one of them begins, or if it is left waiting for the other.
+    processes = _start(2, 1, '--steps=3', f'--workdir={tmp_path / "run"}')
+    processes[1].kill()
+    processes[1].communicate()
+    port = processes[0].args[4].rpartition(':')[2]
+    processes[1] = start(
+        'train', f'--coordinator=127.0.0.1:{port}', '--num_processes=2', '--process_id=1', '--devices=1',
+        '--heartbeat=10', *TINY, '--steps=3', f'--workdir={tmp_path / "other"}', '--critic_lr=0.25',
+    )  # fmt: skip
+    answers = [finish(process) for process in processes]
+    line = 'train: process 1 was not started as process 0 was: critic_lr: 0.25 instead of 0.001'
+    assert [(code, err.strip().splitlines()[-1]) for code, _, err in answers] == [(2, line)] * 2
+    assert not (tmp_path / 'run').exists() and not (tmp_path / 'other').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('count, devices', [(2, 2), (4, 1)])
+@pytest.mark.parametrize('options', [(), ('--data_path=stream',), ('--preset=r3gan', '--arch=dcgan', '--latent_dim=4')])
+def test_more_layouts_train_as_one(tmp_path, count, devices, options):
+    # Sums of four have more than one order: the first step agrees to rounding.
+    _alone(4, '--steps=2', f'--workdir={tmp_path / "one"}', *options)
+    answers = _together(count, devices, '--steps=2', f'--workdir={tmp_path / "many"}', *options)
+    assert [code for code, _, _ in answers] == [0] * count, answers
+    for one, many in zip(_metrics(tmp_path / 'one'), _metrics(tmp_path / 'many'), strict=True):
+        for name, value in one.items():
+            if isinstance(value, float):
+                np.testing.assert_allclose(many[name], value, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', [0, 1])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_one_ends_all_and_the_run_goes_on(tmp_path, victim, number):
+    # Fails if the others wait for ever, if a stop is not saved, or if what follows differs from a run without one.
+    flags = (f'--workdir={tmp_path / "run"}', '--checkpoint_every=5', '--decay_steps=400')
+    processes = _start(2, 1, '--steps=400', *flags)
+    _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
+    began = time.monotonic()
+    os.kill(processes[victim].pid, number)
+    answers = [finish(process) for process in processes]
+    assert time.monotonic() - began < 60
+    if number == signal.SIGKILL:
+        assert all(code != 0 for code, _, _ in answers)
+        if victim:
+            assert 'process 1 is gone; the same command continues' in answers[0][2] and answers[0][0] == 1
+    else:
+        assert [code for code, _, _ in answers] == [128 + number] * 2, answers
+        assert all('which is saved' in err for _, _, err in answers)
+    steps = 5 + max(int(path.name) for path in (tmp_path / 'run' / 'checkpoints').iterdir() if path.name.isdecimal())
+    answers = _together(2, 1, f'--steps={steps}', *flags)
+    assert [code for code, _, _ in answers] == [0, 0], answers
+    _alone(2, f'--steps={steps}', *flags[1:], f'--workdir={tmp_path / "one"}')
+    assert _metrics(tmp_path / 'run') == _metrics(tmp_path / 'one')

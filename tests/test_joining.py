@@ -1,0 +1,107 @@
+"""The roll call before several processes become one run: who is missing, too many or of another run is named to all."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+
+from wgan_jax.joining import _answer_roll_call, _call_roll, join
+
+
+@pytest.fixture
+def port():
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        number = server.getsockname()[1]
+    return number
+
+
+def _meet(port, others, count=3, patience=3.0):
+    """What each of the others, and process 0, was told; None where all was well."""
+    told = {}
+
+    def note(name, function, *arguments):
+        told[name] = None
+        try:
+            function('127.0.0.1', port, *arguments)
+        except ValueError as error:
+            told[name] = str(error)
+
+    threads = [
+        threading.Thread(target=note, args=(i, _answer_roll_call, of, number, patience))
+        for i, (number, of) in enumerate(others, 1)
+    ]
+    threads.append(threading.Thread(target=note, args=(0, _call_roll, count, patience)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    return told
+
+
+def test_all_are_there(port):
+    assert _meet(port, [(1, 3), (2, 3)]) == {0: None, 1: None, 2: None}
+    assert _meet(port, [(2, 3), (1, 3)]) == {0: None, 1: None, 2: None}  # at the same address again
+
+
+@pytest.mark.parametrize(
+    'others, message',
+    [
+        ([(1, 3)], 'process 2 has not come to coordinator=127.0.0.1:{port} in 1 seconds'),
+        ([(1, 3), (1, 3)], 'process_id=1 was given to two processes'),
+        ([(1, 3), (2, 4)], 'process 2 has num_processes=4, and process 0 has 3'),
+    ],
+)
+def test_what_is_wrong_is_told_to_all(port, others, message):
+    # Fails if only process 0 learns it, and the others wait for ever or are ended by somebody else.
+    told = _meet(port, others, patience=1.0)
+    assert set(told.values()) == {message.format(port=port)} and len(told) == len(others) + 1
+
+
+def test_strangers_are_passed_over(port):
+    def strange():
+        for text in (b'GET / HTTP/1.1\r\n\r\n', b'', b'\xff\xfe'):
+            for _ in range(50):
+                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(('127.0.0.1', port)) as line:
+                    line.sendall(text)
+                    break
+
+    stranger = threading.Timer(0.2, strange)
+    stranger.start()
+    friend = threading.Timer(0.6, lambda: _answer_roll_call('127.0.0.1', port, 2, 1, 5.0))
+    friend.start()
+    _call_roll('127.0.0.1', port, 2, 5.0)
+    friend.join(10)
+    assert not friend.is_alive()
+
+
+def test_nobody_is_there(port):
+    with pytest.raises(ValueError, match=f'coordinator=127.0.0.1:{port} was not reached in 1 seconds'):
+        _answer_roll_call('127.0.0.1', port, 2, 1, 1.0)
+
+
+def test_an_address_in_use_or_of_nobody(port):
+    with (
+        socket.create_server(('127.0.0.1', port)),
+        pytest.raises(ValueError, match=f'process 0 cannot listen at coordinator=127.0.0.1:{port}: Address already'),
+    ):
+        _call_roll('127.0.0.1', port, 2, 1.0)
+    with pytest.raises(ValueError, match=r'process 0 cannot listen at coordinator=192\.0\.2\.1:'):  # of no machine
+        _call_roll('192.0.2.1', port, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ({'coordinator': 'a:1', 'num_processes': 2}, 'process_id must be given too'),
+        ({'coordinator': 'a:1', 'num_processes': 2, 'process_id': 2}, 'process_id=2 must lie between 0 and'),
+        ({'coordinator': 'a', 'num_processes': 2, 'process_id': 0}, 'coordinator=a must be HOST:PORT'),
+        ({'coordinator': 'a:70000', 'num_processes': 2, 'process_id': 0}, 'coordinator=a:70000 must be HOST:PORT'),
+        ({'coordinator': 'a:1', 'num_processes': 2, 'process_id': 0, 'heartbeat': 1}, 'heartbeat'),
+        ({'patience': 0}, 'patience'),
+    ],
+)
+def test_input_that_cannot_be_used(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        join(**arguments)
