@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = ('wgan_jax/metrics/METRICS.md', 'wgan_jax/metrics/features/FEATURES.md')
 REGISTRIES = ('wgan_jax/REGISTRIES.md', 'wgan_jax/training/PRESETS.md', *METRICS)
-DOCUMENTS = ('README.md', 'experiments/RESULTS.md', 'wgan_jax/training/CALLBACKS.md', 'CHANGELOG.md')
+TRAINING = ('wgan_jax/training/CALLBACKS.md', 'wgan_jax/training/PROCESSES.md')
+DOCUMENTS = ('README.md', 'experiments/RESULTS.md', *TRAINING, 'CHANGELOG.md')
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())
 
 

@@ -165,6 +165,25 @@ def say_what_moves(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
         logger.warning(f'the run goes on with {", ".join(moved)}: as well as before, but not to the same bits')
 
 
+def layouts(before: dict[str, Any] | None, now: dict[str, Any], step: int) -> list[dict[str, Any]]:
+    """On which devices a run has been trained: one entry each time that they were others, and from which step on.
+
+    Args:
+        before: configuration of the call before, None for none; somebody may have edited it.
+        now: that of this call.
+        step: from which it goes on.
+    """
+    kept = (before or {}).get('layouts')
+    known = [one for one in kept if isinstance(one, dict)] if isinstance(kept, list) else []
+    known = [one for one in known if isinstance(one.get('from_step'), int) and one['from_step'] < step]
+    run = now['run']
+    here = {name: run[name] for name in ('num_processes', 'num_devices', 'parallel')}
+    here['device_kind'] = now['device_kind']
+    if known and {**known[-1], 'from_step': None} == {**here, 'from_step': None}:
+        return known
+    return [*known, {'from_step': step, **here}]
+
+
 def _made_with(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration, which somebody may have edited, changes sums in their last bits."""
     run, versions = config.get('run'), config.get('versions')

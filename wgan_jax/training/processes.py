@@ -215,26 +215,28 @@ class _Several(Group):
 
         state, rows = shapes, None
         step, ema = 0, empty(shapes.ema)
-        while True:
-            word = self._word(float('inf'), received)
-            _raise_what_ended(word)
-            match word['do']:
-                case 'place':
-                    state = runner.place(_of_process_0(empty(shapes)))
-                case 'run':
-                    jax.block_until_ready(rows)  # of the call before: what went wrong there is raised here
-                    state, rows = runner.run(state, word['steps'])
-                case 'of':
-                    runner = runner.of(Hyperparameters(*word['values']))
-                case 'build':
-                    runner.close()
-                    runner = rebuild(word['changes'])
-                case 'compare':
-                    runner.differing(state)
-                case 'share':
-                    step, ema = word['step'], jax.tree.map(jnp.asarray, _of_process_0(empty(shapes.ema)))
-                case 'end':
-                    return step, ema
+        with contextlib.ExitStack() as held:
+            held.callback(lambda: runner.close())  # whichever it is in the end
+            while True:
+                word = self._word(float('inf'), received)
+                _raise_what_ended(word)
+                match word['do']:
+                    case 'place':
+                        state = runner.place(_of_process_0(empty(shapes)))
+                    case 'run':
+                        jax.block_until_ready(rows)  # of the call before: what went wrong there is raised here
+                        state, rows = runner.run(state, word['steps'])
+                    case 'of':
+                        runner = runner.of(Hyperparameters(*word['values']))
+                    case 'build':
+                        runner.close()
+                        runner = rebuild(word['changes'])
+                    case 'compare':
+                        runner.differing(state)
+                    case 'share':
+                        step, ema = word['step'], jax.tree.map(jnp.asarray, _of_process_0(empty(shapes.ema)))
+                    case 'end':
+                        return step, ema
 
     def ended(self, error: BaseException | None) -> None:
         """Tells the others how it ended, and waits until they have ended too. Raises Lost where one has not."""

@@ -24,7 +24,7 @@ from wgan_jax.training.callbacks import Callback, Record, RunInfo, as_callback
 from wgan_jax.training.checkpoint import Checkpoint, CheckpointStore, digest_of_arrays, unflatten
 from wgan_jax.training.classes import record_of, say_what_is_empty
 from wgan_jax.training.contents import list_contents
-from wgan_jax.training.continuation import longest, mend, say_what_is_gone, say_what_moves, steps_of, take_up
+from wgan_jax.training.continuation import layouts, longest, mend, say_what_is_gone, say_what_moves, steps_of, take_up
 from wgan_jax.training.dataset import list_skipped, with_images
 from wgan_jax.training.folder import checkpoint_of, identity, locked, read_run
 from wgan_jax.training.load import Generator, classes_of
@@ -134,14 +134,14 @@ def train(
             return built(dataclasses.replace(first, **changes), images, parallel, num_devices, data_path)[-1]
 
         group.agree({
-            **_elsewhere_too(settings), 'images': record_of(settings, images), **counts, 'minutes': minutes,
+            **_anywhere(settings), 'images': record_of(settings, images), **counts, 'minutes': minutes,
             'evaluate_every': evaluate_every, 'parallel': parallel, 'data_path': data_path, **code_of(environment()),
         })  # fmt: skip
         if group.follows:
             with stop_signals() as received:
                 step, ema = group.follow(runner, shapes, rebuild, received)
-            config = {'settings': record(settings), 'dataset': record_of(settings, images)}
-            return Generator(gan.networks.generator, ema, settings, step, *classes_of(config))
+            classes = classes_of({'settings': record(settings), 'dataset': record_of(settings, images)})
+            return Generator(gan.networks.generator, ema, settings, step, *classes)
         runner = group.led(runner)
         if gan.noise_steps and minutes is not None:  # a part of the program, and of each process another one
             group.rebuilt({'decay_steps': first.decay_steps})
@@ -166,7 +166,7 @@ def train(
                 runner = group.led(runner)
             runner = runner.of(hyperparameters_of(settings))
         held.callback(runner.close)
-        config = {
+        config: dict[str, Any] = {
             'launcher': 'train',
             'settings': record(settings),
             'dataset': record_of(settings, images),
@@ -191,6 +191,7 @@ def train(
         state, begun_from = _state(fresh, shapes, found, before, settings.init_from, workdir)
         config |= begun_from
         step, results = int(state.step), workdir / 'results.json'
+        config['layouts'] = layouts(before, config, step)
         changed = manifest.changed()
         say_what_is_gone(workdir, manifest, missing, before, trained=found is not None)
         if step < settings.steps or changed or before is None or steps_of(results) != step:
@@ -266,7 +267,7 @@ def train(
         return Generator(gan.networks.generator, ema, settings, step, *classes_of(config))
 
 
-def _elsewhere_too(settings: Settings) -> dict[str, Any]:
+def _anywhere(settings: Settings) -> dict[str, Any]:
     """Settings that all processes have in common: paths may differ between machines."""
     return {name: value for name, value in record(settings).items() if name not in ('dataset', 'data_dir', 'init_from')}
 

@@ -54,6 +54,8 @@ def test_two_processes_train_as_one_and_are_continued_by_one(tmp_path):
     config = json.loads((tmp_path / 'two' / 'config.json').read_text())
     assert config['run']['num_processes'] == 2 and config['run']['num_devices'] == 2
     _alone(2, '--steps=6', f'--workdir={tmp_path / "two"}')
+    config = json.loads((tmp_path / 'two' / 'config.json').read_text())
+    assert [(one['from_step'], one['num_processes']) for one in config['layouts']] == [(0, 2), (3, 1)]
     assert _metrics(tmp_path / 'two') == _metrics(tmp_path / 'one') and len(_metrics(tmp_path / 'one')) == 6
 
 
