@@ -4,8 +4,10 @@ import contextlib
 import socket
 import threading
 
+import jax
 import pytest
 
+from wgan_jax import joining
 from wgan_jax.joining import _answer_roll_call, _call_roll, join
 
 
@@ -61,7 +63,7 @@ def test_what_is_wrong_is_told_to_all(port, others, message):
 
 def test_strangers_are_passed_over(port):
     def strange():
-        for text in (b'GET / HTTP/1.1\r\n\r\n', b'', b'\xff\xfe'):
+        for text in (b'GET / HTTP/1.1\r\n\r\n', b'', b'\xff\xfe', b'1 of 2\n'):
             for _ in range(50):
                 with contextlib.suppress(ConnectionRefusedError), socket.create_connection(('127.0.0.1', port)) as line:
                     line.sendall(text)
@@ -74,6 +76,24 @@ def test_strangers_are_passed_over(port):
     _call_roll('127.0.0.1', port, 2, 5.0)
     friend.join(10)
     assert not friend.is_alive()
+
+
+@pytest.mark.parametrize('answer', [b'\n', b'HTTP/1.1 400 Bad Request\r\n', b'\xff\xfe\x1b[2J'])
+def test_answers_of_strangers_are_not_believed(port, answer):
+    # Fails if whatever listens there is taken for process 0, or its words for an error of the run.
+    with socket.create_server(('127.0.0.1', port)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection:
+                        connection.recv(100)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(ValueError, match=r'not reached in 1 seconds \(something else listens there\)'):
+            _answer_roll_call('127.0.0.1', port, 2, 1, 1.0)
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_nobody_is_there(port):
@@ -100,8 +120,16 @@ def test_an_address_in_use_or_of_nobody(port):
         ({'coordinator': 'a:70000', 'num_processes': 2, 'process_id': 0}, 'coordinator=a:70000 must be HOST:PORT'),
         ({'coordinator': 'a:1', 'num_processes': 2, 'process_id': 0, 'heartbeat': 1}, 'heartbeat'),
         ({'patience': 0}, 'patience'),
+        ({'coordinator': 'a:1', 'num_processes': 2, 'process_id': True}, 'process_id'),
     ],
 )
-def test_input_that_cannot_be_used(arguments, message):
+def test_input_that_cannot_be_used(arguments, message, monkeypatch):
+    monkeypatch.setattr(joining.xla_bridge, 'backends_are_initialized', lambda: False)
     with pytest.raises(ValueError, match=message):
         join(**arguments)
+
+
+def test_joined_too_late():
+    jax.devices()
+    with pytest.raises(ValueError, match='once, and before anything else of JAX'):
+        join('127.0.0.1:1', 2, 0)

@@ -1,7 +1,8 @@
 """Joins processes, of one machine or of several, into one run: ``jax.distributed``, and a roll call before it.
 
 The service that brings processes together ends them without a word that helps when one does not come, comes twice or
-finds another one at its port. So they meet at the same address before: whoever is missing or too many is named to all.
+finds another one at its port. So those that are given an address meet there before: whoever is missing or too many is
+named to all.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import socket
 import time
 
 import jax
+from jax._src import xla_bridge  # whether JAX is in use has no public name
 
 from wgan_jax.ranges import real, whole
 from wgan_jax.text import printable, reason
@@ -17,7 +19,8 @@ from wgan_jax.text import printable, reason
 HEARTBEAT = whole(10, 86_400)
 PATIENCE = real(1, 86_400)
 _LINE = 4_096  # bytes of a message at most
-_A_LOOK = 5.0  # seconds in which who has connected must say its number
+_A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
+_CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
 
 
 def join(
@@ -39,9 +42,12 @@ def join(
         patience: seconds in which all have to come.
 
     Raises:
-        ValueError: for input that cannot be used, and in all processes for one that did not come in time, or is there
-            twice; for an address that is not this machine's, in use, or not reached.
+        ValueError: for input that cannot be used, and where JAX has looked for devices already; where an address was
+            given, in all processes for one that did not come in time, or is there twice; for an address that is not
+            this machine's, in use, or not reached.
     """
+    if xla_bridge.backends_are_initialized() or jax.distributed.is_initialized():
+        raise ValueError('processes are joined once, and before anything else of JAX')
     HEARTBEAT.check('heartbeat', heartbeat)
     PATIENCE.check('patience', patience)
     given = {'coordinator': coordinator, 'num_processes': num_processes, 'process_id': process_id}
@@ -55,14 +61,17 @@ def join(
                 initialization_timeout=int(patience), heartbeat_timeout_seconds=heartbeat,
                 shutdown_timeout_seconds=heartbeat,
             )  # fmt: skip
-        except (ValueError, RuntimeError) as error:
+        except RuntimeError as error:
+            raise ValueError(f'the other processes were not reached: {reason(error)}') from error
+        except ValueError as error:
             raise ValueError(
                 f'no other processes were found ({reason(error)}): give {", ".join(given)}, or start them by Slurm, '
                 'Open MPI, Kubernetes or on a TPU pod'
             ) from error
         return
     whole(1, 2**16).check('num_processes', num_processes)
-    if not 0 <= process_id < num_processes:
+    whole(0, 2**16).check('process_id', process_id)
+    if process_id >= num_processes:
         raise ValueError(f'process_id={process_id} must lie between 0 and num_processes - 1 = {num_processes - 1}')
     if (match := re.fullmatch(r'(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})', coordinator)) is None or not 0 < int(
         match[2]
@@ -82,68 +91,66 @@ def join(
 
 
 def _call_roll(host: str, port: int, count: int, patience: float) -> None:
-    """Waits for all others, and tells them, and raises, what is wrong, if anything."""
+    """Waits until all others have connected, and tells them whether all is well. Raises ValueError where it is not."""
     end, problem = time.monotonic() + patience, ''
     there: dict[int, socket.socket] = {}
-    with contextlib.ExitStack() as held:
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            server = held.enter_context(socket.create_server((host, port), family=family, backlog=count))
-        except OSError as error:
-            raise ValueError(f'process 0 cannot listen at coordinator={host}:{port}: {reason(error)}') from error
-        while len(there) < count - 1:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        server = socket.create_server((host, port), family=family, backlog=count)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f'process 0 cannot listen at coordinator={host}:{port}: {reason(error)}') from error
+    with server, contextlib.ExitStack() as held:
+        while len(there) < count - 1 and time.monotonic() < end:
             server.settimeout(max(end - time.monotonic(), 0.01))
-            try:
-                connection = held.enter_context(server.accept()[0])
+            said = None
+            with contextlib.suppress(OSError):  # nobody, or somebody who has gone
+                connection = server.accept()[0]
                 connection.settimeout(_A_LOOK)
-                said = re.fullmatch(r'(\d{1,6}) of (\d{1,6})\n', connection.recv(_LINE).decode('ascii', 'replace'))
-            except TimeoutError:
-                if time.monotonic() < end:
-                    continue
-                if problem:
-                    break
-                missing = [str(i) for i in range(1, count) if i not in there]
-                which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
-                problem = f'{which} not come to coordinator={host}:{port} in {patience:g} seconds'
-                break
-            except OSError:
+                with contextlib.suppress(OSError):
+                    text = connection.recv(_LINE).decode('ascii', 'replace')
+                    said = re.fullmatch(rf'{_CALL} (\d{{1,6}}) of (\d{{1,6}})\n', text)
+                if said is None:  # somebody else
+                    connection.close()
+            if said is None:
                 continue
-            if said is None:  # somebody else
-                continue
-            number = int(said[1])
+            held.enter_context(connection)
+            number, wrong = int(said[1]), ''
             if int(said[2]) != count:
                 wrong = f'process {number} has num_processes={said[2]}, and process 0 has {count}'
             elif number in there:
                 wrong = f'process_id={number} was given to two processes'
-            else:
-                wrong = ''
-            if wrong and not problem:  # those that come a little later are to learn it too
+            if wrong and not problem:
                 problem, end = wrong, min(end, time.monotonic() + _A_LOOK)
             there[number if number not in there else -len(there)] = connection
+        if not problem and len(there) < count - 1:
+            missing = [str(i) for i in range(1, count) if i not in there]
+            which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
+            problem = f'{which} not come to coordinator={host}:{port} in {patience:g} seconds'
         for connection in there.values():
             with contextlib.suppress(OSError):
-                connection.sendall(f'{problem}\n'.encode())
+                connection.sendall(f'{_ANSWER} {problem or "all are here"}\n'.encode())
     if problem:
         raise ValueError(problem)
 
 
 def _answer_roll_call(host: str, port: int, count: int, number: int, patience: float) -> None:
+    """Says to process 0 that this one is there. Raises ValueError with what it answers, unless all is well."""
     end = time.monotonic() + patience
     while True:
         try:
             with socket.create_connection((host, port), timeout=max(end - time.monotonic(), 0.01)) as connection:
-                connection.sendall(f'{number} of {count}\n'.encode())
-                connection.settimeout(patience + _A_LOOK)
-                with connection.makefile(encoding='utf-8') as file:
+                connection.sendall(f'{_CALL} {number} of {count}\n'.encode())
+                connection.settimeout(patience + 2 * _A_LOOK)
+                with connection.makefile(encoding='utf-8', errors='replace') as file:
                     answer = file.readline(_LINE)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             answer, why = '', reason(error)
         else:
-            why = 'it hung up'
-        if answer == '\n':
+            why = 'something else listens there'
+        if answer == f'{_ANSWER} all are here\n':
             return
-        if answer:
-            raise ValueError(answer.strip())
+        if answer.startswith(_ANSWER):
+            raise ValueError(printable(answer.removeprefix(_ANSWER).strip(), 500))
         if time.monotonic() > end:
             raise ValueError(f'coordinator={host}:{port} was not reached in {patience:g} seconds ({why})')
         time.sleep(0.2)

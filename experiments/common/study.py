@@ -130,7 +130,7 @@ def _ground() -> OnDensity | OnImages:
 
 def _row(variant: Variant, outcome: Outcome) -> dict[str, Any]:
     """Numbers of the last quarter of the training, mean and deviation over seeds."""
-    late = slice(-max(1, (len(outcome.step) - 1) // 4), None)
+    late = outcome.step > 0.75 * outcome.step[-1]
     metrics = Metrics(*np.moveaxis(outcome.metrics[-max(2, len(outcome.metrics) // 4) :], -1, 0))
     row: dict[str, Any] = {'line': variant.line, 'place': variant.place}
     for name, values in outcome.quality.items():
@@ -151,17 +151,20 @@ def _figure(
 ) -> None:  # fmt: skip
     lines = list(dict.fromkeys(variant.line for variant in variants))
     name = next(iter(outcomes[0].quality))
+    drawn = np.concatenate([outcome.quality[name].ravel() for outcome in outcomes])
+    highest = drawn[np.isfinite(drawn)].max(initial=1e-9)
     figure, axes = plt.subplots(1, len(lines) + 1, figsize=(4.4 * (len(lines) + 1), 4.4), layout='constrained')
     for axis, line in zip(axes, lines, strict=False):
         for variant, outcome in zip(variants, outcomes, strict=True):
             if variant.line == line:
                 quality = outcome.quality[name]
                 mean, deviation = quality.mean(axis=1), quality.std(axis=1)
-                (drawn,) = axis.plot(outcome.step, mean, label=variant.place)
-                axis.fill_between(outcome.step, mean - deviation, mean + deviation, color=drawn.get_color(), alpha=0.15)
+                (line_of_it,) = axis.plot(outcome.step, mean, label=variant.place)
+                colour = line_of_it.get_color()
+                axis.fill_between(outcome.step, mean - deviation, mean + deviation, color=colour, alpha=0.15)
         axis.set_title(line, fontsize=10)
         axis.set_xlabel('generator updates')
-        axis.set_ylim(0, 1.05 * max(np.nanmax(outcome.quality[name]) for outcome in outcomes))
+        axis.set_ylim(0, 1.05 * highest)
         axis.grid(alpha=0.3)
         axis.legend(title=label, fontsize=8, title_fontsize=8)
     axes[0].set_ylabel(ground.label)

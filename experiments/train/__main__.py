@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 
 import wgan_jax
+from wgan_jax.text import reason
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.processes import Lost
 from wgan_jax.training.settings import Settings, record
@@ -33,7 +34,7 @@ def main() -> int:
     except Lost as error:  # there may be nobody to part from
         print(f'train: stopped: {error}', file=sys.stderr)
         return 1
-    except launcher.UsageError:
+    except Exception:
         _part()
         raise
     _part()
@@ -140,7 +141,10 @@ def _join() -> None:
 def _part() -> None:
     """Leaves together with the other processes: the service of process 0 is theirs too."""
     if jax.distributed.is_initialized():
-        jax.distributed.shutdown()
+        try:
+            jax.distributed.shutdown()
+        except RuntimeError as error:
+            print(f'train: warning: the other processes did not part in time: {reason(error)}', file=sys.stderr)
 
 
 if __name__ == '__main__':

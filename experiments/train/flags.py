@@ -40,7 +40,7 @@ PARALLEL = define_choice(
 DEVICES = define_number('devices', None, 'Number of virtual CPU devices.', whole(1, 1024))
 DISTRIBUTED = flags.DEFINE_bool(
     'distributed', False, 'Train with other processes, each of which gets the same command: those that Slurm, a TPU '
-    'pod, Open MPI or Kubernetes has started, or those of the next three flags.',
+    'pod, Open MPI or Kubernetes has started; the next three flags name others, and say as much.',
 )  # fmt: skip
 COORDINATOR = define_text('coordinator', None, 'HOST:PORT at which process 0 waits for the others.')
 NUM_PROCESSES = define_number('num_processes', None, 'How many processes there are.', whole(1, 2**16))

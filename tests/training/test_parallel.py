@@ -103,7 +103,8 @@ def test_replicas_stay_equal(preset):
 
 @pytest.mark.parametrize('dtype', [np.float32, np.int32, np.uint8, np.float16])
 def test_a_copy_that_differs_in_one_bit_is_named(dtype):
-    # Fails for a sum of values, which 1 and -1 in other places would leave as it is, or if one device is looked at.
+    # Fails for a sum of values, or of bits times their places, which pairs of other signs leave as they are, or if one
+    # device is looked at.
     gan, hyperparameters = small_gan('wgan')
     devices = jax.devices()[:2]
     runner = make_runner(gan, hyperparameters, PIXELS, mode='pmap', devices=devices, capacity=4)
@@ -125,6 +126,8 @@ def test_a_copy_that_differs_in_one_bit_is_named(dtype):
     assert runner.differing(placed(lambda array: array)) is None
     assert runner.differing(placed(flipped)) == 'b'
     assert runner.differing(placed(lambda array: array[::-1])) == 'b'
+    if np.issubdtype(dtype, np.floating):
+        assert runner.differing(placed(lambda array: -array)) == 'b'
 
 
 def test_donation_leaves_the_callers_state_alone():

@@ -30,8 +30,15 @@ def _word(xp: ModuleType, value: Words | int) -> Words:
     return xp.asarray(value).astype(xp.uint32)
 
 
-def _hash(xp: ModuleType, x: Words) -> Words:
+def scramble(xp: ModuleType, x: Words) -> Words:
     """A bijection of uint32 in which every input bit moves every output bit with probability about one half.
+
+    Args:
+        xp: ``jax.numpy`` or ``numpy``.
+        x: uint32 of any shape.
+
+    Returns:
+        uint32 of the same shape.
 
     Constants: C. Wellons, "Prospecting for hash functions" (lowbias32).
     """
@@ -50,8 +57,8 @@ def _feistel(xp: ModuleType, x: Words, key: Words, bits: int) -> Words:
         low, high = halves
         first = key + xp.uint32(2 * _GOLDEN & _WORD) * _word(xp, pair)
         second = first + xp.uint32(_GOLDEN)
-        high = high ^ (_hash(xp, low ^ _hash(xp, first)) & high_mask)
-        low = low ^ (_hash(xp, high ^ _hash(xp, second)) & low_mask)
+        high = high ^ (scramble(xp, low ^ scramble(xp, first)) & high_mask)
+        low = low ^ (scramble(xp, high ^ scramble(xp, second)) & low_mask)
         return low, high
 
     if xp is np:
@@ -112,7 +119,7 @@ def epoch_key(seed: Words | int, epoch: Words | int, *, xp: ModuleType = jnp) ->
     """
     # One axis, not scalars: NumPy wraps arrays silently but warns for scalars.
     seed, epoch = xp.atleast_1d(_word(xp, seed)), xp.atleast_1d(_word(xp, epoch))
-    return _hash(xp, _hash(xp, seed ^ xp.uint32(_GOLDEN)) + epoch)
+    return scramble(xp, scramble(xp, seed ^ xp.uint32(_GOLDEN)) + epoch)
 
 
 def batch_indices(

@@ -175,19 +175,26 @@ def layouts(before: dict[str, Any] | None, now: dict[str, Any], step: int) -> li
     """
     kept = (before or {}).get('layouts')
     known = [one for one in kept if isinstance(one, dict)] if isinstance(kept, list) else []
+    if before is not None and kept is None:  # of before they were kept
+        known = [{'from_step': 0, **_layout(before)}]
     known = [one for one in known if isinstance(one.get('from_step'), int) and one['from_step'] < step]
-    run = now['run']
-    here = {name: run[name] for name in ('num_processes', 'num_devices', 'parallel')}
-    here['device_kind'] = now['device_kind']
+    here = _layout(now)
     if known and {**known[-1], 'from_step': None} == {**here, 'from_step': None}:
         return known
     return [*known, {'from_step': step, **here}]
 
 
+def _layout(config: dict[str, Any]) -> dict[str, Any]:
+    run = config.get('run') or {}
+    named = {name: run.get(name) for name in ('num_processes', 'num_devices', 'parallel')}
+    return {**named, 'num_processes': named['num_processes'] or 1, 'device_kind': config.get('device_kind')}
+
+
 def _made_with(config: dict[str, Any]) -> dict[str, Any]:
     """What of a configuration, which somebody may have edited, changes sums in their last bits."""
     run, versions = config.get('run'), config.get('versions')
-    made_with = {'num_devices': run.get('num_devices')} if isinstance(run, dict) else {}
+    names = ('num_devices', 'num_processes')
+    made_with = {name: run.get(name) for name in names} if isinstance(run, dict) else {}
     made_with['device_kind'] = config.get('device_kind')
     if isinstance(versions, dict):
         made_with |= {name: versions.get(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}

@@ -23,7 +23,11 @@ from wgan_jax.training.step import Metrics
 
 
 class NotFinite(ArithmeticError):
-    """A metric or parameter became infinite or NaN, or copies of one that must be equal are not."""
+    """A metric or parameter became infinite or NaN."""
+
+
+class CopiesDiffer(NotFinite):
+    """Copies of a parameter on several devices, which must be equal, are not: one of them computes wrongly."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +165,11 @@ def run_loop(
             pending = None
         if step == barrier:
             arrays = _checked(runner.fetch(state))
+            if schedule.saves(step):
+                _check_copies(runner, state, step)
             if schedule.samples(step):
                 callback.sample(step, arrays)
             if schedule.saves(step):
-                _check_copies(runner, state, step)
                 callback.checkpoint(step, arrays)
             reports.resume()
     if pending is not None:
@@ -211,7 +216,7 @@ class _Reports:
 
 def _check_copies(runner: Runner, state: TrainState, step: int) -> None:
     if (name := runner.differing(state)) is not None:
-        raise NotFinite(f'the copies of {name} on the devices differ at step {step}: one of them computes wrongly')
+        raise CopiesDiffer(f'the copies of {name} on the devices differ at step {step}: one of them computes wrongly')
 
 
 def _checked(state: TrainState) -> TrainState:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from wgan_jax.data.feed import Feed
+from wgan_jax.data.order import scramble
 from wgan_jax.training.draws import draw_from_feed
 from wgan_jax.training.gan import GAN, Hyperparameters
 from wgan_jax.training.state import TrainState
@@ -179,12 +180,13 @@ def streaming(gan: GAN, feed: Feed) -> GAN:
 
 
 def _sums(tree: PyTree) -> Array:
-    """For each leaf a sum of its bits that changes with their places; uint32 (leaves,)."""
+    """For each leaf a sum of its bits, scrambled with their places; uint32 (leaves,)."""
 
     def of(leaf):
         bits = leaf if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, _UNSIGNED[leaf.dtype.itemsize])
         bits = bits.astype(jnp.uint32).reshape(-1)
-        return jnp.sum(bits * (2 * jnp.arange(bits.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
+        places = scramble(jnp, jnp.arange(bits.size, dtype=jnp.uint32))
+        return jnp.sum(scramble(jnp, bits + places), dtype=jnp.uint32)
 
     return jnp.stack([of(leaf) for leaf in jax.tree.leaves(tree)])
 

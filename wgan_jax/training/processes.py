@@ -58,13 +58,13 @@ class Group:
     def rebuilt(self, changes: Mapping[str, Any]) -> None:
         """Tells the followers that from now on a program of other settings is run."""
 
-    def stop_wished(self, received: list[signal.Signals]) -> bool:
-        """Whether a signal has come: to this process, or to another one, whose is then added to the list."""
-        return bool(received)
+    def wish_to_stop(self, received: list[signal.Signals]) -> signal.Signals | None:
+        """The signal that has come to this process, which the list says, or to another one; None for none."""
+        return received[0] if received else None
 
-    def shared(self, step: int, ema: Variables) -> tuple[int, Variables]:
-        """What the run has come to, of which the followers get a copy."""
-        return step, jax.tree.map(jnp.asarray, ema)
+    def shared(self, step: int, ema: Variables, changes: Mapping[str, Any]) -> Variables:
+        """What the run has come to, as JAX arrays, of which the followers get a copy; and which settings it changed."""
+        return jax.tree.map(jnp.asarray, ema)
 
     def follow(
         self,
@@ -72,7 +72,7 @@ class Group:
         shapes: TrainState,
         rebuild: Callable[[Mapping[str, Any]], Runner],
         received: list[signal.Signals],
-    ) -> tuple[int, Variables]:
+    ) -> tuple[int, Variables, Mapping[str, Any]]:
         """Does what process 0 says, until it says that it is done.
 
         Args:
@@ -86,7 +86,7 @@ class Group:
 
         Raises:
             ValueError, NotFinite, Interrupted: what process 0 has raised.
-            Lost: when it, or another process, is gone.
+            Lost: when it has ended otherwise, or it or another process is gone.
         """
         raise NotImplementedError
 
@@ -133,7 +133,9 @@ class _Several(Group):
                 self._told = True
                 self._say('stop', int(received[0]))
             try:
-                return json.loads(_client().blocking_key_value_get(f'{self._folder}/{name}', _POLL))
+                left = end - time.monotonic()
+                wait = _POLL if left > 1 else max(1, int(1_000 * left))
+                return json.loads(_client().blocking_key_value_get(f'{self._folder}/{name}', wait))
             except jax.errors.JaxRuntimeError as error:
                 if 'DEADLINE_EXCEEDED' not in str(error):
                     raise Lost(_again('process 0 is gone')) from error
@@ -156,7 +158,7 @@ class _Several(Group):
         mine = json.loads(json.dumps({'devices of a process': jax.local_device_count(), **facts}))
         if self.follows:
             self._say('hello', mine)
-            _raise_what_ended(self._word(PATIENCE + _LAST_WORDS))
+            self._end_as(self._word(PATIENCE + _LAST_WORDS))
         else:
             lines = []
             for i, answer in self._answers('hello', PATIENCE).items():
@@ -181,7 +183,8 @@ class _Several(Group):
             return runner.run(state, num_steps)
 
         def of(hyperparameters: Any) -> Runner:
-            self._tell('of', values=[float(leaf) for leaf in jax.tree.leaves(hyperparameters)])
+            leaves = [np.asarray(leaf) for leaf in hyperparameters]
+            self._tell('of', values=[[leaf.dtype.name, float(leaf)] for leaf in leaves])
             return self.led(runner.of(hyperparameters))
 
         def differing(state: TrainState) -> str | None:
@@ -193,15 +196,15 @@ class _Several(Group):
     def rebuilt(self, changes: Mapping[str, Any]) -> None:
         self._tell('build', changes=dict(changes))
 
-    def shared(self, step: int, ema: Variables) -> tuple[int, Variables]:
-        self._tell('share', step=step)
-        return step, jax.tree.map(jnp.asarray, _of_process_0(ema))
+    def shared(self, step: int, ema: Variables, changes: Mapping[str, Any]) -> Variables:
+        self._tell('share', step=step, changes=dict(changes))
+        return jax.tree.map(jnp.asarray, _of_process_0(ema))
 
-    def stop_wished(self, received: list[signal.Signals]) -> bool:
-        if not received:
-            told = _client().key_value_dir_get(f'{self._folder}/stop')
-            received += [signal.Signals(json.loads(number)[0]) for _, number in told[:1]]
-        return bool(received)
+    def wish_to_stop(self, received: list[signal.Signals]) -> signal.Signals | None:
+        if received:
+            return received[0]
+        told = _client().key_value_dir_get(f'{self._folder}/stop')
+        return signal.Signals(json.loads(told[0][1])[0]) if told else None
 
     def follow(
         self,
@@ -209,17 +212,18 @@ class _Several(Group):
         shapes: TrainState,
         rebuild: Callable[[Mapping[str, Any]], Runner],
         received: list[signal.Signals],
-    ) -> tuple[int, Variables]:
+    ) -> tuple[int, Variables, Mapping[str, Any]]:
         def empty(tree: PyTree) -> PyTree:
             return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), tree)
 
         state, rows = shapes, None
         step, ema = 0, empty(shapes.ema)
+        changes: Mapping[str, Any] = {}
         with contextlib.ExitStack() as held:
             held.callback(lambda: runner.close())  # whichever it is in the end
             while True:
                 word = self._word(float('inf'), received)
-                _raise_what_ended(word)
+                self._end_as(word)
                 match word['do']:
                     case 'place':
                         state = runner.place(_of_process_0(empty(shapes)))
@@ -227,16 +231,17 @@ class _Several(Group):
                         jax.block_until_ready(rows)  # of the call before: what went wrong there is raised here
                         state, rows = runner.run(state, word['steps'])
                     case 'of':
-                        runner = runner.of(Hyperparameters(*word['values']))
+                        runner = runner.of(Hyperparameters(*(np.dtype(kind).type(x) for kind, x in word['values'])))
                     case 'build':
                         runner.close()
                         runner = rebuild(word['changes'])
                     case 'compare':
                         runner.differing(state)
                     case 'share':
-                        step, ema = word['step'], jax.tree.map(jnp.asarray, _of_process_0(empty(shapes.ema)))
+                        step, changes = word['step'], word['changes']
+                        ema = jax.tree.map(jnp.asarray, _of_process_0(empty(shapes.ema)))
                     case 'end':
-                        return step, ema
+                        return step, ema, changes
 
     def ended(self, error: BaseException | None) -> None:
         """Tells the others how it ended, and waits until they have ended too. Raises Lost where one has not."""
@@ -246,7 +251,8 @@ class _Several(Group):
             if not self._agreed:  # the error says who was not there
                 return
             lost = [f'process {i} is gone' for i, answer in answers.items() if answer is None]
-            lost += [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
+            if not lost:  # else what the others have to say is its consequence
+                lost = [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
             if lost:
                 self._tell('lost', text=_again('; '.join(lost)))
                 raise Lost(_again('; '.join(lost))) from error
@@ -257,10 +263,31 @@ class _Several(Group):
             self._say('bye', None)
         else:  # of itself, or because another one is gone, which process 0 finds out
             self._say('bye', printable(str(error) or type(error).__name__, 300))
-            end = time.monotonic() + 2 * _LAST_WORDS
+            if (text := self._who_is_lost()) is not None:
+                raise Lost(text) from error
+
+    def _who_is_lost(self) -> str | None:
+        """What process 0 says of it within a while; None where it says nothing."""
+        end = time.monotonic() + 2 * _LAST_WORDS
+        with contextlib.suppress(Lost):
             while (word := self._word(end - time.monotonic()))['do'] != 'lost':
                 pass
-            raise Lost(word['text']) from error
+            return word['text']
+        return None
+
+    def _end_as(self, word: Mapping[str, Any]) -> None:
+        """Raises what process 0 has raised, where this is its last word and it has not come to the end."""
+        if word['do'] != 'end' or word['kind'] is None:
+            return
+        match word['kind']:
+            case 'Interrupted':
+                raise Interrupted(signal.Signals(word['signal']), word['step'], done=word['done'])
+            case 'ValueError':
+                raise ValueError(word['text'])
+            case 'NotFinite':
+                raise NotFinite(word['text'])
+        self._say('bye', None)
+        raise Lost(self._who_is_lost() or _again(f'process 0 ended: {word["text"] or word["kind"]}'))
 
 
 def _client() -> Any:
@@ -286,19 +313,6 @@ def _words_of(error: BaseException | None) -> dict[str, Any]:
     kinds = {'ValueError': ValueError, 'NotFinite': NotFinite}
     kind = next((name for name, type_ in kinds.items() if isinstance(error, type_)), type(error).__name__)
     return {'kind': kind if error is not None else None, 'text': printable(str(error), 2_000)}
-
-
-def _raise_what_ended(word: Mapping[str, Any]) -> None:
-    if word['do'] != 'end' or word['kind'] is None:
-        return
-    match word['kind']:
-        case 'Interrupted':
-            raise Interrupted(signal.Signals(word['signal']), word['step'], done=word['done'])
-        case 'ValueError':
-            raise ValueError(word['text'])
-        case 'NotFinite':
-            raise NotFinite(word['text'])
-    raise RuntimeError(f'process 0 ended: {word["kind"]}: {word["text"]}')
 
 
 def _of_process_0(tree: PyTree) -> PyTree:

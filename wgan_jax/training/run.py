@@ -93,7 +93,9 @@ def train(
     Raises:
         ValueError: in one line that says what would do, before anything is changed: for what cannot be used, a folder
             in use, a run with other settings, no sound checkpoint.
-        NotFinite: when a metric or parameter becomes infinite or NaN; the last good checkpoint stays.
+        NotFinite: when a metric or parameter becomes infinite or NaN; as CopiesDiffer also when its copies on several
+            devices are not the same bits; the last good checkpoint stays.
+        Lost: when another process of the run is gone, or has failed; the same call continues.
         WriteError: when a file cannot be written; those before are whole, and the same call continues once it can.
         Interrupted: see above; also when the signal came too late to stop anything.
     """
@@ -120,7 +122,7 @@ def train(
         listeners = [as_callback(callback) for callback in callbacks]
 
         def loading(done: int, of: int) -> None:
-            for listener in listeners:
+            for listener in listeners if not group.follows else ():
                 listener.loading(done, of)
 
         settings, images = with_images(settings, dataset, loading)
@@ -135,11 +137,13 @@ def train(
 
         group.agree({
             **_anywhere(settings), 'images': record_of(settings, images), **counts, 'minutes': minutes,
-            'evaluate_every': evaluate_every, 'parallel': parallel, 'data_path': data_path, **code_of(environment()),
+            'evaluate_every': evaluate_every, 'parallel': parallel, 'streamed': runner.streamed,
+            **code_of(environment()),
         })  # fmt: skip
         if group.follows:
             with stop_signals() as received:
-                step, ema = group.follow(runner, shapes, rebuild, received)
+                step, ema, changes = group.follow(runner, shapes, rebuild, received)
+            settings = dataclasses.replace(settings, **changes)
             classes = classes_of({'settings': record(settings), 'dataset': record_of(settings, images)})
             return Generator(gan.networks.generator, ema, settings, step, *classes)
         runner = group.led(runner)
@@ -231,7 +235,7 @@ def train(
                     state,
                     schedule,
                     files,
-                    should_stop=lambda: group.stop_wished(received) or should_stop(),
+                    should_stop=lambda: group.wish_to_stop(received) is not None or should_stop(),
                     tracer=profiler,
                 )
             except NotFinite as error:
@@ -261,9 +265,10 @@ def train(
                 manifest.update(int(state.step))
         elif missing or 'results.json' not in manifest.names():  # as of a process that ended just before
             manifest.update(step)
-        if received:
-            raise Interrupted(received[0], int(state.step), done=steps_of(results) == int(state.step))
-        step, ema = group.shared(int(state.step), state.ema)
+        if (number := group.wish_to_stop(received)) is not None:
+            raise Interrupted(number, int(state.step), done=steps_of(results) == int(state.step))
+        step = int(state.step)
+        ema = group.shared(step, state.ema, {'steps': settings.steps, 'decay_steps': settings.decay_steps})
         return Generator(gan.networks.generator, ema, settings, step, *classes_of(config))
 
 

@@ -15,11 +15,15 @@ from wgan_jax.training.step import Metrics
 TINY = ('--width=2', '--image_size=16', '--batch_size=8', '--sample_every=1000', '--log_every=1')
 
 
-def _start(count, devices, *flags):
+def _start(count, devices, *flags, last=()):
+    """Processes, of which the last one gets further flags."""
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
     common = (f'--coordinator=127.0.0.1:{port}', f'--num_processes={count}', f'--devices={devices}', '--heartbeat=10')
-    return [start('train', *common, f'--process_id={i}', *TINY, *flags) for i in range(count)]
+    return [
+        start('train', *common, f'--process_id={i}', *TINY, *flags, *(last if i == count - 1 else ()))
+        for i in range(count)
+    ]
 
 
 def _together(count, devices, *flags):
@@ -61,18 +65,11 @@ def test_two_processes_train_as_one_and_are_continued_by_one(tmp_path):
 
 def test_processes_started_differently_are_refused_by_all(tmp_path):
     # Fails if one of them begins, or if it is left waiting for the other.
-    processes = _start(2, 1, '--steps=3', f'--workdir={tmp_path / "run"}')
-    processes[1].kill()
-    processes[1].communicate()
-    port = processes[0].args[4].rpartition(':')[2]
-    processes[1] = start(
-        'train', f'--coordinator=127.0.0.1:{port}', '--num_processes=2', '--process_id=1', '--devices=1',
-        '--heartbeat=10', *TINY, '--steps=3', f'--workdir={tmp_path / "other"}', '--critic_lr=0.25',
-    )  # fmt: skip
+    processes = _start(2, 1, '--steps=3', f'--workdir={tmp_path / "run"}', last=['--critic_lr=0.25'])
     answers = [finish(process) for process in processes]
     line = 'train: process 1 was not started as process 0 was: critic_lr: 0.25 instead of 0.001'
     assert [(code, err.strip().splitlines()[-1]) for code, _, err in answers] == [(2, line)] * 2
-    assert not (tmp_path / 'run').exists() and not (tmp_path / 'other').exists()
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.slow
@@ -87,6 +84,31 @@ def test_more_layouts_train_as_one(tmp_path, count, devices, options):
         for name, value in one.items():
             if isinstance(value, float):
                 np.testing.assert_allclose(many[name], value, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_signal_to_both_stops_both_once(tmp_path):
+    # Fails if the signal of another process makes the first one of this process the second, which does not wait.
+    processes = _start(2, 1, '--steps=4000', f'--workdir={tmp_path / "run"}', '--checkpoint_every=5')
+    _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
+    for process in reversed(processes):
+        process.terminate()
+        time.sleep(0.7)
+    answers = [finish(process) for process in processes]
+    assert [code for code, _, _ in answers] == [143] * 2 and all('which is saved' in err for _, _, err in answers), (
+        answers
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('minutes', [(), ('--instance_noise=0.1',)])
+def test_steps_for_a_time_are_those_of_process_0(tmp_path, minutes):
+    # Fails if a process trains with the decay that it would have chosen itself.
+    answers = _together(2, 1, '--minutes=0.4', f'--workdir={tmp_path / "run"}', *minutes)
+    assert [code for code, _, _ in answers] == [0, 0], answers
+    steps = json.loads((tmp_path / 'run' / 'config.json').read_text())['settings']['steps']
+    assert f'process 1 of 2: done, {steps} steps' in answers[1][1]
+    assert [row['step'] for row in _metrics(tmp_path / 'run')] == list(range(1, steps + 1))
 
 
 @pytest.mark.slow
