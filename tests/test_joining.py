@@ -25,7 +25,7 @@ def _meet(port, others, count=3, patience=3.0):
     def note(name, function, *arguments):
         told[name] = None
         try:
-            function('127.0.0.1', port, *arguments)
+            function(f'127.0.0.1:{port}', *arguments)
         except ValueError as error:
             told[name] = str(error)
 
@@ -61,6 +61,26 @@ def test_what_is_wrong_is_told_to_all(port, others, message):
     assert set(told.values()) == {message.format(port=port)} and len(told) == len(others) + 1
 
 
+def test_who_was_killed_may_come_again(port):
+    # Fails if the connection of a process that is gone counts as that process.
+    def die_and_come():
+        for _ in range(100):
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(('127.0.0.1', port)) as line:
+                line.sendall(b'wgan_jax process 1 of 3\n')
+                break
+        return _meet_as(1), _meet_as(2)
+
+    def _meet_as(number):
+        thread = threading.Thread(target=_answer_roll_call, args=(f'127.0.0.1:{port}', 3, number, 5.0))
+        thread.start()
+        return thread
+
+    others = threading.Timer(0.2, die_and_come)
+    others.start()
+    _call_roll(f'127.0.0.1:{port}', 3, 5.0)
+    others.join(10)
+
+
 def test_strangers_are_passed_over(port):
     def strange():
         for text in (b'GET / HTTP/1.1\r\n\r\n', b'', b'\xff\xfe', b'1 of 2\n'):
@@ -71,9 +91,9 @@ def test_strangers_are_passed_over(port):
 
     stranger = threading.Timer(0.2, strange)
     stranger.start()
-    friend = threading.Timer(0.6, lambda: _answer_roll_call('127.0.0.1', port, 2, 1, 5.0))
+    friend = threading.Timer(0.6, lambda: _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 5.0))
     friend.start()
-    _call_roll('127.0.0.1', port, 2, 5.0)
+    _call_roll(f'127.0.0.1:{port}', 2, 5.0)
     friend.join(10)
     assert not friend.is_alive()
 
@@ -92,13 +112,13 @@ def test_answers_of_strangers_are_not_believed(port, answer):
 
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(ValueError, match=r'not reached in 1 seconds \(something else listens there\)'):
-            _answer_roll_call('127.0.0.1', port, 2, 1, 1.0)
+            _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 1.0)
         server.shutdown(socket.SHUT_RDWR)
 
 
 def test_nobody_is_there(port):
     with pytest.raises(ValueError, match=f'coordinator=127.0.0.1:{port} was not reached in 1 seconds'):
-        _answer_roll_call('127.0.0.1', port, 2, 1, 1.0)
+        _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 1.0)
 
 
 def test_an_address_in_use_or_of_nobody(port):
@@ -106,9 +126,9 @@ def test_an_address_in_use_or_of_nobody(port):
         socket.create_server(('127.0.0.1', port)),
         pytest.raises(ValueError, match=f'process 0 cannot listen at coordinator=127.0.0.1:{port}: Address already'),
     ):
-        _call_roll('127.0.0.1', port, 2, 1.0)
+        _call_roll(f'127.0.0.1:{port}', 2, 1.0)
     with pytest.raises(ValueError, match=r'process 0 cannot listen at coordinator=192\.0\.2\.1:'):  # of no machine
-        _call_roll('192.0.2.1', port, 2, 1.0)
+        _call_roll(f'192.0.2.1:{port}', 2, 1.0)
 
 
 @pytest.mark.parametrize(

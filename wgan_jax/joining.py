@@ -77,12 +77,11 @@ def join(
         match[2]
     ) < 2**16:
         raise ValueError(f'coordinator={printable(coordinator, 100)} must be HOST:PORT, such as 192.168.0.1:8476')
-    host, port = match[1].strip('[]'), int(match[2])
     if num_processes > 1:
         if process_id:
-            _answer_roll_call(host, port, num_processes, process_id, patience)
+            _answer_roll_call(coordinator, num_processes, process_id, patience)
         else:
-            _call_roll(host, port, num_processes, patience)
+            _call_roll(coordinator, num_processes, patience)
     jax.distributed.initialize(
         coordinator, num_processes, process_id, coordinator_bind_address=coordinator,
         cluster_detection_method='deactivate', initialization_timeout=int(patience),
@@ -90,15 +89,21 @@ def join(
     )  # fmt: skip
 
 
-def _call_roll(host: str, port: int, count: int, patience: float) -> None:
+def _host_and_port(coordinator: str) -> tuple[str, int]:
+    host, _, port = coordinator.rpartition(':')
+    return host.strip('[]'), int(port)
+
+
+def _call_roll(coordinator: str, count: int, patience: float) -> None:
     """Waits until all others have connected, and tells them whether all is well. Raises ValueError where it is not."""
     end, problem = time.monotonic() + patience, ''
     there: dict[int, socket.socket] = {}
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        server = socket.create_server((host, port), family=family, backlog=count)
+        place = _host_and_port(coordinator)
+        family = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0][0]
+        server = socket.create_server(place, family=family, backlog=count)
     except (OSError, UnicodeError) as error:
-        raise ValueError(f'process 0 cannot listen at coordinator={host}:{port}: {reason(error)}') from error
+        raise ValueError(f'process 0 cannot listen at coordinator={coordinator}: {reason(error)}') from error
     with server, contextlib.ExitStack() as held:
         while len(there) < count - 1 and time.monotonic() < end:
             server.settimeout(max(end - time.monotonic(), 0.01))
@@ -117,15 +122,15 @@ def _call_roll(host: str, port: int, count: int, patience: float) -> None:
             number, wrong = int(said[1]), ''
             if int(said[2]) != count:
                 wrong = f'process {number} has num_processes={said[2]}, and process 0 has {count}'
-            elif number in there:
+            elif number in there and _is_open(there[number]):
                 wrong = f'process_id={number} was given to two processes'
             if wrong and not problem:
                 problem, end = wrong, min(end, time.monotonic() + _A_LOOK)
-            there[number if number not in there else -len(there)] = connection
+            there[-len(there) - 1 if wrong and number in there else number] = connection
         if not problem and len(there) < count - 1:
             missing = [str(i) for i in range(1, count) if i not in there]
             which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
-            problem = f'{which} not come to coordinator={host}:{port} in {patience:g} seconds'
+            problem = f'{which} not come to coordinator={coordinator} in {patience:g} seconds'
         for connection in there.values():
             with contextlib.suppress(OSError):
                 connection.sendall(f'{_ANSWER} {problem or "all are here"}\n'.encode())
@@ -133,12 +138,24 @@ def _call_roll(host: str, port: int, count: int, patience: float) -> None:
         raise ValueError(problem)
 
 
-def _answer_roll_call(host: str, port: int, count: int, number: int, patience: float) -> None:
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the other end, which has nothing more to say, is still there."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b''
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _answer_roll_call(coordinator: str, count: int, number: int, patience: float) -> None:
     """Says to process 0 that this one is there. Raises ValueError with what it answers, unless all is well."""
     end = time.monotonic() + patience
     while True:
         try:
-            with socket.create_connection((host, port), timeout=max(end - time.monotonic(), 0.01)) as connection:
+            left = max(end - time.monotonic(), 0.01)
+            with socket.create_connection(_host_and_port(coordinator), timeout=left) as connection:
                 connection.sendall(f'{_CALL} {number} of {count}\n'.encode())
                 connection.settimeout(patience + 2 * _A_LOOK)
                 with connection.makefile(encoding='utf-8', errors='replace') as file:
@@ -152,5 +169,5 @@ def _answer_roll_call(host: str, port: int, count: int, number: int, patience: f
         if answer.startswith(_ANSWER):
             raise ValueError(printable(answer.removeprefix(_ANSWER).strip(), 500))
         if time.monotonic() > end:
-            raise ValueError(f'coordinator={host}:{port} was not reached in {patience:g} seconds ({why})')
+            raise ValueError(f'coordinator={coordinator} was not reached in {patience:g} seconds ({why})')
         time.sleep(0.2)

@@ -28,6 +28,7 @@ from wgan_jax.training.step import Metrics, train_steps
 STRIP = 6  # moments of which samples are shown
 SHOWN = 4  # samples of each of them
 BLOWN_UP = 10  # times the largest value that a true estimate can have
+_PATCH = 7  # side of the patches that are compared
 _SUBSETS = 10  # of the kernel distance
 _SAMPLE_BYTES, _IMAGE_BYTES = 400_000, 120_000  # of a sample's, and a real image's, patches and their projections
 
@@ -53,7 +54,12 @@ def reference(pixels: np.ndarray, most: int, network: FeatureNetwork) -> Referen
         pixels: uint8 (N, H, W, C).
         most: how many are taken, at random places.
         network: of the features.
+
+    Raises:
+        ValueError: for images that are smaller than a patch.
     """
+    if min(pixels.shape[1:3]) < _PATCH:
+        raise ValueError(f'image_size must be at least {_PATCH}: patches of {_PATCH}x{_PATCH} pixels are compared')
     places = np.sort(np.random.default_rng(0).permutation(len(pixels))[:most])
     images = np.asarray(to_float(np.asarray(pixels)[places]))
     return Reference(images, network, network(images))
@@ -186,7 +192,9 @@ def train(
             on_steps(size)
         losses = Metrics(*seen[begin:end].astype(np.float64).T)
         images = np.asarray(programs.samples(state))
-        distance = float(patch_distance(real.images, images, places))  # not compiled: a CPU sorts faster so
+        distance = float(
+            patch_distance(real.images, images, places, size=_PATCH)
+        )  # not compiled: a CPU sorts faster so
         estimate = _estimate(gan, losses)
         sound = is_sound(estimate, distance, largest)
         between = _between(real, images) if sound else math.nan
