@@ -16,7 +16,7 @@ import jax
 import wgan_jax
 from wgan_jax.text import reason
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.processes import Lost
+from wgan_jax.training.process_group import Lost
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted
 

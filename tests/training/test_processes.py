@@ -14,7 +14,8 @@ import pytest
 
 from wgan_jax.training import processes
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.processes import Lost, together
+from wgan_jax.training.process_group import Lost
+from wgan_jax.training.processes import together
 from wgan_jax.training.signals import Interrupted
 
 
