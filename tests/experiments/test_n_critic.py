@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from experiments import momentum, n_critic
 from experiments.common.study import settings_of
@@ -64,18 +65,31 @@ def test_flags_of_images_are_refused_for_a_density(flag):
 
 def test_runs_on_images_are_kept(tmp_path):
     # Fails if a run is trained twice, or if one of another seed is taken for it.
-    options = ('--dataset=flags', '--image_size=16', '--width=1', '--steps=2', '--features=pixels')
-    config, first = done('momentum', tmp_path, *options, '--seeds=1')
-    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / 'runs').iterdir()}
-    assert len(runs) == 4 and config['dataset']['shape'] == [256, 16, 16, 3]
-    _, second = done('momentum', tmp_path, *options, '--seeds=2')
-    after = {path: path.stat().st_mtime_ns for path in (tmp_path / 'runs').iterdir()}
-    assert len(after) == 8 and runs.items() <= after.items()
-    for one, two in zip(first['variants'], second['variants'], strict=True):
-        assert one['patch_distance']['std'] == 0 < two['patch_distance']['std']
-        assert one['place'] == two['place'] and one['kernel_distance'] != two['kernel_distance']
-    with np.load(tmp_path / 'arrays.npz') as arrays:
-        assert arrays['0_patch_distance'].shape == (2, 2) and arrays['3_metrics'].shape[:2] == (2, 2)
+    given = {'dataset': 'flags', 'image_size': '16x16', 'width': 1, 'data_dir': None}
+    flags = OnImages(given, _Mean())
+    settings = flags.settings('dcgan', {'steps': 2, 'batch_size': 2})
+
+    def runs():
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / 'runs').iterdir()}
+
+    with tqdm(disable=True) as bar:
+        one = flags.train(tmp_path, 'one', settings, [5], bar)
+        before = runs()
+        both = flags.train(tmp_path, 'one', settings, [5, 6], bar)
+    assert len(before) == 1 and len(runs()) == 2 and before.items() <= runs().items()
+    assert both.quality['patch_distance'].shape == (2, 2) and both.metrics.shape[:2] == (2, 2)
+    for name, values in both.quality.items():
+        np.testing.assert_array_equal(values[:, :1], one.quality[name])
+        assert (values[:, 0] != values[:, 1]).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('options', [(), ('--dataset=flags', '--image_size=16', '--width=1', '--features=pixels')])
+def test_optimizers_are_compared(tmp_path, options):
+    config, results = done('momentum', tmp_path, '--steps=2', '--seeds=1', *options)
+    quality = 'patch_distance' if options else 'w1'
+    assert len(results['variants']) == len(config['variants']) == 4
+    assert all(row[quality]['mean'] > 0 and row['critic_loss_std']['mean'] >= 0 for row in results['variants'])
 
 
 @pytest.mark.slow
