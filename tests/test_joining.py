@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 import jax
 import pytest
@@ -63,22 +64,37 @@ def test_what_is_wrong_is_told_to_all(port, others, message):
 
 def test_who_was_killed_may_come_again(port):
     # Fails if the connection of a process that is gone counts as that process.
-    def die_and_come():
+    killed = threading.Event()
+
+    def die():
         for _ in range(100):
             with contextlib.suppress(ConnectionRefusedError), socket.create_connection(('127.0.0.1', port)) as line:
                 line.sendall(b'wgan_jax process 1 of 3\n')
                 break
-        return _meet_as(1), _meet_as(2)
+            time.sleep(0.05)
+        killed.set()
 
-    def _meet_as(number):
-        thread = threading.Thread(target=_answer_roll_call, args=(f'127.0.0.1:{port}', 3, number, 5.0))
+    first = threading.Thread(target=die)
+    first.start()
+    told = {}
+
+    def call():
+        _call_roll(f'127.0.0.1:{port}', 3, 10.0)
+        told[0] = 'all are here'
+
+    def come(number):
+        _answer_roll_call(f'127.0.0.1:{port}', 3, number, 10.0)
+        told[number] = 'all are here'
+
+    threads = [threading.Thread(target=call)]
+    threads[0].start()
+    assert killed.wait(10)
+    threads += [threading.Thread(target=come, args=(number,)) for number in (1, 2)]
+    for thread in threads[1:]:
         thread.start()
-        return thread
-
-    others = threading.Timer(0.2, die_and_come)
-    others.start()
-    _call_roll(f'127.0.0.1:{port}', 3, 5.0)
-    others.join(10)
+    for thread in [first, *threads]:
+        thread.join(20)
+    assert told == dict.fromkeys(range(3), 'all are here')
 
 
 def test_strangers_are_passed_over(port):
