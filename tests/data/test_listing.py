@@ -66,6 +66,7 @@ def test_links_count_once(tmp_path):
         list_pictures(root)
 
 
+@pytest.mark.slow
 def test_runs_in_the_folder_are_no_part_of_the_set(tmp_path):
     # Fails if the same command finds another set, as soon as it has written its pictures.
     for i in range(20):

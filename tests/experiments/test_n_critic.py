@@ -63,6 +63,7 @@ def test_flags_of_images_are_refused_for_a_density(flag):
     assert code == 2 and f'momentum: {flag} is for images, and dataset=ring is a density' in err
 
 
+@pytest.mark.slow
 def test_runs_on_images_are_kept(tmp_path):
     # Fails if a run is trained twice, or if one of another seed is taken for it.
     given = {'dataset': 'flags', 'image_size': '16x16', 'width': 1, 'data_dir': None}

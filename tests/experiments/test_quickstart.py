@@ -39,6 +39,7 @@ def test_every_cell_runs(tmp_path):
     assert 'exact W1 of two real samples' in result.stdout and '4 updates, 4 of them in this call' in result.stdout
 
 
+@pytest.mark.slow
 def test_the_code_of_the_readme_runs(tmp_path):
     documents = [(NOTEBOOK.parents[1] / name).read_text() for name in ('README.md', 'wgan_jax/REGISTRIES.md')]
     blocks = re.findall(r'```python\n(.*?)```', '\n'.join(documents), re.DOTALL)

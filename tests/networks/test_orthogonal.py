@@ -71,6 +71,7 @@ def test_what_is_not_orthonormal_yet_is_no_steeper(scale):
     assert np.linalg.norm(_on_a_torus(np.asarray(kernel)), 2) < 1 + 1e-5
 
 
+@pytest.mark.slow
 def test_a_dcgan_of_them_is_1_lipschitz():
     network = dcgan.critic((32, 32, 3), norm='none', width=8, parametrization='orthonormal')
     variables = jax.jit(network.init)(jax.random.key(0))

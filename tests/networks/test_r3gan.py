@@ -99,6 +99,7 @@ def test_both_are_what_the_paper_describes(shape, width, conv_impl):
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_weights_begin_as_the_release_draws_them():
     # With sqrt(2 / 1.04) (5 sizes of 2 blocks)^(-1/4) / sqrt(fan_in) inside of blocks, the last map of each at 0.
     shape, width = (64, 64, 3), 128
@@ -123,6 +124,7 @@ def test_doubling_is_bilinear_and_four_times_the_transpose_of_halving():
     np.testing.assert_array_equal(down.sum(1), [7 / 8, 1, 1, 7 / 8])
 
 
+@pytest.mark.slow
 def test_bounds_are_those_of_the_layers():
     # Each layer's against the largest singular value of its matrix, written out; fails for another reshape of groups, a
     # halving left out or a grid that is bounded by its sum, and if a bound cannot be computed in a compiled program.

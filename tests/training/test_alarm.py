@@ -58,6 +58,7 @@ def test_lines_without_a_norm_begin_nothing():
     assert not Alarm(tiny(), [{'step': 1}, {'step': 2, 'generator_grad_norm': None}]).look({**GOOD, 'step': 3}, 0.2)
 
 
+@pytest.mark.slow
 def test_a_run_warns_of_it(tmp_path, caplog):
     # A generator that does not move at all.
     settings = tiny(steps=300, generator_lr=1e-12)

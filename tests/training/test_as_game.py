@@ -114,6 +114,7 @@ def test_clipping_is_the_critic_s_projection():
     assert game.projections.generator(3) == 3
 
 
+@pytest.mark.slow
 def test_a_run_on_an_array_needs_the_array_again(tmp_path):
     images = runs.IMAGES
     wgan_jax.train(runs.tiny(steps=2), tmp_path, dataset=images)

@@ -143,6 +143,7 @@ def test_they_are_the_run_s_from_then_on(tmp_path, twelve):
     assert not list(workdir.glob('.tmp-*'))
 
 
+@pytest.mark.slow
 def test_another_time_is_refused_and_no_time_where_none_was_asked(tmp_path, twelve):
     run(tmp_path / 'timed', 3)
     with pytest.raises(ValueError, match=r'minutes=4: .* a run of 12 steps, which minutes=3 chose'):

@@ -15,6 +15,7 @@ PIXELS = RANDOM.integers(0, 256, (20, 4, 4, 1), np.uint8)
 NAMES = tuple(f'{i:02}.png' for i in range(20))
 
 
+@pytest.mark.slow
 def test_a_changed_folder_is_refused_by_name(tmp_path):
     # Fails if nothing, or something else, is named; or if a run on the changed set goes on.
     root = tmp_path / 'set'

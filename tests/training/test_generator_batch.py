@@ -47,6 +47,7 @@ def test_the_critic_s_update_does_not_change():
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_two_devices_share_both_batches():
     rows, counts = [], []
     for mode, devices in (('jit', 1), ('pmap', 2)):

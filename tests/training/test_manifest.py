@@ -110,6 +110,7 @@ def test_the_user_s_file_under_the_name_of_a_callback_s_is_moved_aside(tmp_path,
     assert (tmp_path / 'summary.txt').read_text() == '12 steps'
 
 
+@pytest.mark.slow
 def test_a_callback_s_own_file_is_known_after_calls_without_it_and_after_one_that_was_ended(tmp_path, caplog):
     with pytest.raises(KeyboardInterrupt):
         wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, callbacks=[Summary(fail=True)], **EVERY)

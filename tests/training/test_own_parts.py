@@ -237,6 +237,7 @@ def test_parts_that_fail_do_so_before_anything_is_written(part, message, tmp_pat
     assert not (tmp_path / 'config.json').exists()
 
 
+@pytest.mark.slow
 def test_a_run_in_float64_is_not_continued_in_float32(tmp_path):
     with jax.enable_x64(True):
         wgan_jax.train(tiny(steps=1), tmp_path, dataset=IMAGES, **EVERY)
@@ -268,6 +269,7 @@ def test_a_registered_part_given_as_a_value_is_the_registered_one():
     assert given == tiny() and given.objective == 'wasserstein'
 
 
+@pytest.mark.slow
 def test_batch_statistics_of_one_s_own_are_refused_on_many_devices_unless_they_are_shared(tmp_path):
     class Shared(nn.Module):
         @nn.compact

@@ -67,6 +67,7 @@ def test_both_of_a_pair_are_of_one_class():
     np.testing.assert_array_equal(told['generator'], [of_real])
 
 
+@pytest.mark.slow
 def test_two_devices_pair_the_same_images():
     rows = []
     for mode, devices in (('jit', 1), ('pmap', 2)):

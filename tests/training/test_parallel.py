@@ -23,7 +23,7 @@ def _run(mode, devices, preset, steps=3, **changes):
     return runner, state, runner.fetch(rows)[:steps]
 
 
-@pytest.mark.parametrize('constraint, mixes', [('clip', True), ('dragan', False)])
+@pytest.mark.parametrize('constraint, mixes', [('clip', True), pytest.param('dragan', False, marks=pytest.mark.slow)])
 def test_two_devices_train_as_one(constraint, mixes):
     # Batch statistics, per-example latents, noise, augmentation, the penalty's own statistics: whatever depended on
     # the device would show. In float64 the sums' order changes the last digits of sixteen, and only a bug the ninth.

@@ -174,6 +174,7 @@ def test_the_largest_seed_is_a_seed():
     assert int(init_state(gan, hyperparameters, 2**32 - 1).seed) == 2**32 - 1
 
 
+@pytest.mark.slow
 def test_of_many_gans_only_the_last_few_keep_their_programs():
     # Fails if a program is kept for every GAN there has been: after a few hundred runs, the process would crash.
     compiled.cache_clear()

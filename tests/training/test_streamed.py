@@ -43,7 +43,7 @@ def _same(one, other):
     ('parallel', 'conditional'),
     [
         ('jit', False),
-        ('pmap', True),
+        pytest.param('pmap', True, marks=pytest.mark.slow),
         pytest.param('jit', True, marks=pytest.mark.slow),
         pytest.param('pmap', False, marks=pytest.mark.slow),
     ],

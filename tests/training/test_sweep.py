@@ -44,6 +44,7 @@ def test_combinations_take_every_value_with_every_other_seeds_fastest():
         combinations([0], BASE, clip=[])
 
 
+@pytest.mark.slow
 def test_a_sweep_compiles_once_and_each_run_is_what_it_is_alone(gan):
     compilations = []
     jax.monitoring.register_event_duration_secs_listener(

@@ -116,6 +116,7 @@ def test_a_signal_before_the_first_step_does_not_speak_of_one(tmp_path):
     assert wgan_jax.train(tiny(), tmp_path, dataset=IMAGES, **EVERY).step == 12
 
 
+@pytest.mark.slow
 def test_going_on_with_other_devices_or_packages_is_said(tmp_path, caplog):
     def go_on(steps, **options):
         caplog.clear()

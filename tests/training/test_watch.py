@@ -146,6 +146,7 @@ def test_images_held_out_are_looked_at_and_the_run_goes_on_as_it_was(tmp_path):
     assert last['gap'] != last['held_out_gap'] and last['held_out_gap'] is not None
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_kept_and_the_run_goes_on_as_it_was(tmp_path, compiled_once):
     # Fails if the best is removed with the old ones or kept in place of the newest, if an evaluation changes the run,
     # or one that was cut off counts.

@@ -34,7 +34,12 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize('name', CASES)
+DAILY = 'clip', 'gradient_penalty', 'pairs'
+
+
+@pytest.mark.parametrize(
+    'name', [name if name in DAILY else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_steps_are_the_algorithm_written_out(name):
     # Fails for any wrong sign, role, counter, schedule, constant or order of operations: the two share none.
     preset, changes, mixes = CASES[name]

@@ -193,6 +193,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(run, answered):
         assert workdir == run or not (workdir / 'export').exists()
 
 
+@pytest.mark.slow
 def test_an_edited_card_is_kept_outside_the_folder_that_is_handed_on(tmp_path):
     # Fails if what somebody has written is lost, or lies among what goes to the Hub.
     workdir = untrained(tmp_path / 'run', arch='mlp', critic_norm='none', image_size='4x4')

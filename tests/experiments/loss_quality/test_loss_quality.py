@@ -1,6 +1,7 @@
 """The loss_quality launcher: runs are kept one by one, and whatever decides their numbers tells them apart."""
 
 import numpy as np
+import pytest
 
 from tests.experiments.processes import done
 
@@ -13,6 +14,7 @@ def _runs(workdir):
     return {path: path.stat().st_mtime_ns for path in (workdir / 'runs').iterdir()}
 
 
+@pytest.mark.slow
 def test_runs_are_kept_and_joined_by_more_seeds(tmp_path):
     # Fails if a run is trained twice, if a damaged one is believed or lost, or if one of other numbers is taken for it.
     config, first = done('loss_quality', tmp_path, *TINY, '--only=gan_fails')

@@ -189,6 +189,7 @@ def test_a_folder_in_use_is_refused(tmp_path):
     assert code == 2 and 'in use by another process' in err
 
 
+@pytest.mark.slow
 def test_settings_are_shown_and_begun_from(tmp_path):
     # Fails if a file's settings are lost or not completed, if flags do not go before them, or if anything is trained.
     file, run = tmp_path / 'mine.json', tmp_path / 'run.json'

@@ -49,6 +49,7 @@ def test_what_no_seed_has_is_none():
     assert summary(_arrays(1), [7])['after_7_steps']['iterations_to_accuracy_1'] is None
 
 
+@pytest.mark.slow
 def test_parts_are_kept_and_joined(tmp_path):
     # Fails if a generator is trained twice or differs when it is read, or if a critic of another seed is taken for one.
     def parts():
@@ -78,6 +79,7 @@ def test_parts_are_kept_and_joined(tmp_path):
     assert after.items() <= parts().items()
 
 
+@pytest.mark.slow
 def test_epochs_are_passes_over_the_dataset(tmp_path):
     code, _, err = finish(start('vanishing_gradients', '--size=full', '--generator_steps=1', '--epochs=1'))
     assert code == 2 and 'generator_steps and epochs say the same: give one of them' in err

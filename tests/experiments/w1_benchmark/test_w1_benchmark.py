@@ -53,7 +53,7 @@ def test_other_critics_get_what_they_deserve():
     np.testing.assert_allclose(flat['l2'], 1, rtol=1e-5)
 
 
-QUICK = 'cones', 'gradient_penalty', 'published_spectral'
+QUICK = 'cones', 'gradient_penalty'
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,7 @@ def test_an_update_cools_once():
     assert int(variables.state['cooling']['passes']) == 7
 
 
+@pytest.mark.slow
 def test_what_is_done_is_kept_and_joined(tmp_path):
     # Fails if a cell is done twice, or one that was done with other numbers is taken for it.
     flags = [f'--methods={SMALL}', '--updates=20']
