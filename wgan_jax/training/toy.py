@@ -56,7 +56,7 @@ TOY_PRESETS['r1_ema'] = dataclasses.replace(
 # may become as steep as the modes are narrow.
 TOY_PRESETS['r3gan_ema'] = dataclasses.replace(
     TOY_PRESETS['r1_ema'], objective='relativistic', constraint='r1_r2', beta1=0.0, final_beta2=0.99, decay='cosine',
-    final_penalty=0.1, generator_lr=5e-3, critic_lr=5e-3, ema_decay=0.9995,
+    final_penalty=0.1, generator_lr=5e-3, critic_lr=5e-3, ema_decay=0.9995, steps=30_000, decay_steps=30_000,
 )  # fmt: skip
 
 
