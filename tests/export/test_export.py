@@ -150,9 +150,9 @@ def _without(path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', ['cifar', 'good', 'r3gan'])
-def test_residual_networks_are_exported_too(tmp_path, kind):
-    rest = {'arch': 'r3gan'} if kind == 'r3gan' else {'arch': 'resnet', 'resnet_variant': kind}
+@pytest.mark.parametrize('kind', ['cifar', 'good', 'r3gan', 'cppn'])
+def test_other_networks_are_exported_too(tmp_path, kind):
+    rest = {'arch': kind} if kind in ('r3gan', 'cppn') else {'arch': 'resnet', 'resnet_variant': kind}
     run = untrained(tmp_path / 'run', image_size='32x32', **rest)
     export.save(run, tmp_path / 'out')
     generator = wgan_jax.load(run)

@@ -61,22 +61,24 @@ class Settings:
     conditional: bool = _setting(False, 'train each class as such: the folders of a set, or the labels of TFDS')
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
-    width: int = _setting(64, 'channels at full size (dcgan, resnet, r3gan), or units of a hidden layer (mlp)', SIZE)
+    width: int = _setting(
+        64, 'channels at full size (dcgan, resnet, r3gan), units of a hidden layer (mlp), or of a pixel (cppn)', SIZE
+    )
     critic_width: int = _setting(
         0, 'the same of the critic; 0: as the generator', whole(0, int(SIZE.highest), 'be >= 0 (0: the same as width)')
     )
     upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
     doublings: int = _setting(
         0,
-        'how often the generator doubles the sides, and the critic halves them (dcgan); 0: until at most 7 pixels are '
-        'left of the shorter one',
+        'how often the generator doubles the sides (dcgan), and the critic halves them (dcgan, cppn); 0: until at most '
+        '7 pixels are left of the shorter one',
         whole(0, 16, 'be >= 0 (0: by the size)'),
     )  # fmt: skip
     latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)
     latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
     critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
     critic_bias: bool = _setting(
-        False, 'biases of convolutions in a critic without normalisation (dcgan), which a hinge loss needs'
+        False, 'biases of convolutions in a critic without normalisation (dcgan, cppn), which a hinge loss needs'
     )
     objective: str | Objective = _setting('wasserstein', 'losses: {objective}')
     label_smoothing: float = _setting(
