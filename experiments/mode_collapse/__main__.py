@@ -2,6 +2,9 @@
 
 The default is sized for ten minutes on two cores. --size=full takes the steps at which our own recipe of pairs
 captures every mode with at least 95 % of high quality on every seed; --size=tiny only shows that everything runs.
+
+A method is kept as soon as it is done: the same command goes on where it was stopped, and what was done for other
+methods is not done again.
 """
 
 import contextlib
@@ -16,7 +19,7 @@ from tqdm import tqdm
 from wgan_jax.data import synthetic
 from wgan_jax.files import atomic_path
 from wgan_jax.json_files import write_json
-from wgan_jax.metrics import mode_coverage
+from wgan_jax.metrics import ModeCoverage, mode_coverage
 from wgan_jax.ranges import whole
 from wgan_jax.training.draws import Role, draw_from, role_key
 from wgan_jax.training.groups import map_runs
@@ -24,7 +27,7 @@ from wgan_jax.training.settings import Settings
 from wgan_jax.training.sweep import combinations, make_sweep, train_in_chunks
 from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
-from ..common import launcher
+from ..common import kept, launcher
 from ..common.flagtypes import define_choice, define_choices, define_number
 from ..common.tables import mean_and_std, shown, text_table
 from ..common.toy_run import Clock, eval_steps, mean_std, require_memory
@@ -54,6 +57,8 @@ PUBLISHED = {
 }
 NUM_SAMPLES = 2500
 OUTPUTS = ('samples.png', 'curves.png', 'arrays.npz')
+KEPT = 'methods'
+ARRAYS = ['step', *(f'{data}_{name}' for data in DATA for name in (*ModeCoverage._fields, 'samples_of_first_seed'))]
 
 SIZE = define_choice('size', 'default', list(SIZES), 'Budget: tiny, default or full.')
 SEEDS = define_number('seeds', 5, 'Seeds of every method, from --seed on, all in one program.', whole(1, 10_000))
@@ -101,10 +106,11 @@ def _require_memory() -> None:
 def _run(workdir: Path, seeds: range) -> None:
     steps, _, _ = SIZES[SIZE.value]
     results, arrays = {}, {}
+    kept.prepare(workdir, KEPT)
     with tqdm(total=steps * len(CHOSEN.value), unit=' steps') as bar:
         for name in CHOSEN.value:
             bar.set_description(name)
-            results[name], arrays[name] = _train(name, seeds, bar)
+            results[name], arrays[name] = _method(workdir, name, seeds, bar)
             print(f'\n{_line(name, results[name])}', flush=True)
     labels = {name: METHODS[name][0] for name in CHOSEN.value}
     figures.over_time(workdir / 'samples.png', arrays, labels, DATA)
@@ -123,6 +129,18 @@ def _run(workdir: Path, seeds: range) -> None:
     )  # fmt: skip
     print(_table(results))
     print(f'Results in {workdir}/: results.json, arrays.npz, samples.png, curves.png')
+
+
+def _method(workdir: Path, name: str, seeds: range, bar: tqdm) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a method reaches; from its file if it was done before."""
+    record = {'settings': dataclasses.asdict(settings_of(name, SIZE.value)), 'size': SIZE.value, 'seeds': [*seeds]}
+    path, before = kept.place(workdir, KEPT, name, f'{SIZE.value}_{len(seeds)}', record), bar.n
+    found = kept.read(path, dict.fromkeys(DATA, dict), ARRAYS)
+    if found is None:
+        found = _train(name, seeds, bar)
+        kept.write(path, *found)
+    bar.update(before + SIZES[SIZE.value][0] - bar.n)
+    return found
 
 
 def _train(method: str, seeds: range, bar: tqdm) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
