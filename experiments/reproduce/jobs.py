@@ -91,8 +91,8 @@ JOBS = {
     'mode_collapse_ours': Job(
         'Can every mode be captured?',
         'The recipe of this project at the budget that it takes: samples over training time, for every seed.',
-        tiny=('--size=tiny', '--methods=r1_ema', '--seeds=1'),
-        quick=('--size=full', '--methods=r1_ema'), full=('--size=full', '--methods=r1_ema,r3gan_ema'),
+        tiny=('--size=tiny', '--methods=r3gan_ema', '--seeds=1'),
+        quick=('--size=full', '--methods=r3gan_ema'), full=('--size=full', '--methods=r1_ema,r3gan_ema'),
         launcher='mode_collapse',
     ),
 }  # fmt: skip
