@@ -67,7 +67,7 @@ list_launchers() {
 
 usage() {
   cat <<END
-usage: ./launch.sh [NAME] [--flag=value ...]
+usage: ./launch.sh [--dry_run] [NAME] [--flag=value ...]
 
 Runs NAME (default: train); ./launch.sh NAME --help lists its flags. NAME is one of:
 
@@ -75,6 +75,10 @@ $(list_launchers)
   setup                Only make the environment.
   test                 Run the tests; further arguments go to pytest.
   check                Check style and types, and run the examples in the documentation of the code.
+
+Before NAME may stand where train runs: --local_processes=N (processes of this machine, as one run), --slurm
+[--nodes=N --gpus_per_node=N --time=HH:MM:SS --partition=P --account=A] (a job of Slurm), --tpu=NAME --zone=ZONE (every
+worker of a TPU pod slice); and before any launcher --dry_run, which prints what would run, and runs nothing.
 
 The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
 versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. Only packages of that folder
@@ -313,7 +317,7 @@ run_checks() {
 }
 
 main() {
-  local name=train backend names
+  local name=train backend names places=()
   case "${1:-}" in
     --help | -h)
       usage
@@ -321,10 +325,15 @@ main() {
       ;;
     - | --) fail 2 "'$1' is no launcher and no flag: ./launch.sh --help lists the launchers" ;;
   esac
+  while [[ "${1:-}" =~ ^--(local_processes|slurm|nodes|gpus_per_node|time|partition|account|tpu|zone|dry_run)(=|$) ]]; do
+    places+=("$1")
+    shift
+  done
   if [[ $# -gt 0 && "$1" != -* ]]; then
     name="$1"
     shift
   fi
+  [[ ${#places[@]} -eq 0 || ! "$name" =~ ^(setup|test|check)$ ]] || fail 2 "./launch.sh $name is run here: leave out ${places[0]}"
   case "$name" in
     test) ;;
     setup | check)
@@ -354,7 +363,10 @@ main() {
     setup) echo "launch.sh: $venv is ready for $backend" ;;
     test) run_tests "$@" ;;
     check) run_checks ;;
-    *) exec "$venv/bin/python" -P -m "experiments.$name" "$@" ;;
+    *)
+      [[ ${#places[@]} -eq 0 ]] || exec "$venv/bin/python" -P -m experiments "${places[@]}" "$name" "$@"
+      exec "$venv/bin/python" -P -m "experiments.$name" "$@"
+      ;;
   esac
 }
 

@@ -1,4 +1,7 @@
-"""The command of an installed package: ``wgan-jax NAME [--flag=value ...]`` does what ``./launch.sh NAME`` does."""
+"""The command of an installed package: ``wgan-jax NAME [--flag=value ...]`` does what ``./launch.sh NAME`` does.
+
+``launch.sh`` itself comes here for what runs elsewhere, see ``common.elsewhere``.
+"""
 
 import ast
 import runpy
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 from . import begin
+from .common import elsewhere
 
 _HERE = Path(__file__).parent
 
@@ -24,16 +28,27 @@ def _first_line(path: Path) -> str:
 def main() -> None:
     """Runs the launcher that the command line names; ``train`` without a name."""
     arguments = sys.argv[1:]
+    places = []
+    while arguments and elsewhere.is_flag(arguments[0]):
+        places.append(arguments.pop(0))
     known = launchers()
     if arguments and arguments[0] in ('-h', '--help'):
         print('usage: wgan-jax [NAME] [--flag=value ...]\n')
         print('Runs NAME (default: train); wgan-jax NAME --help lists its flags. NAME is one of:\n')
         print('\n'.join(f'  {name:20} {line}' for name, line in known.items()))
+        print(f'\n{elsewhere.USAGE}', end='')
         return
     name = 'train' if not arguments or arguments[0].startswith('-') else arguments.pop(0)
     if name not in known:
         print(f"wgan-jax: there is no launcher '{name}'; there are: {' '.join(known)}", file=sys.stderr)
         sys.exit(2)
+    if places:
+        try:
+            sys.exit(elsewhere.run(elsewhere.Place(elsewhere.read_flags(places), name, arguments)))
+        except ValueError as error:
+            name = 'launch.sh' if __package__ == 'experiments' else 'wgan-jax'
+            print(f'{name}: {error}', file=sys.stderr)
+            sys.exit(2)
     sys.argv[1:] = arguments
     begin(name)
     try:
