@@ -76,9 +76,9 @@ $(list_launchers)
   test                 Run the tests; further arguments go to pytest.
   check                Check style and types, and run the examples in the documentation of the code.
 
-Before NAME may stand where train runs: --local_processes=N (processes of this machine, as one run), --slurm
-[--nodes=N --gpus_per_node=N --time=HH:MM:SS --partition=P --account=A] (a job of Slurm), --tpu=NAME --zone=ZONE (every
-worker of a TPU pod slice); and before any launcher --dry_run, which prints what would run, and runs nothing.
+Flags before NAME say where train runs: --local_processes=N (processes of this machine, as one run), --slurm (a job of
+Slurm; --nodes=N --gpus_per_node=N --cpus_per_node=N --time=HH:MM:SS --partition=P --account=A), --tpu=NAME --zone=ZONE
+(every worker of a TPU pod slice); and --dry_run, before any NAME, prints what would run, instead.
 
 The environment is made in .venv on first use, or in the folder that WGAN_JAX_VENV names, which lets several Python
 versions stand side by side: PYTHON=python3.13 WGAN_JAX_VENV=.venv-3.13 ./launch.sh test. Only packages of that folder
@@ -318,6 +318,12 @@ run_checks() {
 
 main() {
   local name=train backend names places=()
+  # Where to run it, see experiments/common/elsewhere.py.
+  local of_places='^--(local_processes|slurm|nodes|gpus_per_node|cpus_per_node|time|partition|account|tpu|zone|dry_run)(=|$)'
+  while [[ "${1:-}" =~ $of_places ]]; do
+    places+=("$1")
+    shift
+  done
   case "${1:-}" in
     --help | -h)
       usage
@@ -325,15 +331,13 @@ main() {
       ;;
     - | --) fail 2 "'$1' is no launcher and no flag: ./launch.sh --help lists the launchers" ;;
   esac
-  while [[ "${1:-}" =~ ^--(local_processes|slurm|nodes|gpus_per_node|time|partition|account|tpu|zone|dry_run)(=|$) ]]; do
-    places+=("$1")
-    shift
-  done
   if [[ $# -gt 0 && "$1" != -* ]]; then
     name="$1"
     shift
   fi
-  [[ ${#places[@]} -eq 0 || ! "$name" =~ ^(setup|test|check)$ ]] || fail 2 "./launch.sh $name is run here: leave out ${places[0]}"
+  if [[ ${#places[@]} -gt 0 && "$name" =~ ^(setup|test|check)$ ]]; then
+    fail 2 "./launch.sh $name is run here: leave out ${places[0]}"
+  fi
   case "$name" in
     test) ;;
     setup | check)
@@ -364,7 +368,10 @@ main() {
     test) run_tests "$@" ;;
     check) run_checks ;;
     *)
-      [[ ${#places[@]} -eq 0 ]] || exec "$venv/bin/python" -P -m experiments "${places[@]}" "$name" "$@"
+      if [[ ${#places[@]} -gt 0 ]]; then
+        export WGAN_JAX_VENV="$venv" # a job's nodes are to use the same
+        exec "$venv/bin/python" -P -m experiments "${places[@]}" "$name" "$@"
+      fi
       exec "$venv/bin/python" -P -m "experiments.$name" "$@"
       ;;
   esac

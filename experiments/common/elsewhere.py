@@ -3,7 +3,6 @@
 Flags of a place stand before the launcher's name: ``./launch.sh --local_processes=2 train --preset=wgan_gp``.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
@@ -13,16 +12,27 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .interrupts import end_with_parent
 
 _CLONE = Path(__file__).resolve().parents[2]
 _PACKAGE = __name__.partition('.')[0]
-_SAVED = 128 + signal.SIGTERM  # the status of a run that SIGTERM stopped and saved
+_STOPPED = 128 + signal.SIGTERM  # the status of a run that SIGTERM has stopped, saved if it had begun
 _NOTICE = 120  # seconds before the end of its time at which Slurm sends SIGTERM
-_TOGETHER = 'coordinator', 'num_processes', 'process_id', 'distributed'  # flags of train that a place sets itself
+_SHORTEST = 600  # seconds: of less, little would be left to train in, or nothing, again and again
+_TURNS = 100  # of a job at most
+_CPUS = 8  # for each GPU, and without any
+_LEFT_BEHIND = 120.0  # seconds after which processes are ended that another one, which failed, has left
+_TOGETHER = (
+    'coordinator',
+    'num_processes',
+    'process_id',
+    'distributed',
+    'nodistributed',
+)  # flags of train that a place sets itself
 
 # What may stand before the name, each with what it takes.
 _FLAGS = {
@@ -30,23 +40,25 @@ _FLAGS = {
     'slurm': None,
     'nodes': r'[1-9]\d{0,4}',
     'gpus_per_node': r'\d{1,3}',
-    'time': r'[\d:-]{1,20}',
+    'cpus_per_node': r'[1-9]\d{0,3}',
+    'time': r'(\d{1,3}-)?\d{1,2}:\d\d:\d\d',
     'partition': r'[\w.,-]{1,100}',
     'account': r'[\w.-]{1,100}',
     'tpu': r'[\w.-]{1,100}',
     'zone': r'[\w.-]{1,100}',
     'dry_run': None,
 }
-_OF_SLURM = 'nodes', 'gpus_per_node', 'time', 'partition', 'account'
+_OF_SLURM = 'nodes', 'gpus_per_node', 'cpus_per_node', 'time', 'partition', 'account'
 
 USAGE = """\
-Before NAME may stand where it runs (train, unless it is --dry_run alone):
+Flags before NAME say where train runs:
 
   --local_processes=N  N processes of this machine, as one run; GPUs are shared out among them.
-  --slurm              A job of Slurm, one process a node: --nodes=1 --gpus_per_node=1 --time=04:00:00 --partition=…
-                       --account=…; before its time is over the run is saved, and the job queued again.
-  --tpu=NAME           On every worker of a TPU pod slice, in --zone=ZONE, where this clone lies in the home folder.
-  --dry_run            Print what would run, and run nothing.
+  --slurm              A job of Slurm, one process a node: --nodes=1 --gpus_per_node=1 --cpus_per_node=8
+                       --time=04:00:00 --partition=P --account=A; when its time is over it is queued again.
+  --tpu=NAME           Every worker of a TPU pod slice, in --zone=ZONE, where a clone lies in the home folder.
+
+  --dry_run            With one of these, or before any NAME: print what would run, instead.
 """
 
 
@@ -95,9 +107,17 @@ def read_flags(arguments: list[str]) -> dict[str, str]:
         for name in names:
             if name in given and owner not in given:
                 raise ValueError(f'--{name} has no effect without --{owner}')
+    if 'time' in given and _seconds(given['time']) < _SHORTEST:
+        raise ValueError(f'--time={given["time"]} is too short: give at least {_SHORTEST // 60} minutes')
     if 'tpu' in given and 'zone' not in given:
         raise ValueError('--tpu takes --zone, too, that of the pod slice')
     return given
+
+
+def _seconds(time_limit: str) -> int:
+    days, _, rest = time_limit.rpartition('-')
+    hours, minutes, seconds = map(int, rest.split(':'))
+    return 86_400 * int(days or 0) + 3_600 * hours + 60 * minutes + seconds
 
 
 def run(place: Place) -> int:
@@ -108,10 +128,10 @@ def run(place: Place) -> int:
             if place.name != 'train':
                 raise ValueError(f'{place.name} runs in one process: only train goes with --{kind}')
             for flag in place.flags:
-                if (found := flag.lstrip('-').partition('=')[0]) in _TOGETHER:
+                if flag.startswith('-') and (found := flag.lstrip('-').partition('=')[0]) in _TOGETHER:
                     raise ValueError(f'--{found} has no effect with --{kind}, which chooses it')
             return start(place)
-    print(shlex.join(_command(place)))
+    _print(_command(place), {})
     return 0
 
 
@@ -119,8 +139,14 @@ def _command(place: Place) -> list[str]:
     return [sys.executable, '-P', '-m', f'{_PACKAGE}.{place.name}', *place.flags]
 
 
-def _said() -> list[str]:
-    """What a launcher is started with on another machine, or by somebody: the clone's script, or the package's."""
+def _print(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Prints a command with the variables that it needs, such that a shell can run it."""
+    needed = {name: os.environ[name] for name in ('PYTHONPATH', 'JAX_PLATFORMS') if name in os.environ}
+    print(shlex.join(['env', *(f'{name}={value}' for name, value in {**needed, **variables}.items()), *command]))
+
+
+def _entry() -> list[str]:
+    """The command that starts launchers on another machine: the clone's script, or the installed package's."""
     return [str(_CLONE / 'launch.sh')] if _PACKAGE == 'experiments' else ['wgan-jax']
 
 
@@ -133,65 +159,93 @@ def _locally(place: Place) -> int:
     commands = [[*common, f'--process_id={i}'] for i in range(count)]
     if place.dry_run:
         for command, share in zip(commands, shares, strict=True):
-            print(shlex.join([*(f'{name}={value}' for name, value in share.items()), *command]))
+            _print(command, share)
         return 0
-    # In groups of their own, so that Ctrl-C reaches them once, through us: a second signal would not let them save.
-    children = [
-        subprocess.Popen(command, env={**os.environ, **share}, preexec_fn=_apart)
-        for command, share in zip(commands, shares, strict=True)
-    ]
+    children: list[subprocess.Popen] = []
     received: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
         del frame
         received.append(number)
-        for child in children if len(received) > 1 else children[:1]:  # the first one stops all, saved
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(number)
+        running = [child for child in children if child.poll() is None]
+        if len(received) > 1:
+            for child in running:
+                child.kill()
+        elif running:
+            running[0].send_signal(number)  # a signal to one stops all of them, saved
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, pass_on)
-    statuses = [child.wait() for child in children]
-    statuses = [128 - status if status < 0 else status for status in statuses]
+    try:
+        for command, share in zip(commands, shares, strict=True):
+            # In groups of their own, so that Ctrl-C reaches one of them, once: a second signal would not let it save.
+            children.append(
+                subprocess.Popen(
+                    command,
+                    env={**os.environ, **share},
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,
+                    preexec_fn=end_with_parent,
+                )
+            )
+        _wait(children)
+    finally:
+        for child in children:
+            child.kill()  # nothing, of one that has ended
+    statuses = [128 - child.wait() if child.wait() < 0 else child.wait() for child in children]
     for i, status in enumerate(statuses):
         if status != statuses[0]:
             print(f'process {i} of {count} ended with status {status}, process 0 with {statuses[0]}', file=sys.stderr)
     return next((status for status in statuses if status), 0)
 
 
-def _apart() -> None:
-    os.setpgid(0, 0)
-    end_with_parent()
+def _wait(children: Sequence[subprocess.Popen]) -> None:
+    """Until all have ended. Of those that one that failed leaves behind, waiting for it, none is left to wait long."""
+    failed = None
+    while any(child.poll() is None for child in children):
+        time.sleep(0.1)
+        if failed is None and any(child.poll() for child in children):
+            failed = time.monotonic()
+        if failed is not None and time.monotonic() > failed + _LEFT_BEHIND:
+            return
 
 
 def _gpus(count: int) -> list[dict[str, str]]:
     """What the environment of each process says besides: which GPUs are its own."""
-    if not os.environ.get('JAX_PLATFORMS', '').startswith('cuda'):
+    platforms = os.environ.get('JAX_PLATFORMS', '')
+    if platforms and not {'cuda', 'gpu'} & set(platforms.split(',')):
         return [{}] * count
     given = os.environ.get('CUDA_VISIBLE_DEVICES')
-    if given is None:
-        listed = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, check=False).stdout
-        names = [str(i) for i, _ in enumerate(re.findall(r'^GPU ', listed, re.MULTILINE))]
-    else:
-        names = [name for name in given.split(',') if name]
+    names = [str(i) for i in range(_count_gpus())] if given is None else [name for name in given.split(',') if name]
+    if not names and not platforms:
+        return [{}] * count
     if not names or len(names) % count:
         raise ValueError(f'--local_processes={count} cannot share {len(names)} GPUs evenly')
     each = len(names) // count
     return [{'CUDA_VISIBLE_DEVICES': ','.join(names[i * each : (i + 1) * each])} for i in range(count)]
 
 
+def _count_gpus() -> int:
+    program = shutil.which('nvidia-smi')
+    if program is None:
+        return 0
+    listed = subprocess.run([program, '-L'], capture_output=True, text=True, check=False).stdout
+    return len(re.findall(r'^GPU ', listed, re.MULTILINE))
+
+
 def job_script(place: Place) -> str:
     """The job of Slurm: one process on each node, which has all of the GPUs there."""
     given = {'nodes': '1', 'gpus_per_node': '1', 'time': '04:00:00', **place.given}
+    cpus = given.get('cpus_per_node', str(_CPUS * max(1, int(given['gpus_per_node']))))
     options = {
-        'job-name': 'wgan_jax', 'nodes': given['nodes'], 'ntasks-per-node': '1',
+        'job-name': 'wgan_jax', 'nodes': given['nodes'], 'ntasks-per-node': '1', 'cpus-per-task': cpus,
         **({'gpus-per-node': given['gpus_per_node']} if given['gpus_per_node'] != '0' else {}),
         'time': given['time'], 'signal': f'TERM@{_NOTICE}', 'open-mode': 'append',
         **{name: given[name] for name in ('partition', 'account') if name in given},
     }  # fmt: skip
     lines = [f'#SBATCH --{name}={value}' for name, value in options.items()]
-    command = shlex.join([*_said(), place.name, *place.flags])
+    command = shlex.join([*_entry(), place.name, *place.flags])
     return '\n'.join(
         [
             '#!/bin/bash',
@@ -200,12 +254,13 @@ def job_script(place: Place) -> str:
             '',
             '# One process on each node; process 0 on the first of them.',
             'first="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
-            'export COORDINATOR="$first:$((20000 + SLURM_JOB_ID % 20000))"',
+            'export COORDINATOR="$first:$((10000 + SLURM_JOB_ID % 20000))"',
             'srun --kill-on-bad-exit=0 bash -c \'exec "$0" "$@" --coordinator="$COORDINATOR" '
             f'--num_processes="$SLURM_NNODES" --process_id="$SLURM_NODEID"\' {command}',
             'status=$?',
             f'# {_NOTICE} seconds before its time is over a run gets SIGTERM and is saved: it goes on in another turn.',
-            f'[[ $status != {_SAVED} ]] || exec scontrol requeue "$SLURM_JOB_ID"',
+            f'[[ $status != {_STOPPED} || ${{SLURM_RESTART_COUNT:-0}} -ge {_TURNS} ]] || exec scontrol requeue '
+            '"$SLURM_JOB_ID"',
             'exit $status',
             '',
         ]
@@ -224,15 +279,16 @@ def _by_slurm(place: Place) -> int:
 
 
 def _on_tpu(place: Place) -> int:
-    there = shlex.join(['./launch.sh', place.name, '--distributed', *place.flags])
+    in_clone = _PACKAGE == 'experiments'
+    there = shlex.join(['./launch.sh' if in_clone else 'wgan-jax', place.name, '--distributed', *place.flags])
     command = [
         'gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', place.given['tpu'], f'--zone={place.given["zone"]}',
-        '--worker=all', f'--command=cd {shlex.quote(_CLONE.name)} && {there}',
+        '--worker=all', f'--command=cd {shlex.quote(_CLONE.name)} && {there}' if in_clone else f'--command={there}',
     ]  # fmt: skip
     if place.dry_run:
         print(shlex.join(command))
         return 0
-    return subprocess.run([_program('gcloud'), *command[1:]], check=False).returncode
+    os.execv(_program('gcloud'), command)
 
 
 def _program(name: str) -> str:

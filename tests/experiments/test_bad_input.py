@@ -4,7 +4,7 @@ import pytest
 
 from tests.experiments.bad_input import found, launchers
 
-# Whose flags have most kinds between them; the others take most of the time.
+# Whose flags have many kinds between them; the others, train among them, take most of the time.
 DAILY = ('data', 'game', 'sample', 'reproduce')
 
 

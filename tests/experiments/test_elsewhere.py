@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ('--width=2', '--image_size=16', '--batch_size=8', '--sample_every=1000', '--log_every=1')
 
 
-def _begin(*arguments, **environment):
+def _begin(*arguments, start_new_session=False, **environment):
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu', **environment}
     command = [sys.executable, '-P', '-m', 'experiments', *arguments]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    return subprocess.Popen(command, env=env, start_new_session=start_new_session, **pipes)
 
 
 def _call(*arguments, **environment):
@@ -50,6 +51,7 @@ def _stand_in(folder, name, text):
         (['--tpu=a'], '--tpu takes --zone'),
         (['--slurm', '--time=1h;rm'], "--time='1h;rm' cannot be used"),
         (['--slurm', '--partition=a\n#SBATCH'], '--partition='),
+        (['--slurm', '--time=00:09:59'], '--time=00:09:59 is too short: give at least 10 minutes'),
     ],
 )
 def test_places_that_cannot_be_are_refused(arguments, message):
@@ -74,12 +76,13 @@ def test_what_does_not_go_together_is_one_line_and_status_2(tmp_path):
 def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path):
     workdir = tmp_path / 'my run'
     code, out, _ = _call('--dry_run', 'toy', f'--workdir={workdir}')
-    assert code == 0 and shlex.split(out)[1:] == ['-P', '-m', 'experiments.toy', f'--workdir={workdir}']
+    assert code == 0 and shlex.split(out)[-4:] == ['-P', '-m', 'experiments.toy', f'--workdir={workdir}']
+    assert subprocess.run(f'{out.strip()} --seed=x', shell=True, capture_output=True, check=False).returncode == 2
     code, out, _ = _call('--dry_run', '--local_processes=3', f'--workdir={workdir}')
     commands = [shlex.split(line) for line in out.splitlines()]
     assert code == 0 and [command[-1] for command in commands] == [f'--process_id={i}' for i in range(3)]
     assert len({tuple(command[:-1]) for command in commands}) == 1 and not workdir.exists()
-    assert commands[0][3:5] == ['experiments.train', f'--workdir={workdir}'] and '--num_processes=3' in commands[0]
+    assert commands[0][-5:-3] == ['experiments.train', f'--workdir={workdir}'] and '--num_processes=3' in commands[0]
 
 
 def test_gpus_are_shared_out(tmp_path, monkeypatch):
@@ -95,6 +98,14 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
     assert [share['CUDA_VISIBLE_DEVICES'] for share in elsewhere._gpus(2)] == ['5', '7']
     monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
     assert elsewhere._gpus(2) == [{}, {}]
+    monkeypatch.delenv('JAX_PLATFORMS')  # whatever there is
+    assert [share['CUDA_VISIBLE_DEVICES'] for share in elsewhere._gpus(2)] == ['5', '7']
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert elsewhere._gpus(2) == [{}, {}]
+    monkeypatch.setenv('JAX_PLATFORMS', 'gpu')
+    with pytest.raises(ValueError, match='--local_processes=2 cannot share 0 GPUs evenly'):
+        elsewhere._gpus(2)
 
 
 @pytest.mark.parametrize('status, again', [(0, False), (1, False), (143, True)])
@@ -105,19 +116,31 @@ def test_a_job_starts_one_process_a_node_and_comes_again_when_its_time_is_over(t
     _stand_in(bin_folder, 'train', f'printf "%s\\n" "$@" >> {seen}.$SLURM_NODEID; exit {status}')
     _stand_in(bin_folder, 'srun', 'shift; SLURM_NODEID=0 "$@"; SLURM_NODEID=1 "$@"')
     _stand_in(bin_folder, 'scontrol', f'[[ $1 = show ]] && printf "n1\\nn2\\n" || echo "$@" > {tmp_path}/queued')
-    monkeypatch.setattr(elsewhere, '_said', lambda: [str(bin_folder / 'train')])
+    monkeypatch.setattr(elsewhere, '_entry', lambda: [str(bin_folder / 'train')])
     given = read_flags(['--slurm', '--nodes=2', '--gpus_per_node=8', '--time=1-00:00:00', '--account=us'])
     script = job_script(Place(given, 'train', ['--dataset=folder:/my pictures', '--preset=wgan']))
     asked = [line.partition('--')[2] for line in script.splitlines() if line.startswith('#SBATCH')]
-    wanted = {'nodes=2', 'ntasks-per-node=1', 'gpus-per-node=8', 'time=1-00:00:00', 'account=us', 'requeue'}
+    wanted = {
+        'nodes=2',
+        'ntasks-per-node=1',
+        'cpus-per-task=64',
+        'gpus-per-node=8',
+        'time=1-00:00:00',
+        'account=us',
+        'requeue',
+    }
     assert wanted <= set(asked) and 'signal=TERM@120' in asked
     env = {**os.environ, 'PATH': f'{bin_folder}:{os.environ["PATH"]}', 'SLURM_JOB_ID': '41', 'SLURM_NNODES': '2'}
-    done = subprocess.run(['bash'], input=script, env={**env, 'SLURM_JOB_NODELIST': 'n[1-2]'}, text=True, check=False)
+    env['SLURM_JOB_NODELIST'] = 'n[1-2]'
+    done = subprocess.run(['bash'], input=script, env=env, text=True, check=False)
     for node in (0, 1):
         flags = Path(f'{seen}.{node}').read_text().splitlines()
         assert flags[:3] == ['train', '--dataset=folder:/my pictures', '--preset=wgan']
-        assert flags[3:] == ['--coordinator=n1:20041', '--num_processes=2', f'--process_id={node}']
+        assert flags[3:] == ['--coordinator=n1:10041', '--num_processes=2', f'--process_id={node}']
     assert (tmp_path / 'queued').exists() == again and done.returncode == (0 if again else status)
+    (tmp_path / 'queued').unlink(missing_ok=True)
+    done = subprocess.run(['bash'], input=script, env={**env, 'SLURM_RESTART_COUNT': '100'}, text=True, check=False)
+    assert done.returncode == status and not (tmp_path / 'queued').exists()
 
 
 def test_a_job_is_handed_in_without_what_this_machine_runs_on(tmp_path):
@@ -140,27 +163,61 @@ def test_every_worker_of_a_pod_is_told_the_same(tmp_path):
     assert shlex.split(there[2]) == ['./launch.sh', 'train', '--distributed', '--dataset=folder:/my pictures']
 
 
+@pytest.fixture
+def started():
+    """Starts ``python -m experiments`` in a session of its own, as a terminal's shell does, and ends what is left."""
+    processes = []
+
+    def start(*arguments):
+        processes.append(_begin(*arguments, start_new_session=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
 @pytest.mark.slow
-def test_processes_of_this_machine_train_as_one_and_stop_together(tmp_path):
-    # Fails if they do not meet, if Ctrl-C reaches one of them twice, which would lose what it has not saved, or if the
-    # status is not theirs.
-    flags = ('train', *TINY, f'--workdir={tmp_path}', '--devices=1')
-    code, out, err = _call('--local_processes=2', *flags, '--steps=3')
+def test_processes_of_this_machine_train_as_one_and_stop_together(tmp_path, started):
+    # Fails if they do not meet, if Ctrl-C, which goes to the whole group of the terminal, reaches one of them twice,
+    # which would lose what it has not saved, or if the status is not theirs.
+    flags = ('--local_processes=2', 'train', *TINY, f'--workdir={tmp_path}', '--devices=1')
+    code, out, err = _call(*flags, '--steps=3')
     assert code == 0 and 'process 1 of 2: done, 3 steps' in out, err
     assert json.loads((tmp_path / 'config.json').read_text())['run']['num_processes'] == 2
-    process = _begin('--local_processes=2', *flags, '--steps=1000000')
+    process, end = started(*flags, '--steps=1000000'), time.monotonic() + 240
     while len((tmp_path / 'metrics.jsonl').read_text().splitlines()) < 6:
-        assert process.poll() is None
+        assert process.poll() is None and time.monotonic() < end
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130 and 'which is saved' in err, err
-    code, out, err = _call('--local_processes=2', *flags, '--steps=3', '--num_devices=x')
-    assert code == 2 and err.count('is not a flag') + err.count('Unknown') >= 1
+
+
+def test_a_process_that_fails_leaves_none_behind(monkeypatch):
+    # Fails if the other one is waited for as long as it waits itself.
+    monkeypatch.setattr(elsewhere, '_LEFT_BEHIND', 1.0)
+    long = [sys.executable, '-c', 'import time; time.sleep(300)']
+    short = [sys.executable, '-c', 'raise SystemExit(7)']
+    monkeypatch.setattr(elsewhere.subprocess, 'Popen', _scripted([short, long]))
+    place = Place({'local_processes': '2'}, 'train', [])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        began = time.monotonic()
+        assert elsewhere.run(place) == 7 and time.monotonic() - began < 60
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _scripted(commands):
+    """``subprocess.Popen`` that starts these, one after the other, whatever it is asked for."""
+    popen, left = subprocess.Popen, list(commands)
+    return lambda command, **options: popen(left.pop(0), **options)
 
 
 def test_launch_sh_knows_the_same_flags():
     script = (ROOT / 'launch.sh').read_text()
-    (known,) = re.findall(r'=~ \^--\(([\w|]+)\)\(=\|\$\) ]]', script)
+    (known,) = re.findall(r"of_places='\^--\(([\w|]+)\)\(=\|\$\)'", script)
     assert set(known.split('|')) == set(elsewhere._FLAGS)
     assert all(f'--{name}' in script and f'--{name}' in elsewhere.USAGE for name in elsewhere._FLAGS)

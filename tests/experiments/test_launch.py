@@ -466,3 +466,12 @@ def test_what_names_no_launcher_is_refused_in_one_line(clone, arguments):
 def test_a_copy_without_its_clone_is_refused(clone, tmp_path):
     shutil.copy(clone / 'launch.sh', tmp_path)
     assert _refused(_launch(tmp_path, 'train'), 'no experiments/', tmp_path)
+
+
+def test_flags_of_places_stand_before_the_name(clone, tmp_path):
+    # Fails if --help after them hands in a job, or if tests or a setup go elsewhere.
+    path = _tools(tmp_path / 'bin')
+    result = _launch(clone, '--slurm', '--nodes=2', '--help', PATH=path)
+    assert result.returncode == 0 and '--gpus_per_node' in result.stdout and not (clone / '.venv').exists()
+    result = _launch(clone, '--dry_run', 'setup', PATH=path)
+    assert result.returncode == 2 and 'setup is run here: leave out --dry_run' in result.stderr

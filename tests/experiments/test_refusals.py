@@ -73,6 +73,11 @@ REFUSALS = [
         ['--generator_steps=10,x'],
         'generator_steps=10,x must be whole numbers separated by commas',
     ),
+    (
+        'vanishing_gradients',
+        ['--size=full', '--generator_steps=1', '--epochs=1'],
+        'generator_steps and epochs say the same: give one of them',
+    ),
     ('vanishing_gradients', ['--iterations=0'], 'iterations=0 must be at least 1'),
 ]
 

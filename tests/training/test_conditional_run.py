@@ -71,7 +71,6 @@ def test_a_run_is_continued_exactly_and_sampled_by_class(tmp_path):
         assert sheet.width == 8 * 66 + 2  # rows of one class each
 
 
-@pytest.mark.slow
 def test_what_is_refused(tmp_path):
     # Fails if a class that there is not is taken as another, or labels are taken where there are none.
     generator = wgan_jax.train(_settings(), tmp_path, dataset=IMAGES, **EVERY)

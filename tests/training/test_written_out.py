@@ -34,7 +34,7 @@ CASES = {
 }  # fmt: skip
 
 
-DAILY = 'clip', 'gradient_penalty', 'pairs'
+DAILY = 'clip', 'gradient_penalty', 'pairs', 'schedules'
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ from wgan_jax.types import Array, Network
 __all__ = ['ARCHITECTURE', 'critic', 'generator']
 
 _STYLE = 128  # units of what is made of a latent
-_SHARPNESS = 4.0  # of an edge at first: from dark to bright in a quarter of the picture's half height
+_SHARPNESS = 4.0  # of an edge at first: three quarters of its change within half of a half side
 _RADIUS = 0.4  # of a disc at first, in half heights
-_TINY = 1e-8  # beside squares whose mean is 1
+_TINY = 1e-8  # keeps the square root of a sum of squares from 0, where it has no slope
 _leaky = partial(nn.leaky_relu, negative_slope=0.2)
 
 
@@ -53,13 +53,14 @@ def generator(
 ) -> Network:
     """Builds z -> style s, and from s and its place p the colour of every pixel.
 
-    u(p) = tanh(g (n . p - o))          of lines: n to the right, down, and along both diagonals
-    u(p) = tanh(g (r - |p - m|))        of discs
-    h1 = a(M1 u + b1),  h2 = a(M2 h1 + b2),  image(p) = tanh(M3 h2 + b3)
+    u(p) = tanh(4 e^g (n . p - o))              of lines with the normal n
+    u(p) = tanh(4 e^g (0.4 e^r - |p - m|))      of discs
+    h1 = a(M1 u + b1),  h2 = a(M2 h1 + b2),  image(p) = tanh(M3 h2 / sqrt(width) + b3)
 
-    p runs over the centres of pixels in [-1, 1]^2, for discs with both sides in half heights; a is LeakyReLU(0.2).
-    Every g, o, r, m, b and M3 is an affine function of s, M1 and M2 are matrices whose rows s scales, brought to a
-    common size; s is made of z / rms(z) by two layers of 128 units.
+    p runs over the centres of pixels in [-1, 1]^2, for discs with both sides in half heights; n points to the right,
+    down, and along both diagonals; a is LeakyReLU(0.2). Every g, o, r, m, b and M3 is an affine function of s; M1 and
+    M2 are matrices whose columns s scales, so that a unit can be left out, brought to a mean square of 2 / columns; s
+    is made of z / rms(z) by two layers of 128 units.
 
     Args:
         image_shape: (H, W, C).
@@ -67,7 +68,7 @@ def generator(
         width: units of h1 and h2; a quarter as many lines to the right and down each, an eighth along the diagonals,
             a sixteenth as many discs, of each at least one (two along the diagonals).
         dtype: compute type of the pixels, float32 or bfloat16; parameters, places, styles and images are float32.
-        conv_impl: see ``products.resolve_conv_impl``; here it concerns the products only.
+        conv_impl: how products are computed, see ``products.resolve_conv_impl``.
         num_classes: of a conditional one, whose style is made of the label, too; 0 for none.
 
     Returns:

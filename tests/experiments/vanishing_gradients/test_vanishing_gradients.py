@@ -81,8 +81,6 @@ def test_parts_are_kept_and_joined(tmp_path):
 
 @pytest.mark.slow
 def test_epochs_are_passes_over_the_dataset(tmp_path):
-    code, _, err = finish(start('vanishing_gradients', '--size=full', '--generator_steps=1', '--epochs=1'))
-    assert code == 2 and 'generator_steps and epochs say the same: give one of them' in err
     options = ('--epochs=1', '--batch_size=128', '--iterations=1', '--image_size=16', '--width=1', '--draws=1')
     code, _, err = finish(start('vanishing_gradients', *options, f'--workdir={tmp_path}'))
     assert code == 0, err
