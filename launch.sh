@@ -319,8 +319,8 @@ run_checks() {
 main() {
   local name=train backend names places=()
   # Where to run it, see experiments/common/elsewhere.py.
-  local of_places='^--(local_processes|slurm|nodes|gpus_per_node|cpus_per_node|time|partition|account|tpu|zone|dry_run)(=|$)'
-  while [[ "${1:-}" =~ $of_places ]]; do
+  local of_places='^--(local_processes|slurm|nodes|gpus_per_node|cpus_per_node|time|partition|account|tpu|zone|dry_run)'
+  while [[ "${1:-}" =~ $of_places(=|$) ]]; do
     places+=("$1")
     shift
   done
