@@ -4,6 +4,7 @@
 """
 
 import ast
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def main() -> None:
             name = 'launch.sh' if __package__ == 'experiments' else 'wgan-jax'
             print(f'{name}: {error}', file=sys.stderr)
             sys.exit(2)
+        except BrokenPipeError:  # whoever closes a pipe has read enough
+            os._exit(0)
     sys.argv[1:] = arguments
     begin(name)
     try:

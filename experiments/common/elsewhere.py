@@ -142,7 +142,8 @@ def _command(place: Place) -> list[str]:
 def _print(command: Sequence[str], variables: Mapping[str, str]) -> None:
     """Prints a command with the variables that it needs, such that a shell can run it."""
     needed = {name: os.environ[name] for name in ('PYTHONPATH', 'JAX_PLATFORMS') if name in os.environ}
-    print(shlex.join(['env', *(f'{name}={value}' for name, value in {**needed, **variables}.items()), *command]))
+    words = ['env', *(f'{name}={value}' for name, value in {**needed, **variables}.items()), *command]
+    print(shlex.join(words), flush=True)
 
 
 def _entry() -> list[str]:

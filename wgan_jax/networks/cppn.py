@@ -97,8 +97,8 @@ class _Generator(nn.Module):
         x, y = _centres(width), _centres(height)
         style = self._style(z, labels)
         straight, diagonal, discs = (max(1, self.width // part) for part in (4, 16, 16))
-        # Lines are called after their normals. What one whose normal points across says of a pixel, it says of the whole
-        # column: it is worked out once for all of them.
+        # Lines are called after their normals. What one that points across says of a pixel it says of the whole column:
+        # it is worked out once for all of them.
         columns = self._lines(style, 'across', straight, x)
         rows = self._lines(style, 'down', straight, y)
         x, y = (places.reshape(-1) for places in jnp.meshgrid(x, y))
