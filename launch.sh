@@ -67,7 +67,7 @@ list_launchers() {
 
 usage() {
   cat <<END
-usage: ./launch.sh [--dry_run] [NAME] [--flag=value ...]
+usage: ./launch.sh [--where=to_run ...] [NAME] [--flag=value ...]
 
 Runs NAME (default: train); ./launch.sh NAME --help lists its flags. NAME is one of:
 

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from wgan_jax.text import printable
+
 from .interrupts import end_with_parent
 
 _CLONE = Path(__file__).resolve().parents[2]
@@ -25,7 +27,8 @@ _NOTICE = 120  # seconds before the end of its time at which Slurm sends SIGTERM
 _SHORTEST = 600  # seconds: of less, little would be left to train in, or nothing, again and again
 _TURNS = 100  # of a job at most
 _CPUS = 8  # for each GPU, and without any
-_LEFT_BEHIND = 120.0  # seconds after which processes are ended that another one, which failed, has left
+_SOON = 5.0  # seconds after which processes that another one, which failed, has left are told to end
+_LEFT_BEHIND = 120.0  # seconds after which they are killed
 _TOGETHER = (
     'coordinator',
     'num_processes',
@@ -34,18 +37,19 @@ _TOGETHER = (
     'nodistributed',
 )  # flags of train that a place sets itself
 
-# What may stand before the name, each with what it takes.
-_FLAGS = {
-    'local_processes': r'[1-9]\d{0,3}',
+# What may stand before the name, each with what it takes, and that in words; None of those that take nothing.
+_NAME = r'[\w.-]{1,100}', 'a name'
+_FLAGS: dict[str, tuple[str, str] | None] = {
+    'local_processes': (r'[1-9]\d{0,3}', 'a number from 1 to 9999'),
     'slurm': None,
-    'nodes': r'[1-9]\d{0,4}',
-    'gpus_per_node': r'\d{1,3}',
-    'cpus_per_node': r'[1-9]\d{0,3}',
-    'time': r'(\d{1,3}-)?\d{1,2}:\d\d:\d\d',
-    'partition': r'[\w.,-]{1,100}',
-    'account': r'[\w.-]{1,100}',
-    'tpu': r'[\w.-]{1,100}',
-    'zone': r'[\w.-]{1,100}',
+    'nodes': (r'[1-9]\d{0,4}', 'a number from 1 to 99999'),
+    'gpus_per_node': (r'\d{1,3}', 'a number from 0 to 999'),
+    'cpus_per_node': (r'[1-9]\d{0,3}', 'a number from 1 to 9999'),
+    'time': (r'(\d{1,3}-)?\d{1,2}:[0-5]\d:[0-5]\d', 'HH:MM:SS, or D-HH:MM:SS'),
+    'partition': (r'[\w.,-]{1,100}', 'a name'),
+    'account': _NAME,
+    'tpu': _NAME,
+    'zone': _NAME,
     'dry_run': None,
 }
 _OF_SLURM = 'nodes', 'gpus_per_node', 'cpus_per_node', 'time', 'partition', 'account'
@@ -95,10 +99,11 @@ def read_flags(arguments: list[str]) -> dict[str, str]:
         wanted = _FLAGS[name]
         if name in given:
             raise ValueError(f'--{name} is given twice')
-        if (wanted is None) == bool(equals):
-            raise ValueError(f'--{name} takes {"no" if wanted is None else "a"} value')
-        if wanted is not None and not re.fullmatch(wanted, value, re.ASCII):
-            raise ValueError(f'--{name}={value[:100]!r} cannot be used')
+        if wanted is None and equals:
+            raise ValueError(f'--{name} takes no value')
+        if wanted is not None and not re.fullmatch(wanted[0], value, re.ASCII):
+            shown = printable(value, 100) if equals else 'nothing'
+            raise ValueError(f'--{name} takes {wanted[1]}, after a =, and not {shown}')
         given[name] = value
     places = [name for name in ('local_processes', 'slurm', 'tpu') if name in given]
     if len(places) > 1:
@@ -130,9 +135,23 @@ def run(place: Place) -> int:
             for flag in place.flags:
                 if flag.startswith('-') and (found := flag.lstrip('-').partition('=')[0]) in _TOGETHER:
                     raise ValueError(f'--{found} has no effect with --{kind}, which chooses it')
+            if {'-h', '-help', '--help', '--helpshort', '-?'} & set(place.flags):
+                return subprocess.run(_command(place), check=False).returncode
+            _require_usable(place)
             return start(place)
     _print(_command(place), {})
     return 0
+
+
+def _require_usable(place: Place) -> None:
+    """Raises ValueError for flags that the launcher refuses: here once, and not later by every process."""
+    environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
+    shown = subprocess.run(
+        [*_command(place), '--show_settings'], capture_output=True, text=True, env=environment, check=False
+    )
+    if shown.returncode:
+        last = (shown.stderr.strip().splitlines() or ['it cannot be started'])[-1]
+        raise ValueError(last.removeprefix(f'{place.name}: '))
 
 
 def _command(place: Place) -> list[str]:
@@ -163,6 +182,7 @@ def _locally(place: Place) -> int:
             _print(command, share)
         return 0
     children: list[subprocess.Popen] = []
+    told: set[subprocess.Popen] = set()
     received: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
@@ -173,6 +193,7 @@ def _locally(place: Place) -> int:
             for child in running:
                 child.kill()
         elif running:
+            told.add(running[0])
             running[0].send_signal(number)  # a signal to one stops all of them, saved
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -190,7 +211,7 @@ def _locally(place: Place) -> int:
                     preexec_fn=end_with_parent,
                 )
             )
-        _wait(children)
+        _wait(children, told)
     finally:
         for child in children:
             child.kill()  # nothing, of one that has ended
@@ -198,18 +219,33 @@ def _locally(place: Place) -> int:
     for i, status in enumerate(statuses):
         if status != statuses[0]:
             print(f'process {i} of {count} ended with status {status}, process 0 with {statuses[0]}', file=sys.stderr)
+    if any(statuses):
+        print('the same command goes on from the last checkpoint, if there is one', file=sys.stderr)
     return next((status for status in statuses if status), 0)
 
 
-def _wait(children: Sequence[subprocess.Popen]) -> None:
-    """Until all have ended. Of those that one that failed leaves behind, waiting for it, none is left to wait long."""
+def _wait(children: Sequence[subprocess.Popen], told: set[subprocess.Popen]) -> None:
+    """Until all have ended. One that another, which failed, has left is told to end, unless it has been ``told``.
+
+    A second signal would keep it from saving; so would killing it too soon.
+    """
     failed = None
     while any(child.poll() is None for child in children):
         time.sleep(0.1)
-        if failed is None and any(child.poll() for child in children):
+        number = next((i for i, child in enumerate(children) if child.poll()), None)
+        if number is None:
+            continue
+        if failed is None:
             failed = time.monotonic()
-        if failed is not None and time.monotonic() > failed + _LEFT_BEHIND:
+            print(f'process {number} of {len(children)} has ended; so will the others, soon', file=sys.stderr)
+        since = time.monotonic() - failed
+        if since > _LEFT_BEHIND:
             return
+        if since > _SOON:
+            for child in children:
+                if child.poll() is None and child not in told:
+                    told.add(child)
+                    child.terminate()
 
 
 def _gpus(count: int) -> list[dict[str, str]]:

@@ -29,6 +29,7 @@ from wgan_jax.training.folder import locked
 from wgan_jax.training.signals import Interrupted
 
 from . import written
+from .elsewhere import is_flag
 from .flagtypes import define_number, define_text, named, repeated
 
 WORKDIR = define_text('workdir', None, 'Folder for all results, made when missing (default under runs/).')
@@ -341,6 +342,8 @@ def _refuse_other_flags(arguments: Iterable[str]) -> None:
     """
     others = {*flags.FLAGS, 'flagfile', 'undefok'} - {flag.name for flag in _own_flags()}
     for argument, name in named(arguments):
+        if is_flag(argument) and name not in flags.FLAGS:
+            raise UsageError(f'--{name} says where to run: it stands before the name of the launcher')
         if len(name) > _LONGEST_NAME or {name, name.removeprefix('no')} & others:
             raise UsageError(f'{argument!r} is not a flag of this launcher; --help lists them')
 

@@ -197,7 +197,7 @@ def _line(name: str, result: dict[str, Any]) -> str:
         one = result[data]
         cells.append(
             f'{data}: {one["captured"]["mean"]:.1f} modes, {one["high_quality"]["mean"]:.1%} high quality '
-            f'(worst seed {one["worst_seed"]["captured"]}, {one["worst_seed"]["high_quality"]:.1%})'
+            f'(of the worst seed {one["worst_seed"]["captured"]} and {one["worst_seed"]["high_quality"]:.1%})'
         )
     return f'{name:12} ' + '; '.join(cells)
 

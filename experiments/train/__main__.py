@@ -45,11 +45,11 @@ def _train() -> int:
     progress = Progress()
     with launcher.usage_errors():
         settings = flags.settings_from_flags()
+        if flags.SHOW_SETTINGS.value:
+            print(json.dumps(record(settings), indent=2))
+            return 0
         elsewhere = [WandbLog(flags.LOG_EVERY.value)] if flags.LOG_TO.value == 'wandb' else []
         _choose_devices(settings)
-    if flags.SHOW_SETTINGS.value:
-        print(json.dumps(record(settings), indent=2))
-        return 0
     workdir = launcher.WORKDIR.value or flags.default_folder()
     began = time.monotonic()
     try:

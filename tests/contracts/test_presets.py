@@ -24,10 +24,10 @@ def test_preset_is_valid(preset):
     assert isinstance(gan, GAN)
 
 
-# Every day one preset for each kind of network, and two kinds in bfloat16: precision reaches layers, not presets.
+# Every day a few kinds of networks, and two in bfloat16: precision reaches layers, not presets.
 BOTH = [(preset, precision) for preset in PRESETS for precision in ('float32', 'bfloat16')]
 DAILY = [*((name, 'bfloat16') for name in ('flags', 'wgan_gp')),
-         *((name, 'float32') for name in ('flags', 'wgan', 'sngan', 'r3gan'))]  # fmt: skip
+         *((name, 'float32') for name in ('flags', 'wgan', 'sngan'))]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -41,16 +41,16 @@ def _stand_in(folder, name, text):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['--local_processes=0'], "--local_processes='0' cannot be used"),
-        (['--local_processes'], '--local_processes takes a value'),
+        (['--local_processes=0'], '--local_processes takes a number from 1 to 9999, after a =, and not 0'),
+        (['--local_processes'], '--local_processes takes a number from 1 to 9999, after a =, and not nothing'),
         (['--slurm=yes'], '--slurm takes no value'),
         (['--slurm', '--slurm'], '--slurm is given twice'),
         (['--slurm', '--tpu=a', '--zone=b'], '--slurm and --tpu are two places'),
         (['--local_processes=2', '--nodes=2'], '--nodes has no effect without --slurm'),
         (['--zone=b'], '--zone has no effect without --tpu'),
         (['--tpu=a'], '--tpu takes --zone'),
-        (['--slurm', '--time=1h;rm'], "--time='1h;rm' cannot be used"),
-        (['--slurm', '--partition=a\n#SBATCH'], '--partition='),
+        (['--slurm', '--time=1h;rm'], '--time takes HH:MM:SS, or D-HH:MM:SS, after a =, and not 1h;rm'),
+        (['--slurm', '--partition=a\n#SBATCH'], '--partition takes a name'),
         (['--slurm', '--time=00:09:59'], '--time=00:09:59 is too short: give at least 10 minutes'),
     ],
 )
@@ -67,10 +67,12 @@ def test_what_does_not_go_together_is_one_line_and_status_2(tmp_path):
         (['--local_processes=2', 'toy'], 'toy runs in one process: only train goes with --local_processes'),
         (['--slurm', 'train', '--num_processes=3'], '--num_processes has no effect with --slurm, which chooses it'),
         (['--slurm', 'train'], 'there is no sbatch here: --dry_run prints what would run'),
+        (['--slurm', '--dry_run', 'train', '--clip=-1'], 'clip=-1'),
+        (['train', '--dry_run'], '--dry_run says where to run: it stands before the name of the launcher'),
         (['--tpu=a', '--zone=b'], 'there is no gcloud here'),
     ):
         code, out, err = _call(*arguments, PATH=str(tmp_path))
-        assert (code, out) == (2, '') and err.startswith('launch.sh: ') and message in err and err.count('\n') == 1
+        assert (code, out) == (2, '') and len(err.splitlines()) == 1 and message in err, (arguments, err)
 
 
 def test_a_dry_run_prints_the_commands_and_runs_nothing(tmp_path):
@@ -194,10 +196,13 @@ def test_processes_of_this_machine_train_as_one_and_stop_together(tmp_path, star
     assert process.returncode == 130 and 'which is saved' in err, err
 
 
-def test_a_process_that_fails_leaves_none_behind(monkeypatch):
+@pytest.mark.parametrize('soon, handler', [(0.5, 'SIG_DFL'), (0.5, 'SIG_IGN')])
+def test_a_process_that_fails_leaves_none_behind(monkeypatch, soon, handler):
     # Fails if the other one is waited for as long as it waits itself.
-    monkeypatch.setattr(elsewhere, '_LEFT_BEHIND', 1.0)
-    long = [sys.executable, '-c', 'import time; time.sleep(300)']
+    monkeypatch.setattr(elsewhere, '_SOON', soon)
+    monkeypatch.setattr(elsewhere, '_LEFT_BEHIND', 3.0)
+    monkeypatch.setattr(elsewhere, '_require_usable', lambda place: None)
+    long = [sys.executable, '-c', f'import signal, time; signal.signal(15, signal.{handler}); time.sleep(300)']
     short = [sys.executable, '-c', 'raise SystemExit(7)']
     monkeypatch.setattr(elsewhere.subprocess, 'Popen', _scripted([short, long]))
     place = Place({'local_processes': '2'}, 'train', [])

@@ -20,7 +20,7 @@ def _drawn(network):
 
 
 def _images(network, variables, z, **options):
-    return network.apply(variables, jnp.asarray(z, jnp.float32), train=False, **options)[0]
+    return jax.jit(lambda z: network.apply(variables, z, train=False, **options)[0])(jnp.asarray(z, jnp.float32))
 
 
 def _leaky(x):
@@ -93,7 +93,7 @@ def test_slopes_are_finite_at_singular_points(dtype):
         return network.apply(Variables(params, {}), z, train=True)[0].sum()
 
     for z in (jnp.zeros((1, Z)), jnp.ones((1, Z))):
-        slopes = jax.grad(brightness, (0, 1))(params, z)
+        slopes = jax.jit(jax.grad(brightness, (0, 1)))(params, z)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
         assert np.any(np.asarray(slopes[0]['disc_radius']['kernel']))
 
