@@ -17,7 +17,7 @@ from wgan_jax.json_files import check_shape
 
 logger = logging.getLogger('wgan_jax.kept')
 
-_RESULT = 'result'
+_RESULT, _PART = 'result', 'part'
 
 
 def prepare(workdir: Path, folder: str) -> None:
@@ -53,7 +53,7 @@ def place(workdir: Path, folder: str, name: str, label: str, record: Mapping[str
 def read(
     path: Path, shape: Mapping[str, Any], names: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """What was found for a part, and its arrays; None where it is not done, or its file is damaged.
+    """What was found for a part, and its arrays; None where it is not done, or its file is damaged or another's.
 
     Args:
         path: of the file.
@@ -62,6 +62,8 @@ def read(
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a member that has changed fails its checksum
+            if str(arrays[_PART]) != path.stem:
+                raise ValueError('it is another part')
             result = json.loads(str(arrays[_RESULT]))
             check_shape(result, dict(shape), str(path))
             return result, {name: arrays[name] for name in names}
@@ -80,7 +82,8 @@ def write(path: Path, result: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     Args:
         path: of the file.
         result: numbers and names.
-        arrays: by name, none of them 'result'.
+        arrays: by name, none of them 'result' or 'part'.
     """
     with atomic_path(path) as temporary:
-        np.savez(temporary, **{_RESULT: np.array(json.dumps(result)), **arrays})
+        own = {_PART: np.array(path.stem), _RESULT: np.array(json.dumps(result))}
+        np.savez(temporary, **own, **arrays)

@@ -46,6 +46,13 @@ def test_a_damaged_part_is_made_anew(tmp_path, name, caplog):
     assert kept.read(path, SHAPE, []) is None
 
 
+def test_another_part_s_file_is_not_taken_for_it(tmp_path, caplog):
+    kept.prepare(tmp_path, 'parts')
+    path, other = _write(tmp_path), _write(tmp_path, seed=1)
+    path.write_bytes(other.read_bytes())
+    assert kept.read(path, SHAPE, ['curve']) is None and 'is made anew' in caplog.text
+
+
 def test_what_a_part_lacks_is_damage_too(tmp_path):
     # Fails if an older part without a number that is read today ends the launcher.
     kept.prepare(tmp_path, 'parts')
