@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told_to_all(port, others, message):
 
 
 def test_who_was_killed_may_come_again(port):
-    # Fails if the connection of a process that is gone counts as that process.
+    # Fails if the connection of a process that is gone counts as that process, or ends the roll call as the last one.
     killed = threading.Event()
 
     def die():
@@ -89,9 +89,10 @@ def test_who_was_killed_may_come_again(port):
     threads = [threading.Thread(target=call)]
     threads[0].start()
     assert killed.wait(10)
-    threads += [threading.Thread(target=come, args=(number,)) for number in (1, 2)]
-    for thread in threads[1:]:
-        thread.start()
+    for number in (2, 1):
+        threads.append(threading.Thread(target=come, args=(number,)))
+        threads[-1].start()
+        time.sleep(0.3)
     for thread in [first, *threads]:
         thread.join(20)
     assert told == dict.fromkeys(range(3), 'all are here')

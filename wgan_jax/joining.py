@@ -127,6 +127,8 @@ def _call_roll(coordinator: str, count: int, patience: float) -> None:
             if wrong and not problem:
                 problem, end = wrong, min(end, time.monotonic() + _A_LOOK)
             there[-len(there) - 1 if wrong and number in there else number] = connection
+            if len(there) >= count - 1:  # who has gone meanwhile may still come again
+                there = {i: other for i, other in there.items() if _is_open(other)}
         if not problem and len(there) < count - 1:
             missing = [str(i) for i in range(1, count) if i not in there]
             which = f'process {missing[0]} has' if len(missing) == 1 else f'processes {", ".join(missing)} have'
