@@ -1,11 +1,13 @@
 """The order of examples against Python's own integers, and as the permutation it claims to be."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.data.order import batch_indices, epoch_key, permute
+from wgan_jax.data.order import _feistel, batch_indices, epoch_key, permute
 
 
 def epoch_of(seed, epoch, size):
@@ -112,3 +114,23 @@ def test_permute_is_what_batches_are_made_of():
 def test_impossible_sizes_are_refused(size, batch):
     with pytest.raises(ValueError, match='size'):
         batch_indices(0, 0, np.arange(1), batch_size=batch, size=size)
+
+
+@pytest.mark.parametrize('size', [50_000, 33_000, 65_000, 3])
+def test_passes_of_a_known_number_do_for_nearly_all_batches(size):
+    # Fails if a program asks before each pass whether there is another, or mostly does after the first ones.
+    slots, updates = np.arange(64), 400
+    program = jax.make_jaxpr(lambda update: batch_indices(3, update, slots, batch_size=64, size=size))(0).jaxpr
+    loops = [equation for equation in program.eqns if equation.primitive.name in ('while', 'scan')]
+    assert [loop.primitive.name for loop in loops] == ['scan', 'while']
+    passes, bits = loops[0].params['length'], (size - 1).bit_length()
+    needed = []
+    for update in range(updates):
+        x = (update * 64 + slots) % size
+        keys = epoch_key(3, (update * 64 + slots) // size, xp=np)
+        for number in itertools.count(1):
+            x = np.where((number > 1) & (x < size), x, _feistel(np, x.astype(np.uint32), keys, bits))
+            if (x < size).all():
+                break
+        needed.append(number)
+    assert np.mean(np.array(needed) > passes) < 0.03 and passes <= 13

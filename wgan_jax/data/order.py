@@ -9,6 +9,7 @@ ordered by the same function.
 [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 """
 
+import math
 from types import ModuleType
 from typing import Any
 
@@ -64,8 +65,8 @@ def _feistel(xp: ModuleType, x: Words, key: Words, bits: int) -> Words:
     if xp is np:
         for pair in range(_ROUNDS // 2):
             low, high = two_rounds(np.array([pair], np.uint32), (low, high))
-    else:  # a loop, as XLA takes seconds to compile the rounds written out
-        low, high = jax.lax.fori_loop(0, _ROUNDS // 2, two_rounds, (low, high))
+    else:  # written out: an accelerator has a few kernels to start, where a loop would start some for each round
+        low, high = jax.lax.fori_loop(0, _ROUNDS // 2, two_rounds, (low, high), unroll=True)
     return (high << xp.uint32(low_bits)) | low
 
 
@@ -98,12 +99,21 @@ def permute(positions: Words, key: Words, size: int, *, xp: ModuleType = jnp) ->
     def walk(x):
         return xp.where(x < xp.uint32(size), x, _feistel(xp, x, key, bits))
 
-    x = _feistel(xp, positions, key, bits)
-    if xp is not np:
-        return jax.lax.while_loop(outside, walk, x)
-    while outside(x):
-        x = walk(x)
-    return x
+    if xp is np:
+        x = _feistel(xp, positions, key, bits)
+        while outside(x):
+            x = walk(x)
+        return x
+
+    # Before each pass of a loop that does not know how many it will make, an accelerator waits for the host. So there
+    # are first as many as nearly always suffice: but for one batch in a hundred all are inside then.
+    share = 1 - size / (1 << bits)
+    passes = math.ceil(math.log(100 * positions.size) / -math.log(share))
+
+    def first_passes(i, x):
+        return xp.where((i > 0) & (x < xp.uint32(size)), x, _feistel(xp, x, key, bits))
+
+    return jax.lax.while_loop(outside, walk, jax.lax.fori_loop(0, passes, first_passes, positions))
 
 
 def epoch_key(seed: Words | int, epoch: Words | int, *, xp: ModuleType = jnp) -> Words:
