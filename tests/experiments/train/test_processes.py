@@ -134,3 +134,37 @@ def test_a_signal_to_one_ends_all_and_the_run_goes_on(tmp_path, victim, number):
     assert [code for code, _, _ in answers] == [0, 0], answers
     _alone(2, f'--steps={steps}', *flags[1:], f'--workdir={tmp_path / "one"}')
     assert _metrics(tmp_path / 'run') == _metrics(tmp_path / 'one')
+
+
+@pytest.mark.slow
+def test_twenty_losses_at_any_moment_leave_no_trace(tmp_path):
+    # Fails if a process that is killed while it starts, saves or trains leaves what the next start does not mend, or
+    # another one waiting for ever. Moments are spread over the seconds that a start and some checkpoints take.
+    flags = ('--checkpoint_every=2', '--keep_checkpoints=2', '--decay_steps=400')
+    folder, reached = tmp_path / 'run' / 'checkpoints', 0
+
+    def kill_after(seconds, victim):
+        processes = _start(2, 1, '--steps=400', *flags, f'--workdir={tmp_path / "run"}')
+        time.sleep(seconds)
+        processes[victim].kill()
+        killed = time.monotonic()
+        answers = [finish(process) for process in processes]
+        assert time.monotonic() - killed < 60 and all(code for code, _, _ in answers), answers
+
+    processes = _start(2, 1, '--steps=400', *flags, f'--workdir={tmp_path / "run"}')
+    began = time.monotonic()
+    _wait_for(folder / '2')
+    start_up = time.monotonic() - began
+    for process in processes:
+        process.kill()
+        finish(process)
+    for i, moment in enumerate(np.random.default_rng(0).permutation(20)):
+        kill_after(1.6 * start_up * moment / 20, i % 2)
+        steps = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+        assert max(steps) >= reached
+        reached = max(steps)
+    steps = reached + 3
+    answers = _together(2, 1, f'--steps={steps}', *flags, f'--workdir={tmp_path / "run"}')
+    assert [code for code, _, _ in answers] == [0, 0], answers
+    _alone(2, f'--steps={steps}', *flags, f'--workdir={tmp_path / "one"}')
+    assert _metrics(tmp_path / 'run') == _metrics(tmp_path / 'one')
