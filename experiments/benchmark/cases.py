@@ -1,7 +1,6 @@
 """What the benchmark times: presets at fixed sizes, and how many operations their products take by definition."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,12 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 
 from wgan_jax import data
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.training.build import build_gan
 from wgan_jax.training.gan import GAN, Hyperparameters
+from wgan_jax.training.operations import operations
 from wgan_jax.training.presets import PRESETS
 from wgan_jax.training.settings import Settings
 from wgan_jax.training.state import init_state
@@ -82,9 +81,7 @@ def case_data(name: str, settings: Settings) -> Any:
 def round_products(name: str, settings: Settings) -> float:
     """Floating-point operations of the matrix products and convolutions of one round, counted by their definition.
 
-    n_critic critic updates and one generator update are traced with the library's convolutions, and an operation counts
-    as 2 for each multiplication that its definition asks for, those by zeros between the pixels of a transposed
-    convolution not among them.
+    n_critic critic updates and one generator update are traced with the library's convolutions; see ``Operations``.
     """
     settings = dataclasses.replace(settings, precision='float32')
     gan, hyperparameters = build_case(name, settings, conv_impl='native')
@@ -92,26 +89,10 @@ def round_products(name: str, settings: Settings) -> float:
     pixels = case_data(name, settings)
 
     def counted(update: Callable) -> float:
-        return _operations(jax.make_jaxpr(update)(state).jaxpr)
+        return operations(jax.make_jaxpr(update)(state).jaxpr).flops
 
     of_critic = counted(lambda state: critic_update(gan, hyperparameters, state, pixels))
     return gan.n_critic * of_critic + counted(lambda state: generator_update(gan, hyperparameters, state, pixels))
-
-
-def _operations(jaxpr: Any) -> float:
-    total = 0.0
-    for equation in jaxpr.eqns:
-        out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
-        if equation.primitive.name == 'dot_general':
-            (contracted, _), _ = equation.params['dimension_numbers']
-            total += 2 * out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-        elif equation.primitive.name == 'conv_general_dilated':
-            kernel, numbers = equation.invars[1].aval.shape, equation.params['dimension_numbers']
-            taps = math.prod(kernel[axis] for axis in numbers.rhs_spec[1:])
-            total += 2 * out * taps / math.prod(equation.params['lhs_dilation'])
-        times = equation.params.get('length', 1) if equation.primitive.name == 'scan' else 1
-        total += times * sum(_operations(inner) for inner in jaxprs_in_params(equation.params))
-    return total
 
 
 def matmul_rate(dtype: jnp.dtype, seconds: float = 1.0) -> float:
