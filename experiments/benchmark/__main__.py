@@ -2,6 +2,9 @@
 
 A round is n_critic critic updates and one generator update. The two sides alternate, so that whatever else the machine
 does falls on both; what is reported is the median of the ratios of pairs.
+
+With --cost nothing is run: operations, bytes and collectives of the presets' updates are read off their programs, and
+the time of a step on named chips, and the efficiency of many, are reckoned from them.
 """
 
 import contextlib
@@ -19,25 +22,34 @@ from wgan_jax.training.settings import PRECISIONS
 
 from ..common import launcher
 from ..common.flagtypes import define_choices, define_number
-from . import report
+from . import cost, report
 from .cases import CASES, build_case, case_settings
 from .rounds import measure, torch_device
 
 CASE_NAMES = [f'{case}_{precision}' for case in CASES for precision in PRECISIONS]
 
 PAIRS = define_number('pairs', 5, 'Timed rounds of each side.', whole(1, 10_000))
-BATCH_SIZE = define_number('batch_size', None, "Examples in a batch (default: the case's own).", BATCH)
-WIDTH = define_number('width', None, "Width of the networks (default: the case's own).", SIZE)
+BATCH_SIZE = define_number('batch_size', None, "Examples in a batch (default: the case's or preset's own).", BATCH)
+WIDTH = define_number('width', None, "Width of the networks (default: the case's or preset's own).", SIZE)
 CHOSEN = define_choices(
     'cases', ['clip', 'gp'], ['all', *CASES, *CASE_NAMES],
     'Which cases to measure; a kind stands for both of its precisions, and all takes about an hour with PyTorch on two '
     'cores',
 )  # fmt: skip
 CACHE = flags.DEFINE_bool('cache', False, 'Use the compilation cache, so that compile times are those of a second run.')
+COST = flags.DEFINE_bool('cost', False, 'What a step of the presets costs on paper, in place of measuring cases.')
+TIMING_ONLY = (PAIRS, CHOSEN, CACHE)
 
 
 def main() -> int:
     """Reads the flags, measures every case and writes the table; returns the exit status."""
+    with launcher.usage_errors():
+        others, where = (TIMING_ONLY, 'with') if COST.value else (cost.COST_ONLY, 'without')
+        for flag in others:
+            if flags.FLAGS[flag.name].present:
+                raise ValueError(f'{flag.name} has no effect {where} --cost: leave it out')
+    if COST.value:
+        return cost.report_costs(BATCH_SIZE, WIDTH)
     with contextlib.ExitStack() as held:
         with launcher.usage_errors():
             names = [name for name in CASE_NAMES if {'all', name, name.rpartition('_')[0]} & set(CHOSEN.value)]
@@ -49,7 +61,7 @@ def main() -> int:
             jax.config.update('jax_enable_compilation_cache', False)
         torch_version = importlib.metadata.version('torch') if device else None
         chosen = launcher.values_of(PAIRS, BATCH_SIZE, WIDTH, CACHE) | {'cases': names}
-        launcher.begin(workdir, ('times.npz', 'benchmark.png'), launcher='benchmark', flags=chosen, torch=torch_version)
+        launcher.begin(workdir, cost.OUTPUTS, launcher='benchmark', flags=chosen, torch=torch_version)
         results, arrays = {}, {}
         with tqdm(total=len(names) * PAIRS.value, unit=' pairs') as bar:
             for name in names:
