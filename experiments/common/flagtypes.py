@@ -150,8 +150,8 @@ def define_text(name: str, default: str | None, text: str) -> flags.FlagHolder:
 
 
 def define_choice(name: str, default: str | None, known: Iterable[str], text: str) -> flags.FlagHolder:
-    """A flag that takes one of the names ``known``."""
-    return flags.DEFINE_enum(name, default, list(known), text)
+    """A flag that takes one of the names ``known``, all of which stand in its help, ``text``."""
+    return flags.DEFINE(flags.EnumParser(list(known)), name, default, text, serializer=flags.ArgumentSerializer())
 
 
 def define_choices(name: str, default: Iterable[str] | None, known: Iterable[str], text: str) -> flags.FlagHolder:

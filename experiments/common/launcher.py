@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -28,7 +28,7 @@ from wgan_jax.text import listed, printable, reason
 from wgan_jax.training.folder import locked
 from wgan_jax.training.signals import Interrupted
 
-from . import written
+from . import flag_help, written
 from .elsewhere import is_flag
 from .flagtypes import define_number, define_text, named, repeated
 
@@ -227,11 +227,14 @@ class _Output:
         return getattr(self._stream, name)
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(
+    main: Callable[[], int | None], defaults: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda given: {}
+) -> None:
     """Parses flags, calls ``main`` and exits with the right status.
 
     Args:
         main: returns an exit status, None meaning 0.
+        defaults: what --help says of the defaults of flags that have none of their own, given the flags beside it.
     """
     sys.stdout, sys.stderr = _Output(sys.stdout), _Output(sys.stderr)
     module = sys.modules['__main__']
@@ -244,8 +247,9 @@ def run(main: Callable[[], int | None]) -> None:
     logging.getLogger('wgan_jax').propagate = False
     warnings.showwarning = _show_warning
     if any(arg in ('-h', '-help', '--help', '--helpshort', '-?') for arg in sys.argv[1:]):
-        print(f'{(module.__doc__ or name).strip()}\n\nusage: {command()} {name} [--flag=value ...]\n')
-        print(_flags_text())
+        given = {name: argument.partition('=')[2] for argument, name in named(sys.argv[1:])}
+        usage = f'{command()} {name} [--flag=value ...]'
+        print(flag_help.text((module.__doc__ or name).strip(), usage, _own_flags(), defaults(given)))
         _leave(name, 0)
     status = 1
     try:
@@ -329,10 +333,15 @@ def _one_line(error: BaseException) -> str:
 
 
 def _own_flags() -> list[flags.Flag]:
-    """Those of this package and of the launcher; absl's and JAX's own are nobody's business here."""
+    """Those of this package and of the launcher, as they were defined, those of every launcher last.
+
+    absl's and JAX's own are nobody's business here.
+    """
     modules = flags.FLAGS.flags_by_module_dict()
-    ours = [flag for name, group in modules.items() for flag in group if name.startswith(f'{_PACKAGE}.')]
-    return sorted(ours + modules.get(sys.argv[0], []), key=lambda flag: flag.name)
+    modules = {name: group for name, group in modules.items() if name.startswith(f'{_PACKAGE}.') or name == sys.argv[0]}
+    ours = {flag.name: name for name, group in modules.items() for flag in group}
+    names = sorted((name for name in flags.FLAGS if name in ours), key=lambda name: ours[name] == __name__)
+    return [flags.FLAGS[name] for name in names]
 
 
 def _refuse_other_flags(arguments: Iterable[str]) -> None:
@@ -346,11 +355,3 @@ def _refuse_other_flags(arguments: Iterable[str]) -> None:
             raise UsageError(f'--{name} says where to run: it stands before the name of the launcher')
         if len(name) > _LONGEST_NAME or {name, name.removeprefix('no')} & others:
             raise UsageError(f'{argument!r} is not a flag of this launcher; --help lists them')
-
-
-def _flags_text() -> str:
-    lines = []
-    for flag in _own_flags():
-        default = '' if flag.default is None else f' (default: {flag.default_as_str.strip(chr(39))})'
-        lines.append(f'  --{flag.name}: {flag.help}{default}')
-    return '\n'.join(lines)

@@ -77,7 +77,9 @@ def given(holders: dict[str, flags.FlagHolder]) -> dict[str, Any]:
 
 def _define(field: dataclasses.Field) -> flags.FlagHolder:
     text, allowed = field.metadata['text'].format(**_NAMES), field.metadata['range']
-    text = f'{text[0].upper()}{text[1:]}.'
+    if text.split()[0].rstrip(':').isalpha():  # else it is what is typed, such as beta2
+        text = text[0].upper() + text[1:]
+    text += '.'
     if allowed is not None:
         return define_number(field.name, None, text, allowed)
     return (flags.DEFINE_bool if field.type is bool else define_text)(field.name, None, text)

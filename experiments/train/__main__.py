@@ -1,6 +1,7 @@
 """Train a GAN: by default a Wasserstein GAN on the world's flags, sized for a laptop.
 
-A flag that is left out has the value of the preset; the run's config.json shows them all.
+A flag that is left out has the value of the preset; the run's config.json shows them all, and
+`train --preset=NAME --help` those of another preset.
 
 The same command again continues a run that was stopped, and does nothing when it is done.
 """
@@ -148,4 +149,4 @@ def _part() -> None:
 
 
 if __name__ == '__main__':
-    launcher.run(main)
+    launcher.run(main, flags.preset_defaults)

@@ -234,12 +234,13 @@ def help_of():
     texts = {}
     for name, (code, out, err) in zip(names, answers(*((name, '--help') for name in names)), strict=True):
         assert code == 0 and not err, (name, err)
-        texts[name] = dict(re.findall(r'^  --(\w+): (.*)$', out, re.MULTILINE))
+        entries = re.findall(r'^  --(\w+)\s+(.*?)(?=\n  --|\n\n|\n*\Z)', out, re.MULTILINE | re.DOTALL)
+        texts[name] = {flag: ' '.join(text.split()) for flag, text in entries}
     return texts
 
 
 def _missing(text, names):
-    return set(names) - set(re.findall(r'\w+', text.partition(' (default: ')[0]))
+    return set(names) - set(re.findall(r'\w+', re.split(r' \((?:default|preset \w+): ', text)[0]))
 
 
 @pytest.mark.parametrize('registry', [name for name in REGISTRIES if REGISTRIES[name].flags])

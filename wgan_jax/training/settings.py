@@ -52,9 +52,9 @@ class Settings:
         'colour behind transparent pictures, beside padded ones, and with 4 channels of what is not seen: #rrggbb',
     )
     min_side: int = _setting(
-        0, 'pictures with a shorter side are left out, pixels', whole(0, below='be >= 0 (0: none is)')
+        0, 'pictures with a shorter side, in pixels, are left out; 0: none is', whole(0, below='be >= 0 (0: none is)')
     )
-    max_images: int = _setting(0, 'how many pictures are taken', whole(0, below='be >= 0 (0: all)'))
+    max_images: int = _setting(0, 'how many pictures are taken; 0: all', whole(0, below='be >= 0 (0: all)'))
     held_out: float = _setting(
         0.0, 'share of the images, chosen by their content, on which the critic is tried and not trained', FRACTION
     )
@@ -88,7 +88,7 @@ class Settings:
     clip: float = _setting(0.01, 'largest absolute value of a critic weight', POSITIVE)
     penalty_weight: float = _setting(
         10.0,
-        'factor of the penalty in the critic loss; for r1, r2 and both the gamma of gamma/2 E|grad|^2',
+        'factor of the penalty in the critic loss; for r1, r2 and r1_r2 the gamma of gamma/2 E|grad|^2',
         NOT_NEGATIVE,
     )
     instance_noise: float = _setting(
