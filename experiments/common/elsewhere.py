@@ -18,7 +18,8 @@ from pathlib import Path
 
 from wgan_jax.text import printable
 
-from .interrupts import end_with_parent
+from . import accelerators
+from .interrupts import start_child, status_of
 
 _CLONE = Path(__file__).resolve().parents[2]
 _PACKAGE = __name__.partition('.')[0]
@@ -146,9 +147,8 @@ def run(place: Place) -> int:
 def _require_usable(place: Place) -> None:
     """Raises ValueError for flags that the launcher refuses: here once, and not later by every process."""
     environment = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
-    shown = subprocess.run(
-        [*_command(place), '--show_settings'], capture_output=True, text=True, env=environment, check=False
-    )
+    asked = [*_command(place), '--distributed', '--show_settings']
+    shown = subprocess.run(asked, capture_output=True, text=True, env=environment, check=False)
     if shown.returncode:
         last = (shown.stderr.strip().splitlines() or ['it cannot be started'])[-1]
         raise ValueError(last.removeprefix(f'{place.name}: '))
@@ -201,21 +201,12 @@ def _locally(place: Place) -> int:
             signal.signal(number, pass_on)
     try:
         for command, share in zip(commands, shares, strict=True):
-            # In groups of their own, so that Ctrl-C reaches one of them, once: a second signal would not let it save.
-            children.append(
-                subprocess.Popen(
-                    command,
-                    env={**os.environ, **share},
-                    stdin=subprocess.DEVNULL,
-                    process_group=0,
-                    preexec_fn=end_with_parent,
-                )
-            )
+            children.append(start_child(command, share))
         _wait(children, told)
     finally:
         for child in children:
             child.kill()  # nothing, of one that has ended
-    statuses = [128 - child.wait() if child.wait() < 0 else child.wait() for child in children]
+    statuses = [status_of(child) for child in children]
     for i, status in enumerate(statuses):
         if status != statuses[0]:
             print(f'process {i} of {count} ended with status {status}, process 0 with {statuses[0]}', file=sys.stderr)
@@ -250,25 +241,13 @@ def _wait(children: Sequence[subprocess.Popen], told: set[subprocess.Popen]) -> 
 
 def _gpus(count: int) -> list[dict[str, str]]:
     """What the environment of each process says besides: which GPUs are its own."""
-    platforms = os.environ.get('JAX_PLATFORMS', '')
-    if platforms and not {'cuda', 'gpu'} & set(platforms.split(',')):
-        return [{}] * count
-    given = os.environ.get('CUDA_VISIBLE_DEVICES')
-    names = [str(i) for i in range(_count_gpus())] if given is None else [name for name in given.split(',') if name]
-    if not names and not platforms:
+    names, platforms = accelerators.gpus(), os.environ.get('JAX_PLATFORMS', '')
+    if not names and not {'cuda', 'gpu'} & set(platforms.split(',')):
         return [{}] * count
     if not names or len(names) % count:
         raise ValueError(f'--local_processes={count} cannot share {len(names)} GPUs evenly')
     each = len(names) // count
     return [{'CUDA_VISIBLE_DEVICES': ','.join(names[i * each : (i + 1) * each])} for i in range(count)]
-
-
-def _count_gpus() -> int:
-    program = shutil.which('nvidia-smi')
-    if program is None:
-        return 0
-    listed = subprocess.run([program, '-L'], capture_output=True, text=True, check=False).stdout
-    return len(re.findall(r'^GPU ', listed, re.MULTILINE))
 
 
 def job_script(place: Place) -> str:

@@ -11,6 +11,7 @@ from absl import flags
 
 from wgan_jax.ranges import Range
 
+MOST = 1000  # numbers in a list, if nothing else is said
 _LONGEST = 4096  # characters of a text
 
 flags.disclaim_key_flags()  # a flag belongs to the module that asks for it
@@ -77,6 +78,15 @@ class Numbers(flags.ArgumentParser):
         return f'list of {self.allowed.type.__name__}'
 
 
+class OneOrMore(Number):
+    """One number of a range; or several, separated by commas, each once, as a list."""
+
+    def parse(self, argument: Any) -> Any:
+        if isinstance(argument, list) or (isinstance(argument, str) and ',' in argument):
+            return Numbers(self.allowed, 2, MOST, distinct=True).parse(argument)
+        return super().parse(argument)
+
+
 class Text(flags.ArgumentParser):
     """A name or a path: not empty, of characters that can be shown."""
 
@@ -118,6 +128,11 @@ def define_number(name: str, default: float | None, text: str, allowed: Range) -
     return flags.DEFINE(Number(allowed), name, default, text, serializer=flags.ArgumentSerializer())
 
 
+def define_one_or_more(name: str, default: float | None, text: str, allowed: Range) -> flags.FlagHolder:
+    """A flag that takes one number of a range, or a list of them."""
+    return flags.DEFINE(OneOrMore(allowed), name, default, text, serializer=flags.ArgumentSerializer())
+
+
 def define_numbers(
     name: str,
     default: Iterable[float] | None,
@@ -125,7 +140,7 @@ def define_numbers(
     allowed: Range,
     *,
     least: int = 1,
-    most: int = 1000,
+    most: int = MOST,
     distinct: bool = False,
 ) -> flags.FlagHolder:
     """A flag that takes numbers of a range, ``least`` to ``most`` of them, separated by commas."""

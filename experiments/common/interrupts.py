@@ -13,7 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -79,3 +81,27 @@ def ends_with_us(child: subprocess.Popen) -> Iterator[subprocess.Popen]:
         yield child
     finally:
         _children.discard(child)
+
+
+def start_child(command: Sequence[str], variables: Mapping[str, str], **streams: Any) -> subprocess.Popen:
+    """Starts a process that ends with this one, in a group of its own: Ctrl-C does not reach it.
+
+    A second signal would not let it save: it gets the one that this process sends it, once.
+
+    Args:
+        command: what to run.
+        variables: of its environment, besides those of this process.
+        streams: ``stdout`` and ``stderr``, as of ``subprocess.Popen``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of JAX and Python, of threads: the child becomes another program at once
+        return subprocess.Popen(
+            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, process_group=0,
+            preexec_fn=end_with_parent, **streams,
+        )  # fmt: skip
+
+
+def status_of(child: subprocess.Popen) -> int:
+    """The exit status of a process, once it has ended; 128 + n where signal n has ended it."""
+    status = child.wait()
+    return 128 - status if status < 0 else status

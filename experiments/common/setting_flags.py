@@ -1,7 +1,7 @@
 """Flags of a run's settings: the one declaration that every launcher with such flags takes them from."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from absl import flags
@@ -19,7 +19,7 @@ from wgan_jax.training.optimizers import OPTIMIZERS
 from wgan_jax.training.settings import CRITIC_NORMS, PRECISIONS, Settings
 
 from .choices import datasets, described
-from .flagtypes import define_number, define_text
+from .flagtypes import define_number, define_one_or_more, define_text
 
 _VARIANTS = {
     'auto': 'good where both sides have at least 64 pixels, else cifar',
@@ -57,17 +57,18 @@ _NAMES = {
 }
 
 
-def define_settings(names: Iterable[str]) -> dict[str, flags.FlagHolder]:
+def define_settings(names: Iterable[str], *, lists: bool = False) -> dict[str, flags.FlagHolder]:
     """A flag for each of these settings, None where it is not given.
 
     Args:
         names: fields of ``Settings``.
+        lists: whether numbers may be lists of them.
 
     Returns:
         The flags by their names.
     """
     fields = {field.name: field for field in dataclasses.fields(Settings)}
-    return {name: _define(fields[name]) for name in names}
+    return {name: _define(fields[name], define_one_or_more if lists else define_number) for name in names}
 
 
 def given(holders: dict[str, flags.FlagHolder]) -> dict[str, Any]:
@@ -75,11 +76,11 @@ def given(holders: dict[str, flags.FlagHolder]) -> dict[str, Any]:
     return {name: flag.value for name, flag in holders.items() if flag.value is not None}
 
 
-def _define(field: dataclasses.Field) -> flags.FlagHolder:
+def _define(field: dataclasses.Field, define: Callable[..., flags.FlagHolder]) -> flags.FlagHolder:
     text, allowed = field.metadata['text'].format(**_NAMES), field.metadata['range']
     if text.split()[0].rstrip(':').isalpha():  # else it is what is typed, such as beta2
         text = text[0].upper() + text[1:]
     text += '.'
     if allowed is not None:
-        return define_number(field.name, None, text, allowed)
+        return define(field.name, None, text, allowed)
     return (flags.DEFINE_bool if field.type is bool else define_text)(field.name, None, text)

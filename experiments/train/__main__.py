@@ -4,6 +4,8 @@ A flag that is left out has the value of the preset; the run's config.json shows
 `train --preset=NAME --help` those of another preset.
 
 The same command again continues a run that was stopped, and does nothing when it is done.
+
+Lists, such as --seeds=0,1,2 --penalty_weight=1,10, train a run of every combination, each in a folder of its own.
 """
 
 import json
@@ -22,7 +24,7 @@ from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted
 
 from ..common import launcher
-from . import flags
+from . import flags, sweep
 from .lipschitz_log import LipschitzLog
 from .outputs import Events, Figures, Progress
 from .wandb_log import WandbLog
@@ -43,6 +45,12 @@ def main() -> int:
 
 
 def _train() -> int:
+    with launcher.usage_errors():
+        runs = sweep.asked_for()
+    return sweep.run(runs) if runs else _train_one()
+
+
+def _train_one() -> int:
     progress = Progress()
     with launcher.usage_errors():
         settings = flags.settings_from_flags()

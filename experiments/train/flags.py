@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from absl import flags
 
 from wgan_jax.joining import HEARTBEAT as HEARTBEAT_RANGE
 from wgan_jax.joining import PATIENCE
 from wgan_jax.json_files import read_json
-from wgan_jax.ranges import whole
+from wgan_jax.ranges import SEED, whole
 from wgan_jax.training.budget import MINUTES as MINUTES_RANGE
 from wgan_jax.training.configure import settings
 from wgan_jax.training.folder import completed, settings_of
@@ -20,14 +21,14 @@ from wgan_jax.training.settings import Settings, override, record
 from ..common import launcher
 from ..common.choices import described
 from ..common.flag_help import group
-from ..common.flagtypes import define_choice, define_number, define_text
+from ..common.flagtypes import define_choice, define_number, define_numbers, define_text
 from ..common.setting_flags import define_settings, given
 
 _SETTINGS: dict[str, flags.FlagHolder] = {}  # one for each field of Settings; --seed is every launcher's
 
 
 def _define(*names: str) -> None:
-    _SETTINGS.update(define_settings(names))
+    _SETTINGS.update(define_settings(names, lists=True))
 
 
 with group('What to train', launcher.SEED_FLAG, launcher.WORKDIR):
@@ -37,6 +38,11 @@ with group('What to train', launcher.SEED_FLAG, launcher.WORKDIR):
         'those that it does not name, such as --show_settings prints.',
     )  # fmt: skip
     _define('init_from')
+    SEEDS = define_numbers(
+        'seeds', None, 'Train a run of each of these seeds, such as 0,1,2. Any setting that is a number takes a list, '
+        'too, such as --generator_lr=1e-3,5e-4: every combination is a run of its own, in a folder in WORKDIR, and '
+        'each accelerator trains one of them at a time.', SEED, least=2, distinct=True,
+    )  # fmt: skip
     SHOW_SETTINGS = flags.DEFINE_bool('show_settings', False, 'Print all settings as JSON, and train nothing.')
 with group('Data'):
     _define('dataset', 'data_dir', 'image_size', 'channels', 'fit', 'background', 'min_side', 'max_images')
@@ -134,20 +140,29 @@ def preset_defaults(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def settings_from_flags() -> Settings:
+def swept() -> dict[str, list[float]]:
+    """The settings that are given as lists; the seeds last."""
+    lists = {name: value for name, value in given(_SETTINGS).items() if isinstance(value, list)}
+    return lists if SEEDS.value is None else {**lists, 'seed': SEEDS.value}
+
+
+def settings_from_flags(chosen: Mapping[str, float] = MappingProxyType({})) -> Settings:
     """The settings of the preset, or of the file, with the flags that were given.
+
+    Args:
+        chosen: one value for each of those that are given as lists.
 
     Raises:
         ValueError: one line naming the flag, what is wrong with it and what would do.
     """
-    changes = given(_SETTINGS)
+    changes = given(_SETTINGS) | dict(chosen)
     if changes.get('conditional') and LOG_LIPSCHITZ.value:
         raise ValueError('log_lipschitz has no effect on conditional runs, whose critic is one for each class')
     for name in ('steps', 'decay_steps'):
         if MINUTES.value is not None and name in changes:
             raise ValueError(f'{name} has no effect with --minutes, which chooses it: leave one of them out')
     if CONFIG.value is None:
-        return settings(PRESET.value, **changes, seed=launcher.seed())
+        return settings(PRESET.value, **{'seed': launcher.seed(), **changes})
     if flags.FLAGS['preset'].present:
         raise ValueError('preset has no effect with --config, which is begun from: leave one of them out')
     if flags.FLAGS['seed'].present:

@@ -93,7 +93,7 @@ class Trial:
         self.problems += [complaint for flag in own if (complaint := unbounded(flag)) is not None]
         self.expect([], 'accepted')
         for flag in own:
-            bounds = around(flag.parser.allowed)[1:3] if type(flag.parser).__name__ == 'Number' else []
+            bounds = around(flag.parser.allowed)[1:3] if type(flag.parser).__name__ in ('Number', 'OneOrMore') else []
             for text, deep in values(flag).items():
                 if text in bounds and _refuses(flag, text):
                     self.problems.append(f'--{flag.name}={text} lies in its bounds and is refused')

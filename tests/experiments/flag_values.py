@@ -25,8 +25,19 @@ def values(flag):
     """
     parser, kind = flag.parser, type(flag.parser).__name__
     own = []
-    if kind == 'Number':
+    if kind in ('Number', 'OneOrMore'):
         own = around(parser.allowed)
+        if kind == 'OneOrMore':
+            one, *others = map(repr, _distinct(parser.allowed, 1001))
+            own += [f'{one},{others[0]}', ','.join((one, *others[:999])), ','.join((one, *others)), f'{one},{one}']
+            own += [
+                f'{one},',
+                f',{one}',
+                f'{one},x',
+                f'{one},nan',
+                f'{one},,{others[0]}',
+                *(f'{one},{text}' for text in own[:4]),
+            ]
     elif kind == 'Numbers':
         least = repr(_distinct(parser.allowed, 1)[0])
         own = [','.join([text] * parser.least) for text in (*around(parser.allowed), 'nan', 'inf', '1e300', '1e-300')]
@@ -39,7 +50,7 @@ def values(flag):
         own = [*known, ','.join(known), f'{one},{one}', f'{one},{other}', f'{one},', f',{one}', one.upper(), f' {one}']
     elif kind == 'BooleanParser':
         own = ['true', 'false', 'TRUE', '2', 'yes']
-    ends = own[1:3] if kind in ('Number', 'Numbers') else own[:1]
+    ends = own[1:3] if kind in ('Number', 'Numbers') else own[1:3] + own[4:5] if kind == 'OneOrMore' else own[:1]
     deep = {*ends, *DEEP} if kind != 'Choices' else {*own[:1], ','.join(known)}
     return {text: text in deep for text in (*own, *STRANGE)}
 
@@ -62,12 +73,13 @@ def _distinct(allowed, count):
 def declared(flag, text):
     """Whether the declaration of a flag allows a text, by rules of its own: what it refuses may never be accepted."""
     parser, kind = flag.parser, type(flag.parser).__name__
-    if kind == 'Number':
+    if kind == 'Number' or (kind == 'OneOrMore' and ',' not in text):
         return _is_number(parser.allowed, text)
-    if kind == 'Numbers':
+    if kind in ('Numbers', 'OneOrMore'):
+        least, most, distinct = (2, 1000, True) if kind == 'OneOrMore' else (parser.least, parser.most, parser.distinct)
         parts = text.split(',')
-        right = parser.least <= len(parts) <= parser.most and all(_is_number(parser.allowed, part) for part in parts)
-        return right and not (parser.distinct and len(set(map(float, parts))) < len(parts))
+        right = least <= len(parts) <= most and all(_is_number(parser.allowed, part) for part in parts)
+        return right and not (distinct and len(set(map(float, parts))) < len(parts))
     if kind == 'Choices':
         names = [name.strip() for name in text.split(',')]
         return set(names) <= set(parser.known) and len(set(names)) == len(names)
@@ -92,9 +104,9 @@ def _is_number(allowed, text):
 def unbounded(flag):
     """What is wrong with the declaration of a flag; None for one that bounds what it takes."""
     parser, kind = flag.parser, type(flag.parser).__name__
-    if kind not in ('Number', 'Numbers', 'Choices', 'Text', 'EnumParser', 'BooleanParser'):
+    if kind not in ('Number', 'Numbers', 'OneOrMore', 'Choices', 'Text', 'EnumParser', 'BooleanParser'):
         return f'--{flag.name} is declared with {kind}, which takes anything: declare it as flagtypes does'
-    if kind in ('Number', 'Numbers'):
+    if kind in ('Number', 'Numbers', 'OneOrMore'):
         ends = (parser.allowed.lowest, parser.allowed.highest)
         if not all(map(math.isfinite, ends)) or ends[0] > ends[1]:
             return f'--{flag.name} has no bounds: {ends}'

@@ -68,6 +68,7 @@ def test_what_does_not_go_together_is_one_line_and_status_2(tmp_path):
         (['--slurm', 'train', '--num_processes=3'], '--num_processes has no effect with --slurm, which chooses it'),
         (['--slurm', 'train'], 'there is no sbatch here: --dry_run prints what would run'),
         (['--slurm', '--dry_run', 'train', '--clip=-1'], 'clip=-1'),
+        (['--slurm', 'train', '--seeds=0,1'], '--seeds: a run of several is trained by one process'),
         (['train', '--dry_run'], '--dry_run says where to run: it stands before the name of the launcher'),
         (['--tpu=a', '--zone=b'], 'there is no gcloud here'),
     ):
