@@ -170,3 +170,24 @@ def test_joined_too_late():
     jax.devices()
     with pytest.raises(ValueError, match='once, and before anything else of JAX'):
         join('127.0.0.1:1', 2, 0)
+
+
+@pytest.mark.parametrize('parted', [False, True])
+def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port, monkeypatch, parted):
+    # Fails if lines are closed after the roll call, if nobody listens, or if the end of a run counts as a loss.
+    monkeypatch.setattr(joining, '_lines', [])
+    lines, lost = {}, threading.Event()
+    leader = threading.Thread(target=lambda: lines.update(leader=_call_roll(f'127.0.0.1:{port}', 2, 5.0)))
+    leader.start()
+    line = _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 5.0)
+    leader.join(5)
+    joining._lines.append(line)
+    watch = threading.Thread(target=joining._watch, args=(line, lost.set))
+    watch.start()
+    assert not lost.wait(0.3) and watch.is_alive()
+    if parted:
+        joining.part()
+    for own in lines['leader']:
+        own.close()
+    watch.join(5)
+    assert not watch.is_alive() and lost.is_set() != parted

@@ -8,7 +8,9 @@ named to all.
 import contextlib
 import re
 import socket
+import threading
 import time
+from collections.abc import Callable
 
 import jax
 from jax._src import xla_bridge  # whether JAX is in use has no public name
@@ -21,6 +23,7 @@ PATIENCE = real(1, 86_400)
 _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
 _CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
+_lines: list[socket.socket] = []  # over which the roll was called; they break when a process is gone
 
 
 def join(
@@ -30,6 +33,7 @@ def join(
     *,
     heartbeat: int = 100,
     patience: float = 300,
+    on_lost: Callable[[], None] | None = None,
 ) -> None:
     """Makes this process one of several, whose devices train together; before JAX looks for devices.
 
@@ -40,6 +44,8 @@ def join(
         process_id: which one this is, from 0 on.
         heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
         patience: seconds in which all have to come.
+        on_lost: called in a thread of another process once process 0 is gone, where an address was given: a moment
+            later JAX aborts that process, so what can be said must be said there. Not after ``part``.
 
     Raises:
         ValueError: for input that cannot be used, and where JAX has looked for devices already; where an address was
@@ -79,9 +85,11 @@ def join(
         raise ValueError(f'coordinator={printable(coordinator, 100)} must be HOST:PORT, such as 192.168.0.1:8476')
     if num_processes > 1:
         if process_id:
-            _answer_roll_call(coordinator, num_processes, process_id, patience)
+            line = _answer_roll_call(coordinator, num_processes, process_id, patience)
+            _lines.append(line)
+            threading.Thread(target=_watch, args=(line, on_lost or (lambda: None)), daemon=True).start()
         else:
-            _call_roll(coordinator, num_processes, patience)
+            _lines.extend(_call_roll(coordinator, num_processes, patience))
     jax.distributed.initialize(
         coordinator, num_processes, process_id, coordinator_bind_address=coordinator,
         cluster_detection_method='deactivate', initialization_timeout=int(patience),
@@ -89,13 +97,38 @@ def join(
     )  # fmt: skip
 
 
+def part() -> None:
+    """Leaves the other processes, once all are here to do so; nothing where none were joined.
+
+    Raises:
+        RuntimeError: when they have not come in time.
+    """
+    others, _lines[:] = _lines[:], []
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
+    for line in others:
+        line.close()
+
+
+def _watch(line: socket.socket, on_lost: Callable[[], None]) -> None:
+    """Waits until the line to process 0 breaks, over which nothing more is said."""
+    with contextlib.suppress(OSError):
+        line.recv(1)
+    if line in _lines:
+        on_lost()
+
+
 def _host_and_port(coordinator: str) -> tuple[str, int]:
     host, _, port = coordinator.rpartition(':')
     return host.strip('[]'), int(port)
 
 
-def _call_roll(coordinator: str, count: int, patience: float) -> None:
-    """Waits until all others have connected, and tells them whether all is well. Raises ValueError where it is not."""
+def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.socket]:
+    """Waits until all others have connected, and tells them whether all is well. Raises ValueError where it is not.
+
+    Returns:
+        The lines to them, open.
+    """
     end, problem = time.monotonic() + patience, ''
     there: dict[int, socket.socket] = {}
     try:
@@ -136,8 +169,10 @@ def _call_roll(coordinator: str, count: int, patience: float) -> None:
         for connection in there.values():
             with contextlib.suppress(OSError):
                 connection.sendall(f'{_ANSWER} {problem or "all are here"}\n'.encode())
-    if problem:
-        raise ValueError(problem)
+        if problem:
+            raise ValueError(problem)
+        held.pop_all()
+    return [*there.values()]
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -151,23 +186,30 @@ def _is_open(connection: socket.socket) -> bool:
         return False
 
 
-def _answer_roll_call(coordinator: str, count: int, number: int, patience: float) -> None:
-    """Says to process 0 that this one is there. Raises ValueError with what it answers, unless all is well."""
+def _answer_roll_call(coordinator: str, count: int, number: int, patience: float) -> socket.socket:
+    """Says to process 0 that this one is there. Raises ValueError with what it answers, unless all is well.
+
+    Returns:
+        The line to it, open.
+    """
     end = time.monotonic() + patience
     while True:
-        try:
-            left = max(end - time.monotonic(), 0.01)
-            with socket.create_connection(_host_and_port(coordinator), timeout=left) as connection:
+        with contextlib.ExitStack() as held:
+            try:
+                left = max(end - time.monotonic(), 0.01)
+                connection = held.enter_context(socket.create_connection(_host_and_port(coordinator), timeout=left))
                 connection.sendall(f'{_CALL} {number} of {count}\n'.encode())
                 connection.settimeout(patience + 2 * _A_LOOK)
                 with connection.makefile(encoding='utf-8', errors='replace') as file:
                     answer = file.readline(_LINE)
-        except (OSError, UnicodeError) as error:
-            answer, why = '', reason(error)
-        else:
-            why = 'something else listens there'
-        if answer == f'{_ANSWER} all are here\n':
-            return
+            except (OSError, UnicodeError) as error:
+                answer, why = '', reason(error)
+            else:
+                why = 'something else listens there'
+            if answer == f'{_ANSWER} all are here\n':
+                held.pop_all()
+                connection.settimeout(None)
+                return connection
         if answer.startswith(_ANSWER):
             raise ValueError(printable(answer.removeprefix(_ANSWER).strip(), 500))
         if time.monotonic() > end:

@@ -13,10 +13,12 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 
 import wgan_jax
+from wgan_jax.joining import part
 from wgan_jax.text import reason
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.process_group import Lost
@@ -136,7 +138,7 @@ def _join() -> None:
     limits = {'heartbeat': flags.HEARTBEAT.value, 'patience': flags.JOIN_TIMEOUT.value}
     limits = {name: value for name, value in limits.items() if value is not None}
     if flags.DISTRIBUTED.value or any(value is not None for value in places.values()):
-        wgan_jax.join(**places, **limits)
+        wgan_jax.join(**places, **limits, on_lost=_process_0_is_lost)
         if jax.process_index():
             print(
                 f'process {jax.process_index()} of {jax.process_count()} follows process 0, which writes the files; if '
@@ -147,13 +149,19 @@ def _join() -> None:
         raise ValueError('--heartbeat and --join_timeout have no effect on one process: see --distributed')
 
 
+def _process_0_is_lost() -> NoReturn:
+    """Ends this process with a word, at once: in a moment JAX would end it without one that helps."""
+    print('train: stopped: process 0 is gone; the same commands continue from the last checkpoint', file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)
+
+
 def _part() -> None:
     """Leaves together with the other processes: the service of process 0 is theirs too."""
-    if jax.distributed.is_initialized():
-        try:
-            jax.distributed.shutdown()
-        except RuntimeError as error:
-            print(f'train: warning: the other processes did not part in time: {reason(error)}', file=sys.stderr)
+    try:
+        part()
+    except RuntimeError as error:
+        print(f'train: warning: the other processes did not part in time: {reason(error)}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -41,7 +41,7 @@ def main(file: str, devices: str, processes: str, process: str, port: str, *pres
     """See the module."""
     jax.config.update('jax_num_cpu_devices', int(devices))
     if int(processes) > 1:
-        from wgan_jax.joining import join
+        from wgan_jax.joining import join, part
 
         join(f'127.0.0.1:{port}', int(processes), int(process), patience=60)
     assert jax.device_count() == int(devices) * int(processes)
@@ -52,7 +52,7 @@ def main(file: str, devices: str, processes: str, process: str, port: str, *pres
     if not int(process):
         np.savez(file, **found)
     if int(processes) > 1:
-        jax.distributed.shutdown()
+        part()
 
 
 if __name__ == '__main__':
