@@ -150,9 +150,9 @@ def _without(path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kind', ['cifar', 'good', 'r3gan', 'cppn'])
+@pytest.mark.parametrize('kind', ['cifar', 'good', 'r3gan', 'collage'])
 def test_other_networks_are_exported_too(tmp_path, kind):
-    rest = {'arch': kind} if kind in ('r3gan', 'cppn') else {'arch': 'resnet', 'resnet_variant': kind}
+    rest = {'arch': kind} if kind in ('r3gan', 'collage') else {'arch': 'resnet', 'resnet_variant': kind}
     run = untrained(tmp_path / 'run', image_size='32x32', **rest)
     export.save(run, tmp_path / 'out')
     generator = wgan_jax.load(run)

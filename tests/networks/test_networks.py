@@ -17,7 +17,7 @@ SMALL = {
     'dcgan': {'width': 4, 'conv_impl': 'native'},
     'resnet': {'width': 4},
     'r3gan': {'width': 4},
-    'cppn': {'width': 4},
+    'collage': {'width': 4},
 }
 
 

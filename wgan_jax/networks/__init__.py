@@ -4,7 +4,7 @@ A new one is such a module with an ``ARCHITECTURE`` (see ``networks.architecture
 pair of one's own goes into settings as it is, ``Players(generator, critic)``.
 """
 
-from wgan_jax.networks import cppn, dcgan, mlp, r3gan, resnet
+from wgan_jax.networks import collage, dcgan, mlp, r3gan, resnet
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.network import from_linen
 from wgan_jax.types import Network, Players, Variables
@@ -14,7 +14,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     'dcgan': dcgan.ARCHITECTURE,
     'resnet': resnet.ARCHITECTURE,
     'r3gan': r3gan.ARCHITECTURE,
-    'cppn': cppn.ARCHITECTURE,
+    'collage': collage.ARCHITECTURE,
 }
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     'Network',
     'Players',
     'Variables',
-    'cppn',
+    'collage',
     'dcgan',
     'from_linen',
     'mlp',

@@ -62,7 +62,9 @@ class Settings:
     arch: 'str | Architecture | Players[Network]' = _setting('dcgan', 'networks: {arch}')
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
     width: int = _setting(
-        64, 'channels at full size (dcgan, resnet, r3gan), units of a hidden layer (mlp), or of a pixel (cppn)', SIZE
+        64,
+        'channels at full size (dcgan, resnet, r3gan), units of a hidden layer (mlp), number of shapes (collage)',
+        SIZE,
     )
     critic_width: int = _setting(
         0, 'the same of the critic; 0: as the generator', whole(0, int(SIZE.highest), 'be >= 0 (0: the same as width)')
@@ -70,7 +72,7 @@ class Settings:
     upsampling: str = _setting('transposed', 'how the generator doubles its size (dcgan): {upsampling}')
     doublings: int = _setting(
         0,
-        'how often the generator doubles the sides (dcgan), and the critic halves them (dcgan, cppn); 0: until at most '
+        'how often the generator doubles the sides (dcgan), and the critic halves them (dcgan, collage); 0: until at '
         '7 pixels are left of the shorter one',
         whole(0, 16, 'be >= 0 (0: by the size)'),
     )  # fmt: skip
@@ -78,7 +80,7 @@ class Settings:
     latent: str = _setting('normal', 'distribution of the latent vector: {latent}')
     critic_norm: str = _setting('batch', 'normalisation in the critic: {critic_norm}')
     critic_bias: bool = _setting(
-        False, 'biases of convolutions in a critic without normalisation (dcgan, cppn), which a hinge loss needs'
+        False, 'biases of convolutions in a critic without normalisation (dcgan, collage), which a hinge loss needs'
     )
     objective: str | Objective = _setting('wasserstein', 'losses: {objective}')
     label_smoothing: float = _setting(

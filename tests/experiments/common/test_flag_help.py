@@ -13,8 +13,8 @@ from wgan_jax.training.settings import Settings
 
 # Names that begin a sentence, or are words of English, too.
 WORDS = {
-    'adam', 'bfloat16', 'cppn', 'dcgan', 'dragan', 'float32', 'hinge', 'minimax', 'mlp', 'mnist', 'resnet', 'rmsprop',
-    'wandb', 'wasserstein', 'wgan', 'wgan_gp', 'least_squares', 'non_saturating', 'gradient_penalty',
+    'adam', 'bfloat16', 'collage', 'dcgan', 'dragan', 'float32', 'hinge', 'minimax', 'mlp', 'mnist', 'resnet',
+    'rmsprop', 'wandb', 'wasserstein', 'wgan', 'wgan_gp', 'least_squares', 'non_saturating', 'gradient_penalty',
 }  # fmt: skip
 
 

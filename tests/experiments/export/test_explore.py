@@ -62,8 +62,8 @@ ALL = {
     'resnet alpha': lambda: untrained('sngan', 4, image_size='16x16', width=8, latent_dim=8),
     'resnet conditional': lambda: untrained('sngan', 3, ('a', 'b'), image_size='8x8', width=8, latent_dim=8),
     'r3gan': lambda: untrained('r3gan', 3, image_size='16x24', width=8, latent_dim=8),
-    'cppn conditional': lambda: untrained(
-        'wgan_gp', 3, ('a', 'b'), arch='cppn', image_size='16x24', width=16, latent_dim=8
+    'collage conditional': lambda: untrained(
+        'wgan_gp', 3, ('a', 'b'), arch='collage', image_size='16x24', width=16, latent_dim=8
     ),
     'own': lambda: untrained('wgan_gp', 3, network=from_linen(Own(), (8,)), image_size='16x16', latent_dim=8),
 }
