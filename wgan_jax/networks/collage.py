@@ -68,8 +68,8 @@ def generator(
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
-        width: a quarter as many bands across the height, an eighth across the width and as many discs, a sixteenth of
-            everything else, at least one of each.
+        width: a quarter as many bands across the height, an eighth across the width, a sixteenth of everything else, at
+            least one of each.
         dtype: compute type of colours and of what they are weighed by, float32 or bfloat16; parameters, places, styles
             and images are float32.
         conv_impl: how products are computed, see ``products.resolve_conv_impl``.
@@ -115,7 +115,7 @@ class _Generator(nn.Module):
             self._bands(style, 'rising', few, (x - y) / 2**0.5),
             boxes.reshape(-1, few, height * width),
             self._wedges(style, few, x, y),
-            self._discs(style, some, x * (width / height), y),
+            self._discs(style, few, x * (width / height), y),
         ]
         image = self._over(style, 'front', jnp.concatenate(front, axis=1), image)
         return jnp.moveaxis(image.astype(jnp.float32).reshape(-1, channels, height, width), 1, -1)
