@@ -346,6 +346,9 @@ main() {
     *)
       { [[ "$name" =~ ^[a-z][a-z0-9_]*$ ]] && find_launcher "$name" > /dev/null; } \
         || {
+          if [[ ${#places[@]} -gt 0 && "${places[-1]}" != *=* && "${places[-1]}" != --@(slurm|dry_run) ]]; then
+            fail 2 "${places[-1]} takes its value after a =, as in ${places[-1]}=$name"
+          fi
           names="$(list_launchers | awk '{printf "%s ", $1}')"
           fail 2 "there is no launcher '$name'; there are: ${names}setup test check"
         }

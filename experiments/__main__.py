@@ -41,6 +41,9 @@ def main() -> None:
         return
     name = 'train' if not arguments or arguments[0].startswith('-') else arguments.pop(0)
     if name not in known:
+        if places and '=' not in places[-1] and places[-1] not in ('--slurm', '--dry_run'):
+            print(f'wgan-jax: {places[-1]} takes its value after a =, as in {places[-1]}={name}', file=sys.stderr)
+            sys.exit(2)
         print(f"wgan-jax: there is no launcher '{name}'; there are: {' '.join(known)}", file=sys.stderr)
         sys.exit(2)
     if places:

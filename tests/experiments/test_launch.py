@@ -72,6 +72,12 @@ def test_unknown_launcher_is_refused_with_the_names(clone, name):
     assert not (clone / '.venv').exists()
 
 
+def test_a_value_after_a_space_is_not_taken_for_a_launcher(clone):
+    result = _launch(clone, '--local_processes', '2', 'train')
+    expected = 'launch.sh: --local_processes takes its value after a =, as in --local_processes=2'
+    assert (result.returncode, result.stderr.strip()) == (2, expected)
+
+
 def test_missing_python_is_named(clone, tmp_path):
     result = _launch(clone, 'setup', PATH=_tools(tmp_path / 'bin'), WGAN_JAX_BACKEND='cpu')
     assert result.returncode == 2 and 'no Python >= 3.11 was found' in result.stderr
