@@ -172,22 +172,26 @@ def test_joined_too_late():
         join('127.0.0.1:1', 2, 0)
 
 
-@pytest.mark.parametrize('parted', [False, True])
-def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port, monkeypatch, parted):
+@pytest.mark.parametrize('end', ['goes', 'gives up', 'parts'])
+def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port, monkeypatch, end):
     # Fails if lines are closed after the roll call, if nobody listens, or if the end of a run counts as a loss.
     monkeypatch.setattr(joining, '_lines', [])
-    lines, lost = {}, threading.Event()
+    lines, lost = {}, []
     leader = threading.Thread(target=lambda: lines.update(leader=_call_roll(f'127.0.0.1:{port}', 2, 5.0)))
     leader.start()
     line = _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 5.0)
     leader.join(5)
     joining._lines.append(line)
-    watch = threading.Thread(target=joining._watch, args=(line, lost.set))
+    watch = threading.Thread(target=joining._watch, args=(line, lost.append))
     watch.start()
-    assert not lost.wait(0.3) and watch.is_alive()
-    if parted:
+    watch.join(0.3)
+    assert watch.is_alive() and not lost
+    if end == 'parts':
         joining.part()
+    if end == 'gives up':
+        monkeypatch.setattr(joining, '_lines', [*lines['leader'], line])
+        joining.give_up('process 2 is gone')
     for own in lines['leader']:
         own.close()
     watch.join(5)
-    assert not watch.is_alive() and lost.is_set() != parted
+    assert not watch.is_alive() and lost == {'gives up': ['process 2 is gone'], 'goes': [''], 'parts': []}[end]

@@ -6,6 +6,7 @@ named to all.
 """
 
 import contextlib
+import itertools
 import re
 import socket
 import threading
@@ -23,6 +24,7 @@ PATIENCE = real(1, 86_400)
 _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
 _CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
+_IDLE = 60  # seconds of silence after which the system asks whether the other end is there
 _lines: list[socket.socket] = []  # over which the roll was called; they break when a process is gone
 
 
@@ -33,7 +35,7 @@ def join(
     *,
     heartbeat: int = 100,
     patience: float = 300,
-    on_lost: Callable[[], None] | None = None,
+    on_lost: Callable[[str], None] | None = None,
 ) -> None:
     """Makes this process one of several, whose devices train together; before JAX looks for devices.
 
@@ -44,8 +46,9 @@ def join(
         process_id: which one this is, from 0 on.
         heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
         patience: seconds in which all have to come.
-        on_lost: called in a thread of another process once process 0 is gone, where an address was given: a moment
-            later JAX aborts that process, so what can be said must be said there. Not after ``part``.
+        on_lost: ``on_lost(why)``, called in a thread of another process when process 0 gives up, with what it says, or
+            is gone, with ''; where an address was given. A moment later JAX aborts that process, so what can be said
+            must be said there. Not after ``part``, with which every process has to leave.
 
     Raises:
         ValueError: for input that cannot be used, and where JAX has looked for devices already; where an address was
@@ -87,7 +90,7 @@ def join(
         if process_id:
             line = _answer_roll_call(coordinator, num_processes, process_id, patience)
             _lines.append(line)
-            threading.Thread(target=_watch, args=(line, on_lost or (lambda: None)), daemon=True).start()
+            threading.Thread(target=_watch, args=(line, on_lost or (lambda why: None)), daemon=True).start()
         else:
             _lines.extend(_call_roll(coordinator, num_processes, patience))
     jax.distributed.initialize(
@@ -104,18 +107,36 @@ def part() -> None:
         RuntimeError: when they have not come in time.
     """
     others, _lines[:] = _lines[:], []
-    if jax.distributed.is_initialized():
-        jax.distributed.shutdown()
-    for line in others:
-        line.close()
+    try:
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()
+    finally:
+        for line in others:
+            line.close()
 
 
-def _watch(line: socket.socket, on_lost: Callable[[], None]) -> None:
-    """Waits until the line to process 0 breaks, over which nothing more is said."""
+def give_up(why: str) -> None:
+    """Says to the other processes why this one, process 0, leaves without them."""
+    for line in _lines:
+        with contextlib.suppress(OSError):
+            line.sendall(why.encode()[:_LINE])
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _watch(line: socket.socket, on_lost: Callable[[str], None]) -> None:
+    """Waits until process 0 gives up, or the line to it breaks, over which nothing else is said."""
+    why = b''
     with contextlib.suppress(OSError):
-        line.recv(1)
+        why = line.recv(_LINE)
     if line in _lines:
-        on_lost()
+        on_lost(printable(why.decode(errors='replace'), 500))
+
+
+def _keep_alive(line: socket.socket) -> None:
+    """Lets the system ask now and then whether the other end is there, which says nothing for days."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, 'TCP_KEEPIDLE'):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
 
 
 def _host_and_port(coordinator: str) -> tuple[str, int]:
@@ -131,6 +152,7 @@ def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.soc
     """
     end, problem = time.monotonic() + patience, ''
     there: dict[int, socket.socket] = {}
+    wrong_ones = itertools.count(1)
     try:
         place = _host_and_port(coordinator)
         family = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)[0][0]
@@ -159,7 +181,7 @@ def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.soc
                 wrong = f'process_id={number} was given to two processes'
             if wrong and not problem:
                 problem, end = wrong, min(end, time.monotonic() + _A_LOOK)
-            there[-len(there) - 1 if wrong and number in there else number] = connection
+            there[-next(wrong_ones) if wrong and number in there else number] = connection
             if len(there) >= count - 1:  # who has gone meanwhile may still come again
                 there = {i: other for i, other in there.items() if _is_open(other)}
         if not problem and len(there) < count - 1:
@@ -172,6 +194,9 @@ def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.soc
         if problem:
             raise ValueError(problem)
         held.pop_all()
+    for connection in there.values():
+        connection.setblocking(True)
+        _keep_alive(connection)
     return [*there.values()]
 
 
@@ -209,6 +234,7 @@ def _answer_roll_call(coordinator: str, count: int, number: int, patience: float
             if answer == f'{_ANSWER} all are here\n':
                 held.pop_all()
                 connection.settimeout(None)
+                _keep_alive(connection)
                 return connection
         if answer.startswith(_ANSWER):
             raise ValueError(printable(answer.removeprefix(_ANSWER).strip(), 500))

@@ -61,7 +61,7 @@ def main() -> int:
             jax.config.update('jax_enable_compilation_cache', False)
         torch_version = importlib.metadata.version('torch') if device else None
         chosen = launcher.values_of(PAIRS, BATCH_SIZE, WIDTH, CACHE) | {'cases': names}
-        launcher.begin(workdir, cost.OUTPUTS, launcher='benchmark', flags=chosen, torch=torch_version)
+        launcher.begin(workdir, ('times.npz', 'benchmark.png'), launcher='benchmark', flags=chosen, torch=torch_version)
         results, arrays = {}, {}
         with tqdm(total=len(names) * PAIRS.value, unit=' pairs') as bar:
             for name in names:

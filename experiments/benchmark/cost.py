@@ -43,7 +43,7 @@ SLOWDOWN = define_number(
     )
 )  # fmt: skip
 SIMULATED_STEPS = define_number('simulated_steps', 20, 'With --cost: steps of the simulation.', whole(1, 10_000))
-OUTPUTS = ('times.npz', 'benchmark.png', 'cost.npz', 'cost.png')  # of both, as their results share a folder
+OUTPUTS = 'cost.npz', 'cost.png'
 OF_ONE_CHIP = {
     'tflops': TFLOPS, 'memory_bandwidth': MEMORY, 'link': LINK, 'outer_link': OUTER_LINK, 'latency': LATENCY
 }  # fmt: skip
@@ -65,10 +65,10 @@ def report_costs(batch_size: flags.FlagHolder, width: flags.FlagHolder) -> int:
             settings = {name: _settings(name, batch_size.value, width.value) for name in PRESET_NAMES.value}
             scales, chips = sorted(SCALES.value), _chips()
             slow = _slow_devices(scales[-1])
-            workdir = held.enter_context(launcher.results_folder('benchmark'))
+            workdir = held.enter_context(launcher.results_folder('benchmark_cost'))
         chosen = launcher.values_of(*COST_ONLY, batch_size, width)
         rates = {name: chip._asdict() for name, chip in chips.items()}
-        launcher.begin(workdir, OUTPUTS, launcher='benchmark', cost=True, flags=chosen, chips=rates)
+        launcher.begin(workdir, OUTPUTS, launcher='benchmark_cost', flags=chosen, chips=rates)
         results = {}
         for name in tqdm(settings, unit=' presets'):
             updates = count_updates(settings[name], compile_for_cpu=CPU.value)

@@ -18,9 +18,9 @@ def text(results: Mapping[str, Mapping[str, Any]], scales: Sequence[int]) -> str
     """Both tables, with what their columns mean."""
     return '\n'.join([
         'Counts of an update, and of a step of n_critic critic updates and a generator update.',
-        'GFLOP: of the products by definition, and all of the program of each platform. GB: at least, and as the',
-        'program reads and writes, for cuda and tpu before anything is fused. Collectives: all-reduces + all-gathers',
-        '+ reduce-scatters, and MB that each device gives to them.',
+        'GFLOP: of the products by definition, zeros around images included, and all of the program of each platform,',
+        'without those. GB: at least, and as the program reads and writes, for cuda and tpu before anything is fused.',
+        'Collectives: all-reduces + all-gathers + reduce-scatters, and MB of the part of each device.',
         updates_table(results),
         '',
         'ms: of a step at best, with the least bytes, and the share of the peak rate then; where nothing is fused.',

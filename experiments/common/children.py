@@ -44,6 +44,8 @@ def run_all(
     logs: Path,
     received: Sequence[int],
     steps_done: Callable[[str], tuple[int, int]],
+    *,
+    refusals_end: bool = True,
 ) -> dict[str, Ended]:
     """Runs all commands, and says how far they are and how they end. One that fails does not stop the others.
 
@@ -53,12 +55,13 @@ def run_all(
         logs: the folder in which what each says is added to NAME.txt.
         received: gets the signal upon which no more begin, and which those that run are sent.
         steps_done: of a name, how many steps of how many; of none where it has not begun.
+        refusals_end: whether the others are given up when all that have ended were refused.
 
     Returns:
         How those have ended that were begun.
 
     Raises:
-        Refused: when all that have ended were refused.
+        Refused: with ``refusals_end``, when all that have ended were refused.
     """
     waiting, free, running, told = list(commands), list(places), list[_Child](), False
     ended: dict[str, Ended] = {}
@@ -67,6 +70,7 @@ def run_all(
         contextlib.ExitStack() as held,
         tqdm(total=len(commands), unit=' runs', dynamic_ncols=True, disable=not interactive) as bar,
     ):
+        held.callback(lambda: _end(running))  # of those that are left when something here goes wrong
         while running or (waiting and not received):
             while waiting and free and not received:
                 name = waiting.pop(0)
@@ -82,7 +86,7 @@ def run_all(
                 free.append(child.place)
                 ended[child.name] = _ended(child)
                 if not received:
-                    if all(one.status == REFUSED for one in ended.values()):
+                    if refusals_end and all(one.status == REFUSED for one in ended.values()):
                         _end(running)
                         raise Refused(f'{child.name}: {ended[child.name].said}')
                     _say(child, ended[child.name], f'{len(ended)} of {len(commands)}')

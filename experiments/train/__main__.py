@@ -18,7 +18,7 @@ from typing import NoReturn
 import jax
 
 import wgan_jax
-from wgan_jax.joining import part
+from wgan_jax.joining import give_up, part
 from wgan_jax.text import reason
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.process_group import Lost
@@ -37,6 +37,7 @@ def main() -> int:
     try:
         status = _train()
     except Lost as error:  # there may be nobody to part from
+        give_up(str(error))
         print(f'train: stopped: {error}', file=sys.stderr)
         return 1
     except Exception:
@@ -138,21 +139,21 @@ def _join() -> None:
     limits = {'heartbeat': flags.HEARTBEAT.value, 'patience': flags.JOIN_TIMEOUT.value}
     limits = {name: value for name, value in limits.items() if value is not None}
     if flags.DISTRIBUTED.value or any(value is not None for value in places.values()):
-        wgan_jax.join(**places, **limits, on_lost=_process_0_is_lost)
+        wgan_jax.join(**places, **limits, on_lost=_stop_with_process_0)
         if jax.process_index():
             print(
                 f'process {jax.process_index()} of {jax.process_count()} follows process 0, which writes the files; if '
-                f'another one is lost, JAX ends this one within {limits.get("heartbeat", 100)} seconds, and the same '
+                f'another one is lost, this one ends within {limits.get("heartbeat", 100)} seconds, and the same '
                 'commands continue from the last checkpoint'
             )
     elif limits:
         raise ValueError('--heartbeat and --join_timeout have no effect on one process: see --distributed')
 
 
-def _process_0_is_lost() -> NoReturn:
+def _stop_with_process_0(why: str) -> NoReturn:
     """Ends this process with a word, at once: in a moment JAX would end it without one that helps."""
-    print('train: stopped: process 0 is gone; the same commands continue from the last checkpoint', file=sys.stderr)
-    sys.stderr.flush()
+    line = f'train: stopped: {why or "process 0 is gone; the same commands continue from the last checkpoint"}\n'
+    os.write(sys.stderr.fileno(), line.encode())  # at once, whatever another thread writes
     os._exit(1)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ def asked_for() -> list[Run]:
         return []
     given = ', '.join(f'--{"seeds" if name == "seed" else name}' for name in lists)
     if flags.SEEDS.value is not None and absl_flags.FLAGS['seed'].present:
-        raise ValueError('seed and seeds say the same: give one of them')
+        raise ValueError('--seed and --seeds: give one of them, --seed=3 for one run or --seeds=0,1,2 for three')
     if any(flag.value not in (None, False) for flag in _TOGETHER):
         raise ValueError(
             f'{given}: a run of several is trained by one process, and not by several together: leave that out, or '
@@ -82,7 +83,7 @@ def run(runs: Sequence[Run]) -> int:
     """Trains all runs, and writes what they have come to; or only shows their settings. The exit status.
 
     Raises:
-        UsageError: for a folder that cannot be used, and when the first run to end is refused.
+        UsageError: for a folder that cannot be used, and when the first run of a new sweep to end is refused.
     """
     records = {one.name: record(one.settings) for one in runs}
     if flags.SHOW_SETTINGS.value:
@@ -98,13 +99,17 @@ def run(runs: Sequence[Run]) -> int:
             workdir, OUTPUTS, launcher='sweep', runs=records, minutes=flags.MINUTES.value,
             matmul_precision=flags.MATMUL_PRECISION.value,
         )  # fmt: skip
+        # Of a new sweep one run is refused for what all would be; of another, for what its own folder has become.
+        new = not any(os.path.lexists(workdir / one.name) for one in runs)
         places = accelerators.each()[: len(runs)]
         at_once = '' if len(places) == 1 else f', {len(places)} at a time'
         print(f'{len(runs)} runs{at_once}; what each says is in {workdir}/logs/', flush=True)
         commands, logs = {one.name: _command(one, workdir) for one in runs}, make_folder(workdir / 'logs')
         try:
             with stop_signals() as received:
-                ended = run_all(commands, places, logs, received, lambda name: steps_done(workdir / name))
+                ended = run_all(
+                    commands, places, logs, received, lambda name: steps_done(workdir / name), refusals_end=new
+                )
         except Refused as error:
             raise launcher.UsageError(str(error).replace(': train: ', ': ', 1)) from None
         if received:

@@ -9,7 +9,7 @@ from wgan_jax.networks import collage
 from wgan_jax.types import Variables
 
 RANDOM = np.random.default_rng(0)
-SHAPE, WIDTH, Z = (5, 8, 2), 16, 6
+SHAPE, WIDTH, Z = (5, 8, 2), 32, 6
 
 
 def _drawn(network):
@@ -79,7 +79,7 @@ def test_a_pixel_is_the_function_written_out():
         for row, column in np.ndindex(height, width):
             x, y = (2 * column + 1) / width - 1, (2 * row + 1) / height - 1
             expected = _pixel(params, s, x, y, width / height)
-            np.testing.assert_allclose(images[n, row, column], expected, atol=3e-5)
+            np.testing.assert_allclose(images[n, row, column], expected, atol=1e-4)
     used = {name.removesuffix('_mean') for name in params}
     # Styles; places, sizes and edges of six kinds of bands, of wedges and of discs; colours, and what is shown.
     assert len(used) == 2 + 6 * 3 + 4 + 4 + 4 + 3
@@ -91,8 +91,8 @@ def test_a_larger_picture_is_the_same_one_with_pixels_between():
     variables = _drawn(small)
     z = RANDOM.normal(size=(2, Z))
     between = _images(large, variables, z)[:, 1::3, 1::3]
-    np.testing.assert_allclose(between, _images(small, variables, z), atol=2e-5)
-    np.testing.assert_allclose(_images(small, variables, 3 * z), _images(small, variables, z), atol=2e-5)
+    np.testing.assert_allclose(between, _images(small, variables, z), atol=1e-4)
+    np.testing.assert_allclose(_images(small, variables, 3 * z), _images(small, variables, z), atol=1e-4)
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])

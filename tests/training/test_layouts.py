@@ -59,5 +59,5 @@ def test_every_preset_trains_the_same_in_every_layout(tmp_path):
     for processes, devices in ((1, 2), (1, 4), (2, 1), (4, 1)):
         again = _trained(tmp_path / 'many.npz', processes, devices, SOME)
         _compare(some, again)
-    for name, leaf in _trained(tmp_path / 'again.npz', processes, devices, SOME).items():
+    for name, leaf in _trained(tmp_path / 'again.npz', 4, 1, SOME).items():
         np.testing.assert_array_equal(leaf, again[name], err_msg=name)

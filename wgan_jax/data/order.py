@@ -48,7 +48,7 @@ def scramble(xp: ModuleType, x: Words) -> Words:
     return x ^ (x >> xp.uint32(16))
 
 
-def _feistel(xp: ModuleType, x: Words, key: Words, bits: int) -> Words:
+def _feistel(xp: ModuleType, x: Words, key: Words, bits: int, written_out: bool = False) -> Words:
     """A keyed bijection of {0..2**bits - 1}: ``high ^= F(low)`` and ``low ^= F(high)`` in turn, undone in reverse."""
     low_bits = bits // 2
     low_mask, high_mask = xp.uint32((1 << low_bits) - 1), xp.uint32((1 << (bits - low_bits)) - 1)
@@ -65,8 +65,8 @@ def _feistel(xp: ModuleType, x: Words, key: Words, bits: int) -> Words:
     if xp is np:
         for pair in range(_ROUNDS // 2):
             low, high = two_rounds(np.array([pair], np.uint32), (low, high))
-    else:  # written out: an accelerator has a few kernels to start, where a loop would start some for each round
-        low, high = jax.lax.fori_loop(0, _ROUNDS // 2, two_rounds, (low, high), unroll=True)
+    else:  # written out, a GPU has a few kernels to start, where a loop starts some for each round; it compiles longer
+        low, high = jax.lax.fori_loop(0, _ROUNDS // 2, two_rounds, (low, high), unroll=written_out)
     return (high << xp.uint32(low_bits)) | low
 
 
@@ -105,13 +105,13 @@ def permute(positions: Words, key: Words, size: int, *, xp: ModuleType = jnp) ->
             x = walk(x)
         return x
 
-    # Before each pass of a loop that does not know how many it will make, an accelerator waits for the host. So there
+    # Before each pass of a loop that does not know how many it will make, a GPU waits for the host. So there
     # are first as many as nearly always suffice: but for one batch in a hundred all are inside then.
     share = 1 - size / (1 << bits)
-    passes = math.ceil(math.log(100 * positions.size) / -math.log(share))
+    passes = math.ceil(math.log(100 * max(1, positions.size)) / -math.log(share))
 
     def first_passes(i, x):
-        return xp.where((i > 0) & (x < xp.uint32(size)), x, _feistel(xp, x, key, bits))
+        return xp.where((i > 0) & (x < xp.uint32(size)), x, _feistel(xp, x, key, bits, written_out=True))
 
     return jax.lax.while_loop(outside, walk, jax.lax.fori_loop(0, passes, first_passes, positions))
 

@@ -36,7 +36,7 @@ from wgan_jax.types import Array, Network
 __all__ = ['ARCHITECTURE', 'critic', 'generator']
 
 _STYLE = 128  # units of what is made of a latent
-_SHARPNESS = 16.0  # of an edge at first: nearly all of its change within an eighth of a side
+_SHARPNESS = 16.0  # of an edge at first: nearly all of its change within a quarter of a side
 _HALF = 0.3  # of a band's width at first, in half sides
 _RADIUS = 0.4  # of a disc at first, in half heights
 _TINY = 1e-8  # keeps the square root of a sum of squares from 0, where it has no slope
@@ -110,6 +110,7 @@ class _Generator(nn.Module):
         tall, wide = self._bands(style, 'box_down', few, y), self._bands(style, 'box_across', few, x)
         boxes = tall[..., None] * wide[:, :, None]
         x, y = (places.reshape(-1) for places in jnp.meshgrid(x, y))
+        # Those that lie askew are called after their normals.
         front = [
             self._bands(style, 'falling', few, (x + y) / 2**0.5),
             self._bands(style, 'rising', few, (x - y) / 2**0.5),

@@ -63,7 +63,7 @@ class Settings:
     resnet_variant: str = _setting('auto', 'which residual network (resnet): {resnet_variant}')
     width: int = _setting(
         64,
-        'channels at full size (dcgan, resnet, r3gan), units of a hidden layer (mlp), number of shapes (collage)',
+        'channels at full size (dcgan, resnet, r3gan), units of a hidden layer (mlp), many or few shapes (collage)',
         SIZE,
     )
     critic_width: int = _setting(
@@ -73,7 +73,7 @@ class Settings:
     doublings: int = _setting(
         0,
         'how often the generator doubles the sides (dcgan), and the critic halves them (dcgan, collage); 0: until at '
-        '7 pixels are left of the shorter one',
+        'most 7 pixels are left of the shorter one',
         whole(0, 16, 'be >= 0 (0: by the size)'),
     )  # fmt: skip
     latent_dim: int = _setting(100, 'dimensions of the latent vector', SIZE)

@@ -144,14 +144,14 @@ def test_twenty_losses_at_any_moment_leave_no_trace(tmp_path):
     folder, reached = tmp_path / 'run' / 'checkpoints', 0
 
     def kill_after(seconds, victim):
-        processes = _start(2, 1, '--steps=400', '--join_timeout=30', *flags, f'--workdir={tmp_path / "run"}')
+        processes = _start(2, 1, '--steps=1000000', '--join_timeout=30', *flags, f'--workdir={tmp_path / "run"}')
         time.sleep(seconds)
         processes[victim].kill()
         killed = time.monotonic()
         answers = [finish(process) for process in processes]
         assert time.monotonic() - killed < 60 and all(code for code, _, _ in answers), answers
 
-    processes = _start(2, 1, '--steps=400', *flags, f'--workdir={tmp_path / "run"}')
+    processes = _start(2, 1, '--steps=1000000', *flags, f'--workdir={tmp_path / "run"}')
     began = time.monotonic()
     _wait_for(folder / '2')
     start_up = time.monotonic() - began

@@ -41,7 +41,7 @@ def test_lists_are_every_combination_and_each_is_as_one_run_would_be():
 REFUSALS = [
     (['--seeds=3'], 'seeds=3 must be 2 to 1000 numbers separated by commas'),
     (['--seeds=0,0'], '--seeds=0,0: each number may stand there once'),
-    (['--seeds=0,1', '--seed=2'], 'seed and seeds say the same'),
+    (['--seeds=0,1', '--seed=2'], '--seed and --seeds: give one of them'),
     (['--seeds=0,1', '--distributed'], '--seeds: a run of several is trained by one process'),
     (['--seeds=0,1', '--coordinator=a:1'], '--seeds: a run of several is trained by one process'),
     (['--clip=0.1,0.2'], 'clip has no effect with constraint=gradient_penalty'),
