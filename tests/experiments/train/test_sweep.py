@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,14 @@ def test_one_that_fails_is_named_and_stops_nobody(tmp_path):
     assert [run['status'] for run in results] == [1, 0] and 'became' in results[0]['said']
     assert 'critic_lr_1e+30  failed (1)' in out and f'critic_lr_1e+30: {results[0]["said"]}' in out
     assert results[1]['steps'] == 20 and results[0]['steps'] < 20
+    # Nor does one whose folder has been damaged since, though it is the first to end.
+    (tmp_path / 'critic_lr_0.001' / 'config.json').write_text('{')
+    code, out, err = _sweep(tmp_path, '--steps=20', '--critic_lr=1e-3,1e-4')
+    assert code == 1 and re.search(r'critic_lr_0\.001 +failed \(2\)', out), (out, err)
+    results = json.loads((tmp_path / 'results.json').read_text())['runs']
+    assert [(run['status'], run['steps']) for run in results] == [(2, 0), (0, 20)] and 'config.json' in results[0][
+        'said'
+    ]
 
 
 def _wait_for(condition, process, seconds=200):
