@@ -190,7 +190,11 @@ def test_the_table(tmp_path):
     results = json.loads((tmp_path / 'results.json').read_text())
     assert list(results) == ['wgan', 'wgan_gp'] and 'GFLOP cpu' in out and 'wgan step (5 + 1)' in out
     config = json.loads((tmp_path / 'config.json').read_text())
-    assert config['cost'] and config['chips']['h200']['memory'] == 4800 and config['flags']['jitter'] == 0.02
+    assert (
+        config['launcher'] == 'benchmark_cost'
+        and config['chips']['h200']['memory'] == 4800
+        and config['flags']['jitter'] == 0.02
+    )
     wgan = results['wgan']
     assert set(wgan['critic']['programs']) == {'cpu', 'cuda', 'tpu'}
     assert wgan['critic']['collectives']['all-reduce']['number'] == 1
