@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PR_SET_PDEATHSIG = 1
+_SAME = 1.0  # seconds in which SIGTERM again is the same wish, as for ``wgan_jax.training.signals``
 _children: set[subprocess.Popen] = set()
 _libc = ctypes.CDLL(None)  # before a fork, after which nothing should be loaded
 
@@ -48,11 +50,13 @@ def end_at_signals(name: str) -> None:
         os._exit(128 + number)
 
     def wait() -> None:
-        received = 0
+        received, first = 0, 0.0
         while True:
             for number in os.read(receiving, 1):
+                if received and number == signal.SIGTERM and time.monotonic() - first < _SAME:
+                    continue
                 if number in SIGNALS:
-                    received += 1
+                    received, first = received + 1, first or time.monotonic()
                     if signal.getsignal(number) is end or received > 1:
                         end(number)
                         continue  # the handler was first, and is ending the process

@@ -3,10 +3,12 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME = 1.0  # seconds in which SIGTERM again is the same wish: Linux may send it for every thread of a lost parent
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,20 +30,27 @@ class Interrupted(KeyboardInterrupt):
 def stop_signals() -> Iterator[list[signal.Signals]]:
     """In the block, the first signal only leaves its name in the list; any further one acts as before.
 
+    SIGTERM that comes again within a second is the first one still.
+
     SIGHUP stays ignored where it is, as under nohup. Outside the main thread, where Python cannot handle
     signals, the list stays empty.
     """
     received: list[signal.Signals] = []
+    first = 0.0
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
 
     def note(number, frame):
+        nonlocal first
         del frame
+        if received and number == signal.SIGTERM and time.monotonic() - first < _SAME:
+            return
         if received:
             signal.signal(number, before[number])
             signal.raise_signal(number)
         received.append(signal.Signals(number))
+        first = time.monotonic()
 
     found = {number: signal.getsignal(number) for number in _SIGNALS}
     # A handler that was not installed by Python cannot be put back by it.

@@ -148,7 +148,11 @@ def test_a_signal_stops_all_saved_and_the_same_command_goes_on(tmp_path, number)
     code, _, err = finish(process)
     if number == signal.SIGKILL:
         assert code == -number
-        time.sleep(5)  # they are told by the system
+        logs, end = [tmp_path / 'logs' / f'seed_{i}.txt' for i in (0, 1)], time.monotonic() + 100
+        while not all('which is saved' in log.read_text() for log in logs):  # they are told by the system
+            assert time.monotonic() < end, [log.read_text() for log in logs]
+            time.sleep(0.1)
+        time.sleep(1)  # and end
     else:
         assert code == 128 + number and '0 of 3 runs are done; the same command continues' in err
     assert not (tmp_path / 'seed_2').exists() and not (tmp_path / 'results.json').exists()
