@@ -124,8 +124,11 @@ def test_a_signal_to_one_ends_all_and_the_run_goes_on(tmp_path, victim, number):
     assert time.monotonic() - began < 60
     if number == signal.SIGKILL:
         assert all(code != 0 for code, _, _ in answers)
-        other = answers[1 - victim]
-        assert f'process {victim} is gone; the same command' in other[2] and other[0] == 1, other
+        code, _, err = answers[1 - victim]
+        if code == -signal.SIGABRT and not victim:  # JAX may be the first to find out that process 0 is gone
+            assert 'Terminating process because the JAX distributed service' in err
+        else:
+            assert f'process {victim} is gone; the same command' in err and code == 1, answers
     else:
         assert [code for code, _, _ in answers] == [128 + number] * 2, answers
         assert all('which is saved' in err for _, _, err in answers)
