@@ -70,7 +70,9 @@ def run_all(
         contextlib.ExitStack() as held,
         tqdm(total=len(commands), unit=' runs', dynamic_ncols=True, disable=not interactive) as bar,
     ):
-        held.callback(lambda: _end(running))  # of those that are left when something here goes wrong
+        held.callback(
+            lambda: _end(running)
+        )  # those that are left when the rest is given up, or something here goes wrong
         while running or (waiting and not received):
             while waiting and free and not received:
                 name = waiting.pop(0)
@@ -87,7 +89,6 @@ def run_all(
                 ended[child.name] = _ended(child)
                 if not received:
                     if refusals_end and all(one.status == REFUSED for one in ended.values()):
-                        _end(running)
                         raise Refused(f'{child.name}: {ended[child.name].said}')
                     _say(child, ended[child.name], f'{len(ended)} of {len(commands)}')
             if time.monotonic() - spoke > (1 if interactive else SECONDS_BETWEEN_LINES):

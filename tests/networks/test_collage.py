@@ -8,14 +8,14 @@ import pytest
 from wgan_jax.networks import collage
 from wgan_jax.types import Variables
 
-RANDOM = np.random.default_rng(0)
 SHAPE, WIDTH, Z = (5, 8, 2), 32, 6
 
 
 def _drawn(network):
     """Variables none of which is left as it begins."""
     variables = network.init(jax.random.key(0))
-    params = jax.tree.map(lambda a: a + 0.1 * RANDOM.normal(size=a.shape).astype(np.float32), variables.params)
+    random = np.random.default_rng(1)  # the same whichever tests have run before
+    params = jax.tree.map(lambda a: a + 0.1 * random.normal(size=a.shape).astype(np.float32), variables.params)
     return Variables(params, variables.state)
 
 
@@ -68,7 +68,7 @@ def test_a_pixel_is_the_function_written_out():
     # hidden by what lies behind, or for any constant.
     network = collage.generator(SHAPE, latent_dim=Z, width=WIDTH)
     variables = _drawn(network)
-    z = RANDOM.normal(size=(3, Z))
+    z = np.random.default_rng(0).normal(size=(3, Z))
     images = np.asarray(_images(network, variables, z))
     params = jax.tree.map(lambda a: np.asarray(a, np.float64), variables.params)
     height, width, _ = SHAPE
@@ -79,7 +79,7 @@ def test_a_pixel_is_the_function_written_out():
         for row, column in np.ndindex(height, width):
             x, y = (2 * column + 1) / width - 1, (2 * row + 1) / height - 1
             expected = _pixel(params, s, x, y, width / height)
-            np.testing.assert_allclose(images[n, row, column], expected, atol=1e-4)
+            np.testing.assert_allclose(images[n, row, column], expected, atol=3e-5)
     used = {name.removesuffix('_mean') for name in params}
     # Styles; places, sizes and edges of six kinds of bands, of wedges and of discs; colours, and what is shown.
     assert len(used) == 2 + 6 * 3 + 4 + 4 + 4 + 3
@@ -89,10 +89,10 @@ def test_a_larger_picture_is_the_same_one_with_pixels_between():
     # Fails if a parameter depends on the size, or a place on anything but itself: the middle of three is the pixel.
     small, large = (collage.generator((5 * k, 8 * k, 2), latent_dim=Z, width=WIDTH) for k in (1, 3))
     variables = _drawn(small)
-    z = RANDOM.normal(size=(2, Z))
+    z = np.random.default_rng(0).normal(size=(2, Z))
     between = _images(large, variables, z)[:, 1::3, 1::3]
-    np.testing.assert_allclose(between, _images(small, variables, z), atol=1e-4)
-    np.testing.assert_allclose(_images(small, variables, 3 * z), _images(small, variables, z), atol=1e-4)
+    np.testing.assert_allclose(between, _images(small, variables, z), atol=2e-5)
+    np.testing.assert_allclose(_images(small, variables, 3 * z), _images(small, variables, z), atol=2e-5)
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
@@ -117,7 +117,7 @@ def test_each_latent_and_class_has_a_picture_of_its_own():
     # Fails if the rest of the batch matters, or if a label is not read.
     network = collage.generator(SHAPE, latent_dim=Z, width=WIDTH, num_classes=3)
     variables = _drawn(network)
-    z = np.repeat(RANDOM.normal(size=(1, Z)), 4, axis=0)
+    z = np.repeat(np.random.default_rng(0).normal(size=(1, Z)), 4, axis=0)
     images = _images(network, variables, z, labels=jnp.array([0, 1, 2, 0]))
     np.testing.assert_allclose(images[0], images[3], atol=1e-6)
     assert np.abs(images[0] - images[1]).max() > 1e-3 < np.abs(images[1] - images[2]).max()
