@@ -98,6 +98,27 @@ def test_who_was_killed_may_come_again(port):
     assert told == dict.fromkeys(range(3), 'all are here')
 
 
+def test_whose_line_breaks_is_gone(port, monkeypatch):
+    # Fails if another process is named than the one that is gone.
+    ends = {}
+
+    def come(number):
+        ends[number] = _answer_roll_call(f'127.0.0.1:{port}', 3, number, 5.0)
+
+    threads = [threading.Thread(target=come, args=(number,)) for number in (2, 1)]
+    for thread in threads:
+        thread.start()
+    monkeypatch.setattr(joining, '_lines', _call_roll(f'127.0.0.1:{port}', 3, 5.0))
+    for thread in threads:
+        thread.join(10)
+    assert not joining.is_gone(1) and not joining.is_gone(2) and not joining.is_gone(7)
+    ends[2].close()
+    time.sleep(0.1)
+    assert joining.is_gone(2) and not joining.is_gone(1)
+    joining.give_up('enough')
+    assert ends[1].recv(100) == b'enough'
+
+
 def test_strangers_are_passed_over(port):
     def strange():
         for text in (b'GET / HTTP/1.1\r\n\r\n', b'', b'\xff\xfe', b'1 of 2\n'):
@@ -175,13 +196,13 @@ def test_joined_too_late():
 @pytest.mark.parametrize('end', ['goes', 'gives up', 'parts'])
 def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port, monkeypatch, end):
     # Fails if lines are closed after the roll call, if nobody listens, or if the end of a run counts as a loss.
-    monkeypatch.setattr(joining, '_lines', [])
+    monkeypatch.setattr(joining, '_lines', {})
     lines, lost = {}, []
     leader = threading.Thread(target=lambda: lines.update(leader=_call_roll(f'127.0.0.1:{port}', 2, 5.0)))
     leader.start()
     line = _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 5.0)
     leader.join(5)
-    joining._lines.append(line)
+    joining._lines[0] = line
     watch = threading.Thread(target=joining._watch, args=(line, lost.append))
     watch.start()
     watch.join(0.3)
@@ -189,9 +210,9 @@ def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port,
     if end == 'parts':
         joining.part()
     if end == 'gives up':
-        monkeypatch.setattr(joining, '_lines', [*lines['leader'], line])
+        monkeypatch.setattr(joining, '_lines', {**lines['leader'], 0: line})
         joining.give_up('process 2 is gone')
-    for own in lines['leader']:
+    for own in lines['leader'].values():
         own.close()
     watch.join(5)
     assert not watch.is_alive() and lost == {'gives up': ['process 2 is gone'], 'goes': [''], 'parts': []}[end]

@@ -25,7 +25,7 @@ _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
 _CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
 _IDLE = 60  # seconds of silence after which the system asks whether the other end is there
-_lines: list[socket.socket] = []  # over which the roll was called; they break when a process is gone
+_lines: dict[int, socket.socket] = {}  # to whom, over which the roll was called; they break when a process is gone
 
 
 def join(
@@ -89,10 +89,10 @@ def join(
     if num_processes > 1:
         if process_id:
             line = _answer_roll_call(coordinator, num_processes, process_id, patience)
-            _lines.append(line)
+            _lines[0] = line
             threading.Thread(target=_watch, args=(line, on_lost or (lambda why: None)), daemon=True).start()
         else:
-            _lines.extend(_call_roll(coordinator, num_processes, patience))
+            _lines.update(_call_roll(coordinator, num_processes, patience))
     jax.distributed.initialize(
         coordinator, num_processes, process_id, coordinator_bind_address=coordinator,
         cluster_detection_method='deactivate', initialization_timeout=int(patience),
@@ -106,7 +106,8 @@ def part() -> None:
     Raises:
         RuntimeError: when they have not come in time.
     """
-    others, _lines[:] = _lines[:], []
+    others = [*_lines.values()]
+    _lines.clear()
     try:
         if jax.distributed.is_initialized():
             jax.distributed.shutdown()
@@ -117,10 +118,23 @@ def part() -> None:
 
 def give_up(why: str) -> None:
     """Says to the other processes why this one, process 0, leaves without them."""
-    for line in _lines:
+    for line in _lines.values():
         with contextlib.suppress(OSError):
             line.sendall(why.encode()[:_LINE])
             line.shutdown(socket.SHUT_RDWR)
+
+
+def is_gone(process_id: int) -> bool:
+    """Whether the line from process 0 to another one has broken, as it does at once where that one is killed.
+
+    False where none was given an address; and for a while where a whole machine or the network is gone.
+    """
+    line = _lines.get(process_id)
+    if line is None:
+        return False
+    gone = not _is_open(line)
+    line.setblocking(True)
+    return gone
 
 
 def _watch(line: socket.socket, on_lost: Callable[[str], None]) -> None:
@@ -128,7 +142,7 @@ def _watch(line: socket.socket, on_lost: Callable[[str], None]) -> None:
     why = b''
     with contextlib.suppress(OSError):
         why = line.recv(_LINE)
-    if line in _lines:
+    if line in _lines.values():
         on_lost(printable(why.decode(errors='replace'), 500))
 
 
@@ -144,11 +158,11 @@ def _host_and_port(coordinator: str) -> tuple[str, int]:
     return host.strip('[]'), int(port)
 
 
-def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.socket]:
+def _call_roll(coordinator: str, count: int, patience: float) -> dict[int, socket.socket]:
     """Waits until all others have connected, and tells them whether all is well. Raises ValueError where it is not.
 
     Returns:
-        The lines to them, open.
+        The lines to them by their number, open.
     """
     end, problem = time.monotonic() + patience, ''
     there: dict[int, socket.socket] = {}
@@ -197,7 +211,7 @@ def _call_roll(coordinator: str, count: int, patience: float) -> list[socket.soc
     for connection in there.values():
         connection.setblocking(True)
         _keep_alive(connection)
-    return [*there.values()]
+    return there
 
 
 def _is_open(connection: socket.socket) -> bool:

@@ -32,6 +32,7 @@ _LABELS = {
     'patch_distance': 'patch distance',
     'gap': 'score of real less\nthat of samples',
     'held_out_gap': 'the same of\nimages held out',
+    'w1': 'exact W1 to as many\nreal images, pixels',
     'evaluation': 'patch distance of\nmany samples',
 }
 

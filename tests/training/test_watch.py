@@ -12,6 +12,7 @@ import wgan_jax
 from tests.training.runs import EVERY, IMAGES, metrics, tiny
 from wgan_jax.data.augmentation import Augmentation
 from wgan_jax.data.images import collect, hold_out, to_float
+from wgan_jax.distances import wasserstein_exact
 from wgan_jax.metrics.patches import patch_distance
 from wgan_jax.training.callbacks import Callback
 from wgan_jax.training.draws import Role, first_images, role_key
@@ -82,6 +83,16 @@ def test_gaps_are_between_mean_scores():
     assert looks.gap == pytest.approx(3 * (float(REAL[7:].mean()) - 0.1), rel=1e-4)
     assert looks.held_out_gap == pytest.approx(3 * (float(to_float(held).mean()) - 0.1), rel=1e-4)
     assert watch()(REAL).held_out_gap is None and watch(held_out=PIXELS[:0])(REAL).held_out_gap is None
+
+
+def test_the_distance_is_the_exact_one_of_as_many_points():
+    # Against the project's own solver, of other arithmetic; a set is at 0 from itself in another order.
+    samples = jnp.asarray(np.random.default_rng(2).uniform(-1, 1, REAL.shape), jnp.float32)
+    exact = wasserstein_exact(np.asarray(REAL).reshape(40, -1), np.asarray(samples).reshape(40, -1))
+    assert watch()(samples).w1 == pytest.approx(exact, rel=1e-6)
+    assert watch()(jnp.concatenate([samples, samples])).w1 == pytest.approx(exact, rel=1e-6)  # the first of more
+    assert watch()(REAL[::-1]).w1 < 1e-2 * exact
+    assert watch()(samples.at[3].set(jnp.nan)).w1 is None
 
 
 def test_of_large_images_fewer_are_looked_at():

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from wgan_jax.joining import is_gone
 from wgan_jax.text import printable
 from wgan_jax.training.gan import Hyperparameters
 from wgan_jax.training.loop import NotFinite
@@ -195,7 +196,9 @@ class _Several(Group):
             answers = self._answers('bye', PATIENCE if error is None else _LAST_WORDS)
             if not self._agreed:  # the error says who was not there
                 return
-            lost = [f'process {i} is gone' for i, answer in answers.items() if answer is None]
+            silent = [i for i, answer in answers.items() if answer is None]
+            # Who waits for one that is gone may be as silent as that one.
+            lost = [f'process {i} is gone' for i in [i for i in silent if is_gone(i)] or silent]
             if not lost:  # else what the others have to say is its consequence
                 lost = [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
             if lost:

@@ -140,6 +140,19 @@ def test_a_signal_to_one_ends_all_and_the_run_goes_on(tmp_path, victim, number):
 
 
 @pytest.mark.slow
+def test_of_three_only_the_lost_one_is_called_gone(tmp_path):
+    # Fails if one that waits for the lost one, and therefore cannot answer, is named as well.
+    flags = ('--batch_size=9', '--steps=1000000', '--checkpoint_every=5')
+    processes = _start(3, 1, *flags, f'--workdir={tmp_path / "run"}')
+    _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
+    processes[2].kill()
+    answers = [finish(process) for process in processes]
+    assert all(code for code, _, _ in answers), answers
+    assert 'process 2 is gone; the same command' in answers[0][2], answers
+    assert not any(f'process {i} is gone' in err for i in (0, 1) for _, _, err in answers), answers
+
+
+@pytest.mark.slow
 def test_twenty_losses_at_any_moment_leave_no_trace(tmp_path):
     # Fails if a process that is killed while it starts, saves or trains leaves what the next start does not mend, or
     # another one waiting for ever. Moments are spread over the seconds that a start and some checkpoints take.
