@@ -125,16 +125,13 @@ def give_up(why: str) -> None:
 
 
 def is_gone(process_id: int) -> bool:
-    """Whether the line from process 0 to another one has broken, as it does at once where that one is killed.
+    """Whether the line to another process has broken; to be asked in process 0.
 
-    False where none was given an address; and for a while where a whole machine or the network is gone.
+    It breaks when that process and those that it has begun have ended. False where no address was given, and for a
+    while where a whole machine or the network is gone.
     """
     line = _lines.get(process_id)
-    if line is None:
-        return False
-    gone = not _is_open(line)
-    line.setblocking(True)
-    return gone
+    return line is not None and not _is_open(line)
 
 
 def _watch(line: socket.socket, on_lost: Callable[[str], None]) -> None:

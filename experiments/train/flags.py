@@ -61,7 +61,7 @@ with group('Losses and constraints'):
     _define('objective', 'label_smoothing', 'constraint', 'clip', 'penalty_weight', 'instance_noise')
 with group('Optimisers'):
     _define('optimizer', 'generator_lr', 'critic_lr', 'beta1', 'beta2', 'n_critic', 'critic_warmup')
-    _define('critic_head_start', 'batch_size', 'generator_batch_size')
+    _define('batch_size', 'generator_batch_size')
     _define('decay_steps', 'decay', 'final_lr', 'final_penalty', 'final_beta2')
 with group('Time, devices and precision'):
     _define('steps')

@@ -23,7 +23,7 @@ from ..common.tables import mean_and_spread, mean_and_std, shown, text_table
 OUTPUTS = ('sweep.png', 'sweep.npz')
 # What is shown, where a run has it: numbers of the losses are means over the last tenth of the lines of metrics.jsonl,
 # those of the samples are of the last ones.
-_COLUMNS = ('wasserstein', 'critic_loss', 'generator_loss', *Looks._fields)
+_COLUMNS = ('wasserstein', 'critic_loss', 'generator_loss', *(name for name in Looks._fields if name != 'w1_of_data'))
 _IN_TABLE = ('patch_distance', 'diversity', 'duplicates', 'evaluation')
 _MOST_NAMED = 20  # runs in the legend of a figure
 _LABELS = {
@@ -32,7 +32,7 @@ _LABELS = {
     'patch_distance': 'patch distance',
     'gap': 'score of real less\nthat of samples',
     'held_out_gap': 'the same of\nimages held out',
-    'w1': 'exact W1 to as many\nreal images, pixels',
+    'w1': 'exact W1 to as\nmany real images',
     'evaluation': 'patch distance of\nmany samples',
 }
 

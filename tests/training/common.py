@@ -10,7 +10,7 @@ from wgan_jax.training.settings import Settings
 
 SMALL = {
     'image_size': '16x32', 'width': 4, 'critic_width': 0, 'latent_dim': 6, 'batch_size': 4, 'generator_batch_size': 0,
-    'n_critic': 2, 'critic_warmup': False, 'critic_head_start': 0,
+    'n_critic': 2, 'critic_warmup': False,
 }  # fmt: skip
 
 

@@ -22,9 +22,9 @@ REAL = jnp.linspace(-0.9, 0.9, 128).reshape(IMAGE)  # the dataset: real images a
 # Rates so large that what one step does shows in every digit of the next.
 BASE = {
     'image_size': '8x8', 'arch': 'mlp', 'critic_norm': 'none', 'width': WIDTH, 'latent_dim': LATENT, 'latent': 'normal',
-    'batch_size': 4, 'n_critic': 2, 'critic_warmup': False, 'critic_head_start': 0, 'generator_lr': 2**-8,
-    'critic_lr': 2**-7, 'clip': 0.25, 'penalty_weight': 3.0, 'decay_steps': 4, 'instance_noise': 0.25,
-    'ema_decay': 0.125, 'augment': 'diff', 'label_smoothing': 0.0,
+    'batch_size': 4, 'n_critic': 2, 'critic_warmup': False, 'generator_lr': 2**-8, 'critic_lr': 2**-7, 'clip': 0.25,
+    'penalty_weight': 3.0, 'decay_steps': 4, 'instance_noise': 0.25, 'ema_decay': 0.125, 'augment': 'diff',
+    'label_smoothing': 0.0,
 }  # fmt: skip
 
 

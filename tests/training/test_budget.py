@@ -71,18 +71,6 @@ def test_what_is_done_beside_takes_of_the_time(monkeypatch):
     assert 0.92 * 600 < used < 600 and 1_150 < settings.steps < 1_300
 
 
-def test_a_head_start_takes_of_the_time(monkeypatch):
-    fast, clock = chosen(monkeypatch, 600, 10, 0.1, critic_head_start=2_001, n_critic=1)
-    assert clock.first == 26
-    used = clock.now + 10 + 2_000 * 0.1 + fast.steps * 0.1
-    assert 0.9 * 600 < used < 600
-    with pytest.raises(ValueError, match='no time for a step') as error:
-        chosen(monkeypatch, 60, 10, 0.1, critic_head_start=8_000, n_critic=1)
-    advised = float(str(error.value).partition('at least ')[2].partition(',')[0])
-    assert 14 < advised < 18
-    assert chosen(monkeypatch, 60 * advised, 10, 0.1, critic_head_start=8_000, n_critic=1)[0].steps > 20
-
-
 def test_no_time_for_a_step_is_said(monkeypatch):
     says = r'minutes=0\.25: compilation and measuring took 0\.2\d and leave no time for a step: give at least 0\.4, '
     with pytest.raises(ValueError, match=says):

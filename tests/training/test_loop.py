@@ -11,7 +11,7 @@ from wgan_jax.training.loop import NotFinite, Schedule, run_loop
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.step import Metrics
 
-GAN_LIKE = types.SimpleNamespace(batch_size=4, n_critic=3, critic_warmup=False, updates_ahead=0)
+GAN_LIKE = types.SimpleNamespace(batch_size=4, n_critic=3, critic_warmup=False)
 GAN_LIKE.critic_updates = lambda step: GAN.critic_updates(GAN_LIKE, step)
 
 

@@ -21,7 +21,7 @@ UNSET = {
     'generator_batch_size': 0, 'precision': 'float32', 'augment': 'none', 'ema_decay': 0.0, 'init_from': None,
     'deterministic': False, 'seed': 0, 'channels': 'auto', 'fit': 'crop', 'background': '#ffffff', 'min_side': 0,
     'max_images': 0, 'conditional': False, 'decay': 'linear', 'final_lr': 0.0, 'final_penalty': 1.0, 'final_beta2': 0.0,
-    'doublings': 0, 'critic_bias': False, 'critic_head_start': 0,
+    'doublings': 0, 'critic_bias': False,
 }  # fmt: skip
 
 DCGAN = {

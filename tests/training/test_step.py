@@ -137,26 +137,6 @@ def test_warm_up_trains_the_critic_a_hundred_times():
     np.testing.assert_array_equal(jax.jit(gan.critic_updates)(steps), [100, 100, 2, 2, 100, 2, 100])
 
 
-def test_the_critic_has_a_head_start():
-    gan, _ = small_gan('wgan', critic_head_start=7)
-    np.testing.assert_array_equal(gan.critic_updates(np.arange(4)), [7, 2, 2, 2])
-    np.testing.assert_array_equal(jax.jit(gan.critic_updates)(np.arange(4)), [7, 2, 2, 2])
-    gan, _ = small_gan('wgan', critic_head_start=130, critic_warmup=True)
-    np.testing.assert_array_equal(gan.critic_updates(np.array([0, 1, 25, 500])), [130, 100, 2, 100])
-
-
-def test_a_head_start_is_of_the_critic_alone():
-    gan, hyperparameters = small_gan('wgan_gp', critic_head_start=3, **MLP)
-    before = init_state(gan, hyperparameters, 0)
-    trained = before
-    for _ in range(3):
-        trained, _ = jax.jit(lambda s: critic_update(gan, hyperparameters, s, PIXELS))(trained)
-    ahead, _ = jax.jit(lambda s: generator_update(gan, hyperparameters, s, PIXELS))(trained)
-    after, _ = jax.jit(lambda s: train_step(gan, hyperparameters, s, PIXELS))(before)
-    assert int(after.critic_step) == 3
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ahead.params, after.params)
-
-
 @pytest.mark.parametrize('preset, options', [('wgan', {}), ('flags', MLP)])
 def test_calls_of_any_length_compute_the_same_bits_without_recompiling(preset, options):
     gan, hyperparameters = small_gan(preset, **options)

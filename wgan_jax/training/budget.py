@@ -176,12 +176,11 @@ def within(
     seconds_of = [_seconds_of(chore, runner, state) for chore in chores]
     beside = time.monotonic() - since + (compilation if gan.noise_steps else 0) + sum(seconds_of)
     beside += min(FIGURES, seconds / 10)
-    left = LEFT * (seconds - beside) - one * gan.updates_ahead
+    left = LEFT * (seconds - beside)
     if left < one * gan.n_critic:
-        enough = 1.1 * (20 + gan.updates_ahead) * one / LEFT
         raise ValueError(
             f'minutes={minutes:.12g}: compilation and measuring took {(time.monotonic() - since) / 60:.2g} and leave '
-            f'no time for a step: give at least {(1.5 * beside + enough) / 60:.1f}, more on a machine that is busy'
+            f'no time for a step: give at least {(1.5 * beside + 20 * one) / 60:.1f}, more on a machine that is busy'
         )
     each = sum(taken / chore.every for taken, chore in zip(seconds_of, chores, strict=True))
     steps = _steps_of_as_many_critic_updates(gan, left / one, each / one)

@@ -17,8 +17,7 @@ from wgan_jax.types import Network, Players, given
 
 # Fields that GAN and Settings share.
 _AS_THEY_ARE = (
-    'batch_size', 'n_critic', 'critic_warmup', 'critic_head_start', 'generator_batch_size', 'instance_noise', 'decay',
-    'ema_decay',
+    'batch_size', 'n_critic', 'critic_warmup', 'generator_batch_size', 'instance_noise', 'decay', 'ema_decay',
 )  # fmt: skip
 
 

@@ -69,7 +69,6 @@ class GAN:
         batch_size: real and fake examples each in the batch of a critic update, over all devices.
         n_critic: critic updates per generator update.
         critic_warmup: use the original's schedule of 100 critic updates at generator updates 0-24 and every 500th.
-        critic_head_start: critic updates before the first generator update, where those are more; 0 for no more.
         generator_batch_size: examples in the batch of a generator update, over all devices; 0 for ``batch_size``.
         instance_noise: standard deviation, at the beginning, of normal noise added to all that the critic sees, real
             and fake alike (Soenderby et al. 2017); 0 for none.
@@ -92,7 +91,6 @@ class GAN:
     batch_size: int
     n_critic: int
     critic_warmup: bool = False
-    critic_head_start: int = 0
     generator_batch_size: int = 0
     instance_noise: float = 0.0
     noise_steps: int = 0
@@ -144,16 +142,9 @@ class GAN:
         """Number of critic updates before generator update ``step``, an integer or array of NumPy or JAX.
 
         n_critic, a constant of the program; with ``critic_warmup`` at least 100 where step < 25 or step is a multiple
-        of 500 (the original release); with ``critic_head_start`` at least so many where step is 0.
+        of 500 (the original release).
         """
-        updates: Array | np.ndarray | int = self.n_critic
-        if self.critic_warmup:
-            warm = (step < WARMUP_STEPS) | (step % WARMUP_INTERVAL == 0)
-            updates = updates + warm * (max(WARMUP_CRITIC_UPDATES, self.n_critic) - self.n_critic)
-        return updates + (step == 0) * self.updates_ahead if self.updates_ahead else updates
-
-    @property
-    def updates_ahead(self) -> int:
-        """By how many critic updates ``critic_head_start`` makes the first step longer."""
-        without = max(self.n_critic, WARMUP_CRITIC_UPDATES * self.critic_warmup)
-        return max(0, self.critic_head_start - without)
+        if not self.critic_warmup:
+            return self.n_critic
+        warm = (step < WARMUP_STEPS) | (step % WARMUP_INTERVAL == 0)
+        return self.n_critic + warm * (max(WARMUP_CRITIC_UPDATES, self.n_critic) - self.n_critic)

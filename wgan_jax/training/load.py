@@ -35,8 +35,8 @@ CHUNK = 64  # images of one call; few enough that one image costs little, many e
 _OF_TRAINING = (
     'dataset', 'data_dir', 'held_out', 'critic_width', 'objective', 'label_smoothing', 'constraint', 'clip',
     'penalty_weight', 'instance_noise', 'optimizer', 'generator_lr', 'critic_lr', 'beta1', 'beta2', 'decay_steps',
-    'decay', 'final_lr', 'final_penalty', 'final_beta2', 'n_critic', 'critic_warmup', 'critic_head_start', 'steps',
-    'batch_size', 'generator_batch_size', 'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
+    'decay', 'final_lr', 'final_penalty', 'final_beta2', 'n_critic', 'critic_warmup', 'steps', 'batch_size',
+    'generator_batch_size', 'augment', 'ema_decay', 'init_from', 'deterministic', 'seed',
 )  # fmt: skip
 
 

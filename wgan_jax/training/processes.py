@@ -197,8 +197,8 @@ class _Several(Group):
             if not self._agreed:  # the error says who was not there
                 return
             silent = [i for i, answer in answers.items() if answer is None]
-            # Who waits for one that is gone may be as silent as that one.
-            lost = [f'process {i} is gone' for i in [i for i in silent if is_gone(i)] or silent]
+            gone = [i for i in silent if is_gone(i)] or silent  # who waits for one that is gone may be silent, too
+            lost = [f'process {i} {"is gone" if i in gone else "does not answer"}' for i in silent]
             if not lost:  # else what the others have to say is its consequence
                 lost = [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
             if lost:

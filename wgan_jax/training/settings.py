@@ -113,10 +113,6 @@ class Settings:
     critic_warmup: bool = _setting(
         False, '100 critic updates for each of the first 25 generator updates and for every 500th'
     )
-    critic_head_start: int = _setting(
-        0, 'critic updates before the first generator update, so that the estimate begins as one of a trained critic; '
-        '0: as before any other', whole(0, 10**6),
-    )  # fmt: skip
     steps: int = _setting(100_000, 'generator updates after which training is done', COUNT)
     batch_size: int = _setting(64, 'images in a batch, over all devices', BATCH)
     generator_batch_size: int = _setting(
@@ -262,17 +258,11 @@ def validate(settings: Settings) -> None:
         if getattr(settings, name) not in known:
             raise ValueError(f'{name}={getattr(settings, name)} is unknown; there are: {", ".join(known)}')
     warm = WARMUP_CRITIC_UPDATES * (WARMUP_STEPS + settings.steps // WARMUP_INTERVAL)
-    most = settings.steps * settings.n_critic + settings.critic_warmup * warm + settings.critic_head_start
+    most = settings.steps * settings.n_critic + settings.critic_warmup * warm
     if most > INT32:
         raise ValueError(
             f'steps={settings.steps} with n_critic={settings.n_critic} are more critic updates than can be counted '
             f'({INT32}): take fewer steps'
-        )
-    others = max(settings.n_critic, WARMUP_CRITIC_UPDATES * settings.critic_warmup)
-    if 0 < settings.critic_head_start <= others:
-        raise ValueError(
-            f'critic_head_start={settings.critic_head_start} has no effect: the first step has {others} critic updates '
-            'anyway; give more, or 0'
         )
     if settings.label_smoothing and settings.objective not in LOGIT_OBJECTIVES:
         raise ValueError(

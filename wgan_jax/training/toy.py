@@ -19,8 +19,8 @@ from wgan_jax.types import Players
 _TOY: dict[str, Any] = {
     'dataset': 'ring', 'arch': 'mlp', 'resnet_variant': 'auto', 'upsampling': 'transposed', 'critic_norm': 'none',
     'critic_bias': False, 'width': 128, 'critic_width': 0, 'latent_dim': 2, 'latent': 'normal', 'batch_size': 256,
-    'generator_batch_size': 0, 'critic_warmup': False, 'critic_head_start': 0, 'steps': 4_000, 'decay_steps': 0,
-    'decay': 'linear', 'final_lr': 0.0, 'final_penalty': 1.0, 'final_beta2': 0.0, 'ema_decay': 0.0, 'augment': 'none',
+    'generator_batch_size': 0, 'critic_warmup': False, 'steps': 4_000, 'decay_steps': 0, 'decay': 'linear',
+    'final_lr': 0.0, 'final_penalty': 1.0, 'final_beta2': 0.0, 'ema_decay': 0.0, 'augment': 'none',
 }  # fmt: skip
 
 # Gulrajani et al. 2017, code of the toy experiments: penalty weight 0.1 and momentum.

@@ -65,7 +65,8 @@ def test_a_run_leaves_everything_behind(straight):
     assert [m['step'] for m in metrics(straight)] == list(range(1, 61))
     assert set(metrics(straight)[0]) == {
         'step', 'critic_loss', 'penalty', 'generator_loss', 'wasserstein', 'critic_grad_norm', 'generator_grad_norm',
-        'duplicates', 'diversity', 'patch_distance', 'gap', 'held_out_gap', 'w1', 'evaluation',
+        'duplicates', 'diversity', 'patch_distance', 'gap', 'held_out_gap', 'w1',
+        'w1_of_data', 'evaluation',
     }  # fmt: skip
     seen = [m['step'] for m in metrics(straight) if m['patch_distance'] is not None]
     assert seen == [25, 50, 60] and metrics(straight)[24]['diversity'] > 0 and metrics(straight)[0]['diversity'] is None
