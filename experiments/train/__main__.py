@@ -11,6 +11,7 @@ Lists, such as --seeds=0,1,2 --penalty_weight=1,10, train a run of every combina
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -30,6 +31,8 @@ from . import flags, sweep
 from .lipschitz_log import LipschitzLog
 from .outputs import Events, Figures, Progress
 from .wandb_log import WandbLog
+
+_SILENT = 10.0  # seconds in which the other processes may come without a word
 
 
 def main() -> int:
@@ -112,7 +115,7 @@ def _train_one() -> int:
         f'{pictures[-1]}; the numbers are in {workdir}/results.json'
     )
     if not os.path.exists(curves):
-        print(f'No step was logged, and there are no curves: --log_every is {flags.LOG_EVERY.value}')
+        print(f'{workdir}/metrics.jsonl has no step, and there are no curves: --log_every is {flags.LOG_EVERY.value}')
     return 0
 
 
@@ -139,7 +142,15 @@ def _join() -> None:
     limits = {'heartbeat': flags.HEARTBEAT.value, 'patience': flags.JOIN_TIMEOUT.value}
     limits = {name: value for name, value in limits.items() if value is not None}
     if flags.DISTRIBUTED.value or any(value is not None for value in places.values()):
-        wgan_jax.join(**places, **limits, on_lost=_stop_with_process_0)
+        patience = limits.get('patience', 300)
+        word = f'train: waiting for the other processes, {patience:g} seconds at most (--join_timeout)\n'
+        waiting = threading.Timer(_SILENT, sys.stderr.write, [word])
+        waiting.daemon = True
+        waiting.start()
+        try:
+            wgan_jax.join(**places, **limits, on_lost=_stop_with_process_0)
+        finally:
+            waiting.cancel()
         if jax.process_index():
             print(
                 f'process {jax.process_index()} of {jax.process_count()} follows process 0, which writes the files; if '

@@ -173,7 +173,19 @@ _LABELS = {
     'evaluation': 'patch distance of\nmany samples',
     'gap': 'score of real less\nthat of samples',
 }
-_BESIDE = {'gap': ('held_out_gap', 'held out'), 'w1': ('w1_of_data', 'of halves of the real images')}  # in one panel
+_BESIDE = {'gap': ('held_out_gap', 'held out'), 'w1': ('w1_of_data', 'of two halves of those images')}  # in one panel
+_CAPTION = {  # what a curve asks for to be said
+    'step': 'Each metric is of one step: the mean over its critic updates. What matters is that the curves stay '
+    'bounded and settle.',
+    'wasserstein': 'A Wasserstein estimate is a distance only as far as the critic is near its best.',
+    'duplicates': 'Of the samples, near-duplicates should be few, and the diversity near 1, that of the data.',
+    'patch_distance': 'The distance of their patches from those of the data should fall.',
+    'held_out_gap': 'A critic that scores images held out much lower than those it was trained on has learnt these by '
+    'heart.',
+    'w1': 'The exact W1, of images as points, is where the score of real images less that of samples can get to with a '
+    'critic whose slope is at most 1. It does not tell how good samples are: flat and collapsed ones may have less '
+    'than halves of the data.',
+}
 
 
 def write_figures(workdir: Path) -> None:
@@ -189,6 +201,7 @@ def write_figures(workdir: Path) -> None:
     looks = {name: values for name, values in looks.items() if np.isfinite(values).any()}
     with atomic_path(workdir / 'curves.npz') as temporary:
         np.savez(temporary, **curves, **looks)
+    drawn = {'step', *names, *looks}
     beside = {name: looks.pop(_BESIDE[name][0], None) for name in _BESIDE}
     if rows:
         shown = [name for name in names if name not in ('penalty', 'images_per_second')]
@@ -197,33 +210,26 @@ def write_figures(workdir: Path) -> None:
         window = max(1, len(rows) // 50)
         for axis, (name, values) in zip(axes[len(shown) :], looks.items(), strict=True):
             seen = np.isfinite(values)
-            axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3)
+            axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3, label='of the samples')
             if (other := beside.get(name)) is not None:
                 axis.plot(curves['step'][seen], other[seen], 'o--', color='C2', markersize=3, label=_BESIDE[name][1])
                 axis.legend(loc='best', fontsize='small')
-            axis.set_ylim(bottom=min(0, np.nanmin(values), np.nanmin(values if other is None else other)))
+            least, most = min(0, *axis.dataLim.intervaly), max(0, *axis.dataLim.intervaly)
+            axis.set_ylim(least, most + 0.1 * (most - least) or 1)
             axis.set_ylabel(_LABELS[name])
             axis.grid(alpha=0.3)
         for axis, name in zip(axes, shown, strict=False):
             axis.plot(curves['step'], curves[name], color='C0', alpha=0.3, linewidth=0.8, label='each logged step')
-            smooth = np.convolve(curves[name], np.ones(window) / window, 'valid')
-            axis.plot(curves['step'][window - 1 :], smooth, color='C0', label=f'mean of the last {window} logged')
+            if window > 1:
+                smooth = np.convolve(curves[name], np.ones(window) / window, 'valid')
+                axis.plot(curves['step'][window - 1 :], smooth, color='C0', label=f'mean of the last {window} logged')
             axis.set_ylabel(name.replace('_', ' '))
             axis.grid(alpha=0.3)
         axes[0].legend(loc='best', fontsize='small')
         axes[0].set_title(f'Training of {workdir.name}: losses, gradients and samples over generator updates')
         axes[-1].set_xlabel('generator updates')
-        save(
-            figure,
-            workdir / 'curves.png',
-            'Each metric is of one step: the mean over its critic updates. A Wasserstein estimate is a distance only '
-            'as far as the critic is near its best; what matters is that the curves stay bounded and settle. Of the '
-            'samples: near-duplicates should be few, the diversity near 1, that of the data, and the distance of their '
-            'patches from those of the data should fall. A critic that scores images held out much lower than those it '
-            'was trained on has learnt these by heart. No critic whose slope is at most 1 has a larger gap than the '
-            'exact W1, of images as points: a gap that rises while W1 stays is a critic coming nearer to it. Dashed, '
-            'W1 of two halves of the real images, and blends of real images are hardly farther.',
-        )
+        caption = ' '.join(text for name, text in _CAPTION.items() if name in drawn)
+        save(figure, workdir / 'curves.png', caption)
     frames = []  # somebody may have taken some away, or put something else there
     for path in sorted((workdir / 'samples').glob('step_*.png')):
         if (why := pictures.damage(path)) is None:
