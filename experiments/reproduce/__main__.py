@@ -28,7 +28,7 @@ from .jobs import JOBS, SIZES
 from .page import Section, write_page
 
 SIZE = define_choice(
-    'size', 'quick', SIZES, 'quick: at most 20 minutes on two cores; full: what the launchers are for; tiny: only '
+    'size', 'quick', SIZES, 'quick: about half an hour on two cores; full: what the launchers are for; tiny: only '
     'whether they run, their numbers mean nothing.',
 )  # fmt: skip
 # Of a run that has ended well: what was run, how long it took, and size and digest of what it left.
