@@ -43,8 +43,8 @@ class Looks(NamedTuple):
             classes; the Euclidean distance of images as points, whose coordinates are their values in [-1, 1]. On the
             same images a Wasserstein critic whose slope is at most 1 has no larger gap.
         w1_of_data: the same between two halves of those real images: about what other real images would have, and a
-            little more, since it is of half as many. Flat images and blends may have no more: the two tell how far a gap
-            can go, and not how good samples are.
+            little more, since it is of half as many. Flat images and blends may have no more: the two tell how far a
+            gap can go, and not how good samples are.
         evaluation: the patch distance of up to ``NUM_EVALUATED`` samples, where one was due.
     """
 
