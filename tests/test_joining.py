@@ -196,14 +196,15 @@ def test_joined_too_late():
 @pytest.mark.parametrize('end', ['goes', 'gives up', 'parts'])
 def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port, monkeypatch, end):
     # Fails if lines are closed after the roll call, if nobody listens, or if the end of a run counts as a loss.
-    monkeypatch.setattr(joining, '_lines', {})
     lines, lost = {}, []
+    monkeypatch.setattr(joining, '_lines', {})
+    monkeypatch.setattr(joining, '_on_lost', [lost.append])
     leader = threading.Thread(target=lambda: lines.update(leader=_call_roll(f'127.0.0.1:{port}', 2, 5.0)))
     leader.start()
     line = _answer_roll_call(f'127.0.0.1:{port}', 2, 1, 5.0)
     leader.join(5)
     joining._lines[0] = line
-    watch = threading.Thread(target=joining._watch, args=(line, lost.append))
+    watch = threading.Thread(target=joining._watch, args=(line,))
     watch.start()
     watch.join(0.3)
     assert watch.is_alive() and not lost

@@ -25,6 +25,7 @@ _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
 _CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
 _IDLE = 60  # seconds of silence after which the system asks whether the other end is there
+_on_lost: list[Callable[[str], None]] = []  # of ``join``; at most one
 _lines: dict[int, socket.socket] = {}  # to whom, over which the roll was called; they break when a process is gone
 
 
@@ -46,9 +47,10 @@ def join(
         process_id: which one this is, from 0 on.
         heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
         patience: seconds in which all have to come.
-        on_lost: ``on_lost(why)``, called in a thread of another process when process 0 gives up, with what it says, or
-            is gone, with ''; where an address was given. A moment later JAX aborts that process, so what can be said
-            must be said there. Not after ``part``, with which every process has to leave.
+        on_lost: ``on_lost(why)``, called in a thread, where an address was given: in process 0 when another one is gone
+            and training does not end of it by itself; in another one when process 0 gives up, with what it says, or
+            is gone, with ''. A moment later JAX aborts the process, so what can be said must be said there. Not after
+            ``part``, with which every process has to leave.
 
     Raises:
         ValueError: for input that cannot be used, and where JAX has looked for devices already; where an address was
@@ -87,10 +89,11 @@ def join(
     ) < 2**16:
         raise ValueError(f'coordinator={printable(coordinator, 100)} must be HOST:PORT, such as 192.168.0.1:8476')
     if num_processes > 1:
+        _on_lost[:] = [on_lost] if on_lost else []
         if process_id:
             line = _answer_roll_call(coordinator, num_processes, process_id, patience)
             _lines[0] = line
-            threading.Thread(target=_watch, args=(line, on_lost or (lambda why: None)), daemon=True).start()
+            threading.Thread(target=_watch, args=(line,), daemon=True).start()
         else:
             _lines.update(_call_roll(coordinator, num_processes, patience))
     jax.distributed.initialize(
@@ -124,6 +127,13 @@ def give_up(why: str) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
+def lose(why: str) -> None:
+    """``give_up``, and the end of process 0 as ``on_lost`` has it."""
+    give_up(why)
+    for on_lost in _on_lost:
+        on_lost(why)
+
+
 def is_gone(process_id: int) -> bool:
     """Whether the line to another process has broken; to be asked in process 0.
 
@@ -134,13 +144,14 @@ def is_gone(process_id: int) -> bool:
     return line is not None and not _is_open(line)
 
 
-def _watch(line: socket.socket, on_lost: Callable[[str], None]) -> None:
+def _watch(line: socket.socket) -> None:
     """Waits until process 0 gives up, or the line to it breaks, over which nothing else is said."""
     why = b''
     with contextlib.suppress(OSError):
         why = line.recv(_LINE)
     if line in _lines.values():
-        on_lost(printable(why.decode(errors='replace'), 500))
+        for on_lost in _on_lost:
+            on_lost(printable(why.decode(errors='replace'), 500))
 
 
 def _keep_alive(line: socket.socket) -> None:

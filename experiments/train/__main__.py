@@ -148,7 +148,7 @@ def _join() -> None:
         waiting.daemon = True
         waiting.start()
         try:
-            wgan_jax.join(**places, **limits, on_lost=_stop_with_process_0)
+            wgan_jax.join(**places, **limits, on_lost=_stop_at_once)
         finally:
             waiting.cancel()
         if jax.process_index():
@@ -161,8 +161,8 @@ def _join() -> None:
         raise ValueError('--heartbeat and --join_timeout have no effect on one process: see --distributed')
 
 
-def _stop_with_process_0(why: str) -> NoReturn:
-    """Ends this process with a word, at once: in a moment JAX would end it without one that helps."""
+def _stop_at_once(why: str) -> NoReturn:
+    """Ends this process with a word: in a moment JAX would end it without one that helps."""
     line = f'train: stopped: {why or "process 0 is gone; the same commands continue from the last checkpoint"}\n'
     os.write(sys.stderr.fileno(), line.encode())  # at once, whatever another thread writes
     os._exit(1)

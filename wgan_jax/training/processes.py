@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from wgan_jax.joining import is_gone
+from wgan_jax.joining import is_gone, lose
 from wgan_jax.text import printable
 from wgan_jax.training.gan import Hyperparameters
 from wgan_jax.training.loop import NotFinite
@@ -30,6 +31,7 @@ from wgan_jax.training.state import TrainState
 from wgan_jax.types import PyTree, Variables
 
 PATIENCE = 300.0  # seconds in which all have to be there at the start, and to end with process 0
+_NOTICE = 2.0  # seconds in which what the devices do together fails, mostly, once a process is gone
 _LAST_WORDS = 3.0  # seconds to answer in once something went wrong, less than the shortest heartbeat is long
 _POLL = 500  # milliseconds between looks at the signals
 _KEPT = 64  # words that are not removed yet; nobody is more than a few calls behind
@@ -117,7 +119,18 @@ class _Several(Group):
             if lines:
                 raise ValueError('; '.join(lines))
             self._tell('begin')
+            threading.Thread(target=self._mind, daemon=True).start()
         self._agreed = True
+
+    def _mind(self) -> None:
+        """Ends process 0 when another one is gone, where it waits for that one itself until JAX aborts it."""
+        while not self._over:
+            time.sleep(_POLL / 1_000)
+            if gone := [i for i in self._others if is_gone(i)]:
+                time.sleep(_NOTICE)
+                if not self._over:
+                    lose(_again('; '.join(f'process {i} is gone' for i in gone)))
+                return
 
     def led(self, runner: Runner) -> Runner:
         def place(state: TrainState) -> TrainState:
@@ -192,6 +205,7 @@ class _Several(Group):
     def ended(self, error: BaseException | None) -> None:
         """Tells the others how it ended, and waits until they have ended too. Raises Lost where one has not."""
         if not self.follows:
+            self._over = True
             self._tell('end', **_words_of(error))
             answers = self._answers('bye', PATIENCE if error is None else _LAST_WORDS)
             if not self._agreed:  # the error says who was not there

@@ -153,6 +153,23 @@ def test_of_three_only_the_lost_one_is_called_gone(tmp_path):
 
 
 @pytest.mark.slow
+def test_process_0_does_not_wait_for_one_that_is_gone(tmp_path):
+    # Fails if it learns of the loss by its neighbours in a sum over all devices only, which do not give their part here.
+    processes = _start(4, 1, '--steps=1000000', '--checkpoint_every=5', f'--workdir={tmp_path / "run"}')
+    _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
+    for i in (1, 3):
+        os.kill(processes[i].pid, signal.SIGSTOP)
+    processes[2].kill()
+    code, _, err = finish(processes[0])
+    assert (code, err.strip().splitlines()[-1]) == (
+        1, 'train: stopped: process 2 is gone; the same command continues from the last checkpoint'
+    ), err  # fmt: skip
+    for i in (1, 3):
+        os.kill(processes[i].pid, signal.SIGCONT)
+        assert finish(processes[i])[0] != 0
+
+
+@pytest.mark.slow
 def test_twenty_losses_at_any_moment_leave_no_trace(tmp_path):
     # Fails if a process that is killed while it starts, saves or trains leaves what the next start does not mend, or
     # another one waiting for ever. Moments are spread over the seconds that a start and some checkpoints take.
