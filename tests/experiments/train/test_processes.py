@@ -154,7 +154,7 @@ def test_of_three_only_the_lost_one_is_called_gone(tmp_path):
 
 @pytest.mark.slow
 def test_process_0_does_not_wait_for_one_that_is_gone(tmp_path):
-    # Fails if it learns of the loss by its neighbours in a sum over all devices only, which do not give their part here.
+    # Fails if it learns of the loss by its neighbours in a sum over all devices only, which give nothing here.
     processes = _start(4, 1, '--steps=1000000', '--checkpoint_every=5', f'--workdir={tmp_path / "run"}')
     _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
     for i in (1, 3):
