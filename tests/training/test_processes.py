@@ -48,14 +48,15 @@ def meet(monkeypatch):
     service, place = _Service(), threading.local()
     monkeypatch.setattr(processes, '_client', lambda: service)
     monkeypatch.setattr(processes, '_of_process_0', lambda tree: tree)
-    monkeypatch.setattr(processes, '_LAST_WORDS', 0.3)
-    monkeypatch.setattr(processes, 'PATIENCE', 2.0)
+    monkeypatch.setattr(processes, '_LAST_WORDS', 1.0)
+    monkeypatch.setattr(processes, 'PATIENCE', 5.0)
     monkeypatch.setattr(processes, '_meetings', itertools.repeat(0))
     monkeypatch.setattr(jax, 'process_index', lambda: place.me)
 
     def call(*bodies):
         monkeypatch.setattr(jax, 'process_count', lambda: len(bodies))
         ends = [None] * len(bodies)
+        call.over = [threading.Event() for _ in bodies]
 
         def run(i):
             place.me = i
@@ -64,6 +65,7 @@ def meet(monkeypatch):
                     ends[i] = bodies[i](group)
             except BaseException as error:
                 ends[i] = error
+            call.over[i].set()
 
         threads = [threading.Thread(target=run, args=(i,)) for i, body in enumerate(bodies) if body is not None]
         for thread in threads:
@@ -132,7 +134,13 @@ def test_followers_make_the_same_calls(meet):
 
 
 def test_old_words_are_removed(meet):
-    meet(_leader([1] * 200), _follower())
+    at_once = threading.Barrier(2)  # as the devices' calls are: nobody comes out of one before all are in it
+
+    def call():
+        at_once.wait(20)
+
+    ends = meet(_leader([1] * 200, runner=_runner(call)), _follower(_runner(call)))
+    assert ends == [[1] * 200, (200, {}, {'steps': 3})]
     words = [key for key in meet.service.told if '/word/' in key]
     assert len(words) == processes._KEPT
 
@@ -188,7 +196,7 @@ def test_a_failure_of_its_own_is_not_said_to_be_another_s(meet):
         raise MemoryError('no more is given')
 
     def slow(group):
-        time.sleep(1.5)
+        meet.over[1].wait(20)
         raise jax.errors.JaxRuntimeError('Gloo: connection closed by peer')
 
     ends = meet(_leader([1], slow), _follower(_runner(out_of_memory)))
@@ -209,7 +217,7 @@ def test_input_that_one_refuses_is_refused_by_all(meet):
 
 def test_who_does_not_come_is_named(meet):
     ends = meet(_leader([1]), _follower(), None)
-    assert [str(end) for end in ends[:2]] == ['process 2 has not come within 2 seconds'] * 2
+    assert [str(end) for end in ends[:2]] == ['process 2 has not come within 5 seconds'] * 2
 
 
 def test_a_signal_to_a_follower_is_not_a_signal_to_process_0(meet):
