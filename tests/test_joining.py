@@ -1,6 +1,7 @@
 """The roll call before several processes become one run: who is missing, too many or of another run is named to all."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -217,3 +218,18 @@ def test_who_follows_learns_that_process_0_is_gone_unless_they_have_parted(port,
         own.close()
     watch.join(5)
     assert not watch.is_alive() and lost == {'gives up': ['process 2 is gone'], 'goes': [''], 'parts': []}[end]
+
+
+def test_connections_that_have_shrunk_get_room_and_nothing_else_changes():
+    # Fails if others' are set, which then grow no more; if what it looks at is closed, or something is left open.
+    before = len(os.listdir('/dev/fd'))
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        shrunk, other = (socket.create_connection(server.getsockname()) for _ in range(2))
+        with shrunk, other, open(__file__) as file:
+            shrunk.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            sizes = [one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for one in (shrunk, other)]
+            joining.widen()
+            after = [one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) for one in (shrunk, other)]
+            assert after[0] >= 100_000 > 10 * sizes[0] and after[1] == sizes[1]
+            assert file.readline() and shrunk.send(b'x') == 1
+    assert len(os.listdir('/dev/fd')) == before

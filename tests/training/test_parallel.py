@@ -74,6 +74,7 @@ def _collectives(update, preset, **changes):
         out_axes=None, devices=jax.devices()[:2],
     )  # fmt: skip
     text = program.lower(hyperparameters, state, PIXELS, devices).compile().as_text()
+    assert not re.search(r'= \(.*\) all-reduce', text)  # of several arrays: processes on CPUs would send each by itself
     kinds = re.findall(r' (all-reduce|all-gather|reduce-scatter|all-to-all|collective-\w+)(?:-start)?\(', text)
     return {kind: kinds.count(kind) for kind in set(kinds)}
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from wgan_jax.joining import is_gone, lose
+from wgan_jax.joining import is_gone, lose, widen
 from wgan_jax.text import printable
 from wgan_jax.training.gan import Hyperparameters
 from wgan_jax.training.loop import NotFinite
@@ -139,6 +139,7 @@ class _Several(Group):
 
         def run(state: TrainState, num_steps: int) -> tuple[TrainState, Any]:
             self._tell('run', steps=int(num_steps))
+            widen()
             return runner.run(state, num_steps)
 
         def of(hyperparameters: Any) -> Runner:
@@ -188,6 +189,7 @@ class _Several(Group):
                         state = runner.place(_of_process_0(empty(shapes)))
                     case 'run':
                         jax.block_until_ready(rows)  # of the call before: what went wrong there is raised here
+                        widen()
                         state, rows = runner.run(state, word['steps'])
                     case 'of':
                         runner = runner.of(Hyperparameters(*(np.dtype(kind).type(x) for kind, x in word['values'])))

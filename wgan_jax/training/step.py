@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 import optax
 
 from wgan_jax.lengths import tree_length
@@ -333,8 +334,14 @@ def _local_examples(batch_size: int, axis_name: str | None) -> Array:
 
 
 def _average(tree: PyTree, axis_name: str | None) -> PyTree:
-    """The one place where a player's loss, metrics and gradients meet those of the other devices."""
-    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+    """The one place where a player's loss, metrics and gradients meet those of the other devices.
+
+    As one vector: of a tree, processes on CPUs would send each leaf by itself and wait for the answer.
+    """
+    if axis_name is None:
+        return tree
+    vector, unravel = ravel_pytree(tree)
+    return unravel(jax.lax.pmean(vector, axis_name))
 
 
 def train_steps(
