@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 import optax
+from jax.flatten_util import ravel_pytree
 
 from wgan_jax.lengths import tree_length
 from wgan_jax.objectives import wasserstein_estimate
