@@ -177,7 +177,8 @@ def test_bounds_hold_of_padded_images():
 # An odd size takes longer to begin with, as that of the next even one does; both end equally near.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('size', 'steps', 'batch_size'), [('128x128', 100, 8), ('100x60', 300, 8), ('256x256', 100, 4)]
+    ('size', 'steps', 'batch_size'),
+    [('128x128', 100, 8), ('100x60', 300, 8), pytest.param('256x256', 100, 4, marks=pytest.mark.long)],
 )
 def test_large_images_are_learnt(size, steps, batch_size, tmp_path):
     # Fails if a network of some depth does not train: not finite, or no nearer to the data than the first grey is.

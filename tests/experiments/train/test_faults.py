@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope='module', params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=['short', 'everything'])
+@pytest.fixture(scope='module', params=[False, pytest.param(True, marks=pytest.mark.long)], ids=['short', 'everything'])
 def undisturbed(request, tmp_path_factory):
     """Whether everything is written, what a run comes to, and on which path each call of each kind acts."""
     train(tmp_path_factory.mktemp('first') / 'run', request.param, keep_checkpoints=1)

@@ -73,7 +73,7 @@ def test_processes_started_differently_are_refused_by_all(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('count, devices', [(2, 2), (4, 1)])
+@pytest.mark.parametrize('count, devices', [(2, 2), pytest.param(4, 1, marks=pytest.mark.long)])
 @pytest.mark.parametrize('options', [(), ('--data_path=stream',), ('--preset=r3gan', '--arch=dcgan', '--latent_dim=4')])
 def test_more_layouts_train_as_one(tmp_path, count, devices, options):
     # Sums of four have more than one order: the first step agrees to rounding.
@@ -169,7 +169,7 @@ def test_process_0_does_not_wait_for_one_that_is_gone(tmp_path):
         assert finish(processes[i])[0] != 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_losses_at_any_moment_leave_no_trace(tmp_path):
     # Fails if a process that is killed while it starts, saves or trains leaves what the next start does not mend, or
     # another one waiting for ever. Moments are spread over the seconds that a start and some checkpoints take.
