@@ -26,6 +26,7 @@ _LINE = 4_096  # bytes of a message at most
 _A_LOOK = 2.0  # seconds in which who has connected must say its number, and in which latecomers learn what is wrong
 _CALL, _ANSWER = 'wgan_jax process', 'wgan_jax roll call:'
 _IDLE = 60  # seconds of silence after which the system asks whether the other end is there
+_INET = (socket.AF_INET, socket.AF_INET6)
 _TOO_LITTLE, _ROOM = 16_384, 1_048_576  # bytes to send in: less than Linux begins with, and what is asked for
 _on_lost: list[Callable[[str], None]] = []  # of ``join``; at most one
 _lines: dict[int, socket.socket] = {}  # to whom, over which the roll was called; they break when a process is gone
@@ -50,7 +51,7 @@ def join(
         heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
         patience: seconds in which all have to come.
         on_lost: ``on_lost(why)``, called in a thread, where an address was given: in process 0 when another one is gone
-            and training does not end of it by itself; in another one when process 0 gives up, with what it says, or
+            or has failed, and training waits for it and does not end of it by itself; in another one when process 0 gives up, with what it says, or
             is gone, with ''. A moment later JAX aborts the process, so what can be said must be said there. Not after
             ``part``, with which every process has to leave.
 
@@ -123,14 +124,18 @@ def part() -> None:
 
 def give_up(why: str) -> None:
     """Says to the other processes why this one, process 0, leaves without them."""
-    for line in _lines.values():
+    for number, line in _lines.items():
+        if not number:  # where this is not process 0, after all
+            continue
         with contextlib.suppress(OSError):
             line.sendall(why.encode()[:_LINE])
             line.shutdown(socket.SHUT_RDWR)
 
 
 def lose(why: str) -> None:
-    """``give_up``, and the end of process 0 as ``on_lost`` has it."""
+    """``give_up``, and the end of process 0 as ``on_lost`` has it; nothing where there is none."""
+    if not _on_lost:
+        return
     give_up(why)
     for on_lost in _on_lost:
         on_lost(why)
@@ -151,15 +156,18 @@ def widen() -> None:
 
     Linux (6.18) has been seen to take Gloo's down to 4,608 bytes after some exchanges. What is sent then waits until
     what was sent before is acknowledged, which the other end puts off by 40 milliseconds. What has got its room by a
-    call keeps it. Nothing on systems that have no list of what a process has open.
+    call keeps it. Nothing on systems that have no list of what a process has open, and while Python gives new sockets a
+    time limit, which would be theirs too.
     """
+    if socket.getdefaulttimeout() is not None:
+        return
     with contextlib.suppress(OSError):
         for name in os.listdir('/dev/fd'):
             with contextlib.suppress(OSError):  # what is not a socket, or closed by now
                 borrowed = socket.socket(fileno=int(name))
                 try:
                     room = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-                    if borrowed.type == socket.SOCK_STREAM and room < _TOO_LITTLE:
+                    if borrowed.type == socket.SOCK_STREAM and borrowed.family in _INET and room < _TOO_LITTLE:
                         borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
                 finally:
                     borrowed.detach()

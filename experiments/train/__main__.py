@@ -8,6 +8,7 @@ The same command again continues a run that was stopped, and does nothing when i
 Lists, such as --seeds=0,1,2 --penalty_weight=1,10, train a run of every combination, each in a folder of its own.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ import jax
 
 import wgan_jax
 from wgan_jax.joining import give_up, part
-from wgan_jax.text import reason
+from wgan_jax.text import printable, reason
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.process_group import Lost
 from wgan_jax.training.settings import Settings, record
@@ -43,8 +44,12 @@ def main() -> int:
         give_up(str(error))
         print(f'train: stopped: {error}', file=sys.stderr)
         return 1
-    except Exception:
+    except launcher.UsageError:  # which all processes have
         _part()
+        raise
+    except Exception as error:  # of this one: the others do not come to part
+        why = printable(str(error) or type(error).__name__, 300)
+        give_up(f'process 0 ended: {why}; the same command continues from the last checkpoint')
         raise
     _part()
     return status
@@ -164,6 +169,8 @@ def _join() -> None:
 def _stop_at_once(why: str) -> NoReturn:
     """Ends this process with a word: in a moment JAX would end it without one that helps."""
     line = f'train: stopped: {why or "process 0 is gone; the same commands continue from the last checkpoint"}\n'
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
     os.write(sys.stderr.fileno(), line.encode())  # at once, whatever another thread writes
     os._exit(1)
 

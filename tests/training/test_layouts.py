@@ -22,7 +22,11 @@ def _trained(file, processes, devices, presets):
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu'}
     command = [sys.executable, '-P', '-m', 'tests.training.layouts', str(file), str(devices), str(processes)]
     started = [subprocess.Popen([*command, str(i), str(port), *presets], env=env) for i in range(processes)]
-    assert [process.wait() for process in started] == [0] * processes
+    try:
+        assert [process.wait(1_800) for process in started] == [0] * processes
+    finally:
+        for process in started:
+            process.kill()
     with np.load(file) as arrays:
         return {name: arrays[name] for name in arrays}
 

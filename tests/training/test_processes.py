@@ -204,6 +204,56 @@ def test_a_failure_of_its_own_is_not_said_to_be_another_s(meet):
     assert str(ends[0]) == 'process 1 ended: no more is given; the same command continues from the last checkpoint'
 
 
+@pytest.mark.parametrize('ends', ['goes', 'fails', 'goes while it writes'])
+def test_process_0_is_ended_where_it_waits_for_one_that_does_not_come(meet, monkeypatch, ends):
+    # Fails if it waits until JAX aborts it, or if it is ended while it writes, after which it ends by itself. The other
+    # one goes without a word, or says why it fails.
+    left, stopped, lost = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(processes, '_NOTICE', 0.2)
+    monkeypatch.setattr(processes, 'is_gone', lambda i: left.is_set() and ends != 'fails')
+    monkeypatch.setattr(processes, 'lose', lambda why: (lost.append(why), stopped.set()))
+
+    def wait():
+        assert stopped.wait(20)
+        raise jax.errors.JaxRuntimeError('Gloo: connection closed by peer')
+
+    def lead(group):
+        group.agree({'lr': 1.0})
+        if ends == 'goes while it writes':
+            left.wait(20)
+            time.sleep(2)  # more than it takes to notice
+        else:
+            group.led(_runner(wait)).run([], 1)
+
+    def leaves(group):
+        group.agree({'lr': 1.0})
+        left.set()
+        if ends == 'fails':
+            raise MemoryError('no more is given')
+        group.ended = lambda error: None
+
+    meet(lead, leaves)
+    again = '; the same command continues from the last checkpoint'
+    why = {'goes': ['process 1 is gone'], 'fails': ['process 1 ended: no more is given'], 'goes while it writes': []}
+    assert lost == [f'{line}{again}' for line in why[ends]]
+
+
+@pytest.mark.parametrize('begun', [True, False])
+def test_who_is_gone_is_not_waited_for(meet, monkeypatch, begun):
+    # Fails if process 0 waits as long as it would for one that is slow: longer than this test does.
+    monkeypatch.setattr(processes, 'PATIENCE', 60.0)
+    monkeypatch.setattr(processes, 'is_gone', lambda i: i == 2)
+
+    def gone(group):
+        if begun:
+            group.agree({'lr': 1.0})
+        group.ended = lambda error: None
+
+    ends = meet(_leader([]), _follower(), gone)
+    lines = {True: 'process 2 is gone; the same command continues from the last checkpoint', False: 'process 2 is gone'}
+    assert str(ends[0]) == lines[begun]
+
+
 def test_what_differs_is_named_by_all(meet):
     ends = meet(_leader([1]), _follower(), _follower(facts={'lr': 0.5, 'more': 1}))
     line = 'process 2 was not started as process 0 was: lr: 0.5 instead of 1.0; more: 1 instead of None'

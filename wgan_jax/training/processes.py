@@ -7,6 +7,7 @@ while the last one is computed; and how many steps a call has, and whether to st
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import signal
@@ -63,6 +64,7 @@ class _Several(Group):
         self._me, self._others = jax.process_index(), range(1, jax.process_count())
         self.follows, self._agreed, self._over, self._told = self._me > 0, False, False, False
         self._folder, self._next = f'wgan_jax/{next(_meetings)}', 0
+        self._waits_since: float | None = None  # for the others, in what all do together
 
     def _tell(self, do: str, **what: Any) -> None:
         _client().key_value_set(f'{self._folder}/word/{self._next}', json.dumps({'do': do, **what}))
@@ -73,10 +75,17 @@ class _Several(Group):
     def _say(self, topic: str, what: Any) -> None:
         _client().key_value_set(f'{self._folder}/{topic}/{self._me}', json.dumps([what]), allow_overwrite=True)
 
-    def _heard(self, name: str, patience: float, received: list[signal.Signals] | None = None) -> Any:
-        """What has been said, as JSON gives it; None where nothing has been for so many seconds."""
+    def _heard(
+        self,
+        name: str,
+        patience: float,
+        received: list[signal.Signals] | None = None,
+        hopeless: Callable[[], bool] = lambda: False,
+    ) -> Any:
+        """What has been said, as JSON gives it; None where nothing has been for so many seconds, or nobody will."""
         end = time.monotonic() + patience
         while True:
+            last = hopeless()  # before the look: what is said before one goes counts
             if received and not self._told:
                 self._told = True
                 self._say('stop', int(received[0]))
@@ -86,13 +95,18 @@ class _Several(Group):
                 return json.loads(_client().blocking_key_value_get(f'{self._folder}/{name}', wait))
             except jax.errors.JaxRuntimeError as error:
                 if 'DEADLINE_EXCEEDED' not in str(error):
+                    if not self.follows:
+                        raise
                     raise Lost(_again('process 0 is gone')) from error
-            if time.monotonic() > end:
+            if last or time.monotonic() > end:
                 return None
 
     def _answers(self, topic: str, patience: float) -> dict[int, list[Any] | None]:
         end = time.monotonic() + patience
-        return {i: self._heard(f'{topic}/{i}', end - time.monotonic()) for i in self._others}
+        return {
+            i: self._heard(f'{topic}/{i}', end - time.monotonic(), hopeless=functools.partial(is_gone, i))
+            for i in self._others
+        }
 
     def _word(self, patience: float, received: list[signal.Signals] | None = None) -> dict[str, Any]:
         word = self._heard(f'word/{self._next}', patience, received)
@@ -110,7 +124,9 @@ class _Several(Group):
         else:
             lines = []
             for i, answer in self._answers('hello', PATIENCE).items():
-                if answer is None:
+                if answer is None and is_gone(i):
+                    lines.append(f'process {i} is gone')
+                elif answer is None:
                     lines.append(f'process {i} has not come within {PATIENCE:.0f} seconds')
                 elif isinstance(answer[0], str):
                     lines.append(f'process {i}: {answer[0]}')
@@ -123,24 +139,51 @@ class _Several(Group):
         self._agreed = True
 
     def _mind(self) -> None:
-        """Ends process 0 when another one is gone, where it waits for that one itself until JAX aborts it."""
-        while not self._over:
+        """Ends process 0 when another one is gone or has failed, and it waits for that one: JAX would abort it."""
+        client, noticed = _client(), float('inf')  # of now: there may be none any more in the end
+        while True:
             time.sleep(_POLL / 1_000)
-            if gone := [i for i in self._others if is_gone(i)]:
-                time.sleep(_NOTICE)
-                if not self._over:
-                    lose(_again('; '.join(f'process {i} is gone' for i in gone)))
+            if self._over:
                 return
+            lost = self._lost(client)
+            noticed = min(noticed, time.monotonic()) if lost else float('inf')
+            since = self._waits_since  # while it writes, it does not
+            if since is not None and time.monotonic() - max(since, noticed) > _NOTICE:
+                lose(_again('; '.join(lost)))
+                return
+
+    def _lost(self, client: Any) -> list[str]:
+        """Who is gone, else who has failed and said so, a line each."""
+        said = {}
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            told = client.key_value_dir_get(f'{self._folder}/bye')
+            said = {int(key.rpartition('/')[2]): json.loads(what)[0] for key, what in told}
+        gone = [f'process {i} is gone' for i in self._others if is_gone(i) and not said.get(i)]
+        return gone or [f'process {i} ended: {why}' for i, why in said.items() if why]
+
+    @contextlib.contextmanager
+    def _waits(self) -> Iterator[None]:
+        self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waits_since = None
 
     def led(self, runner: Runner) -> Runner:
         def place(state: TrainState) -> TrainState:
             self._tell('place')
-            return runner.place(_of_process_0(state))
+            with self._waits():
+                return runner.place(_of_process_0(state))
 
         def run(state: TrainState, num_steps: int) -> tuple[TrainState, Any]:
             self._tell('run', steps=int(num_steps))
             widen()
-            return runner.run(state, num_steps)
+            with self._waits():
+                return runner.run(state, num_steps)
+
+        def fetch(state: PyTree) -> PyTree:
+            with self._waits():
+                return runner.fetch(state)
 
         def of(hyperparameters: Any) -> Runner:
             leaves = [np.asarray(leaf) for leaf in hyperparameters]
@@ -149,16 +192,18 @@ class _Several(Group):
 
         def differing(state: TrainState) -> str | None:
             self._tell('compare')
-            return runner.differing(state)
+            with self._waits():
+                return runner.differing(state)
 
-        return runner._replace(place=place, run=run, of=of, differing=differing)
+        return runner._replace(place=place, run=run, fetch=fetch, of=of, differing=differing)
 
     def rebuilt(self, changes: Mapping[str, Any]) -> None:
         self._tell('build', changes=dict(changes))
 
     def shared(self, step: int, ema: Variables, changes: Mapping[str, Any]) -> Variables:
         self._tell('share', step=step, changes=dict(changes))
-        return jax.tree.map(jnp.asarray, _of_process_0(ema))
+        with self._waits():
+            return jax.tree.map(jnp.asarray, _of_process_0(ema))
 
     def wish_to_stop(self, received: list[signal.Signals]) -> signal.Signals | None:
         if received:

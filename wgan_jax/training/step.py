@@ -336,7 +336,8 @@ def _local_examples(batch_size: int, axis_name: str | None) -> Array:
 def _average(tree: PyTree, axis_name: str | None) -> PyTree:
     """The one place where a player's loss, metrics and gradients meet those of the other devices.
 
-    As one vector: of a tree, processes on CPUs would send each leaf by itself and wait for the answer.
+    As one vector: of a tree, processes on CPUs would send each leaf by itself and wait for the answer. That costs two
+    copies of the gradients.
     """
     if axis_name is None:
         return tree
