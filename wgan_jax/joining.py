@@ -51,9 +51,9 @@ def join(
         heartbeat: seconds after which a process that shows no sign of life is given up, and with it the run.
         patience: seconds in which all have to come.
         on_lost: ``on_lost(why)``, called in a thread, where an address was given: in process 0 when another one is gone
-            or has failed, and training waits for it and does not end of it by itself; in another one when process 0 gives up, with what it says, or
-            is gone, with ''. A moment later JAX aborts the process, so what can be said must be said there. Not after
-            ``part``, with which every process has to leave.
+            or has failed, and training waits for it and does not end of it by itself; in another one when process 0
+            gives up, with what it says, or is gone, with ''. A moment later JAX aborts the process, so what can be said
+            must be said there. Not after ``part``, with which every process has to leave.
 
     Raises:
         ValueError: for input that cannot be used, and where JAX has looked for devices already; where an address was
