@@ -10,7 +10,7 @@ import pytest
 
 from wgan_jax.networks import dcgan, mlp
 from wgan_jax.networks.norms import convolution_norm, matrix_norm
-from wgan_jax.networks.parametrization import max_min, orthonormal, orthonormal_convolution
+from wgan_jax.networks.parametrization import orthonormal, orthonormal_convolution
 from wgan_jax.types import Variables
 
 RANDOM = np.random.default_rng(0)
@@ -89,19 +89,6 @@ def test_orthonormal_never_stretches_though_values_have_not_arrived():
 def test_orthonormal_convolution_is_1_lipschitz_as_an_explicit_map(shape, stride):
     kernel = orthonormal_convolution(jnp.asarray(RANDOM.normal(size=shape), jnp.float32), stride)
     assert 0.5 < _norm(_convolution_matrix(np.asarray(kernel, np.float64), 8, 12, stride)) <= 1 + 1e-6
-
-
-def test_max_min_permutes_and_takes_the_absolute_value():
-    x = jnp.asarray(RANDOM.normal(size=(5, 6)), jnp.float32)
-    np.testing.assert_array_equal(np.sort(max_min(x), 1), np.sort(x, 1))
-    np.testing.assert_array_equal(max_min(x)[:, :3] >= max_min(x)[:, 3:], True)
-    slopes = jax.jacobian(max_min)(x[0])
-    np.testing.assert_array_equal(slopes @ slopes.T, np.eye(6))
-    pair = max_min(jnp.array([[0.3, -0.3], [-0.7, 0.7]]))
-    np.testing.assert_allclose(pair @ jnp.array([0.5, -0.5]), [0.3, 0.7])
-    np.testing.assert_array_equal(max_min(x.T, 0), max_min(x).T)
-    with pytest.raises(ValueError, match='cannot take 5'):
-        max_min(x[:, :5])
 
 
 def _explicit_norms(params, parametrization):

@@ -21,13 +21,14 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.activations import max_min
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.conditional import check_num_classes, score
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
 from wgan_jax.networks.layers import Conv, ConvTranspose, Dense
 from wgan_jax.networks.network import from_linen
 from wgan_jax.networks.normalization import BatchNorm, LayerNorm
-from wgan_jax.networks.parametrization import check_parametrization, max_min
+from wgan_jax.networks.parametrization import check_parametrization
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport
 from wgan_jax.networks.sizes import check_image_shape, crop, doublings, pad, smallest_map

@@ -20,11 +20,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from wgan_jax.networks.activations import full_sort, max_min
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.conditional import check_num_classes, one_hot, score
 from wgan_jax.networks.layers import Dense, flat
 from wgan_jax.networks.network import from_linen
-from wgan_jax.networks.parametrization import check_parametrization, max_min
+from wgan_jax.networks.parametrization import check_parametrization
 from wgan_jax.networks.products import resolve_conv_impl
 from wgan_jax.networks.report import LayerReport
 from wgan_jax.types import Array, Network
@@ -83,8 +84,8 @@ def critic(
         init: of the weights; a name in ``INITIALISERS``.
         norm: only 'none'; the argument exists so that architectures are interchangeable.
         parametrization: how layers make their weights, see ``networks.parametrization``; None for free ones.
-        activation: 'relu', or 'max_min' for an even width; None for what the weights ask for, which is MaxMin for
-            'orthonormal' and ReLU for others.
+        activation: 'relu', 'full_sort', or 'max_min' for an even width; None for what the weights ask for, which is
+            MaxMin for 'orthonormal' and ReLU for others.
         dtype: compute type, float32 or bfloat16; parameters and scores are float32.
         conv_impl, num_classes: as for the generator.
 
@@ -117,7 +118,11 @@ INITIALISERS = {
 }
 
 
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {'relu': nn.relu, 'max_min': max_min}
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    'relu': nn.relu,
+    'max_min': max_min,
+    'full_sort': full_sort,
+}
 
 
 class _Generator(nn.Module):

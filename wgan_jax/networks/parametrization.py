@@ -13,8 +13,8 @@ initialisation, then one in each pass with ``train``, from the vector the pass w
 starts from the vector of the update before, so scores and penalty see one and the same critic, and the vector that the
 pass over the scores leaves behind is kept: one iteration per critic update. A generator update keeps none.
 
->>> max_min(jnp.array([1.0, 5.0, 4.0, 2.0])).tolist()  # the pairs are 1, 4 and 5, 2
-[4.0, 5.0, 1.0, 2.0]
+>>> orthonormal(jnp.array([[3.0, 0.0], [0.0, -0.1]])).round(4).tolist()
+[[1.0, 0.0], [0.0, -1.0]]
 """
 
 import math
@@ -34,7 +34,7 @@ WARM_UP = 100
 
 
 def check_parametrization(parametrization: str | None, width: int) -> None:
-    """Refuses an unknown parametrization, and channels that ``max_min`` cannot pair.
+    """Refuses an unknown parametrization, and channels that ``activations.max_min`` cannot pair.
 
     Args:
         parametrization: one of ``PARAMETRIZATIONS``, or None.
@@ -225,30 +225,6 @@ def orthonormal_start(draw: nn.initializers.Initializer) -> nn.initializers.Init
         return orthonormal(matrix, iterations=60).reshape(shape)
 
     return initialise
-
-
-def max_min(x: Array, axis: int = -1) -> Array:
-    """Sorts pairs: the larger ones in the first half of the channels, the smaller ones in the second.
-
-    max(a, b), min(a, b) for channels a = 0..C/2-1 and b = C/2..C-1. A permutation at every point, so no gradient
-    loses length, as it does in a ReLU; it can represent the absolute value with slopes of +-1.
-
-    Args:
-        x: an even number of channels along the axis.
-        axis: of channels.
-
-    Returns:
-        An array like x.
-
-    Raises:
-        ValueError: for an odd number of channels.
-
-    Source: Anil et al. 2019, section 4.1 (GroupSort with groups of two).
-    """
-    if x.shape[axis] % 2:
-        raise ValueError(f'MaxMin sorts pairs of channels and cannot take {x.shape[axis]}: use an even width.')
-    a, b = jnp.split(x, 2, axis)
-    return jnp.concatenate([jnp.maximum(a, b), jnp.minimum(a, b)], axis)
 
 
 def _product(a, b):

@@ -78,6 +78,7 @@ def test_the_published_protocol_is_as_wide_as_it_says():
     assert [method.units(dim) for dim in (2, 64, 128)] == [128, 128, 256]
     assert (method.depth, method.updates, method.critic_lr, method.activation) == (2, 60_000, 2e-4, 'relu')
     assert METHODS['published_clip']().clip == 0.04
+    assert METHODS['published_orthonormal']().activation == 'full_sort'
     cones = METHODS['cones']()
     assert [cones.units(dim) for dim in (2, 64, 128)] == [512, 512, 1024]
 
