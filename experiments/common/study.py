@@ -22,7 +22,7 @@ from .choices import datasets
 from .figures import save
 from .flagtypes import define_number, define_text
 from .study_data import OnDensity, OnImages, Outcome
-from .tables import mean_and_std, text_table
+from .tables import mean_and_std, over_seeds, text_table
 from .toy_run import mean_std
 
 SEEDS = define_number('seeds', 3, 'Seeds of every variant, from --seed on.', whole(1, 10_000))
@@ -171,17 +171,18 @@ def _figure(
     for line in lines:
         own = [row for row in rows if row['line'] == line]
         values, bars = (
-            [np.nan if row[name][key] is None else row[name][key] for row in own] for key in ('mean', 'std')
+            [blank if row[name][key] is None else row[name][key] for row in own]
+            for key, blank in (('mean', np.nan), ('std', 0.0))
         )
         axes[-1].errorbar([row['place'] for row in own], values, bars, fmt='o-', capsize=3, label=line)
     axes[-1].set_xlabel(label)
-    axes[-1].set_ylabel(f'{ground.label}, last quarter of the training')
+    axes[-1].set_ylabel(f'{ground.label},\nlast quarter of the training')
     if len(lines) == 1:
         plt.setp(axes[-1].get_xticklabels(), rotation=20, ha='right')
     axes[-1].grid(alpha=0.3)
     axes[-1].legend(fontsize=8)
     figure.suptitle(f'{ground.title}: distance of the generator from the data, lower is better')
-    save(figure, path, f'Mean and deviation over {outcomes[0].metrics.shape[1]} seeds.')
+    save(figure, path, over_seeds(outcomes[0].metrics.shape[1]))
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

@@ -24,10 +24,24 @@ def shown(value: float | str | None, form: str = '.4g') -> str:
 
 
 def mean_and_std(value: Mapping[str, float | None] | None, form: str = '.4g', std_form: str = '.2g') -> str:
-    """A mean over seeds and its deviation in a cell; a dash where there is none."""
+    """A mean over seeds and its deviation, where there is one, in a cell; a dash without either.
+
+    >>> mean_and_std({'mean': 1.0, 'std': 0.25}), mean_and_std({'mean': 1.0, 'std': None}), mean_and_std(None)
+    ('1 ± 0.25', '1', '-')
+    """
     if value is None or value['mean'] is None:
         return '-'
-    return f'{value["mean"]:{form}} ± {value["std"]:{std_form}}'
+    mean = f'{value["mean"]:{form}}'
+    return mean if value['std'] is None else f'{mean} ± {value["std"]:{std_form}}'
+
+
+def over_seeds(count: int) -> str:
+    """What a figure's numbers are of, as a sentence.
+
+    >>> over_seeds(1), over_seeds(3)
+    ('One seed.', 'Mean and deviation over 3 seeds.')
+    """
+    return 'One seed.' if count == 1 else f'Mean and deviation over {count} seeds.'
 
 
 def mean_and_spread(values: Sequence[float | None]) -> tuple[float | None, float | None]:

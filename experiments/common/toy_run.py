@@ -263,11 +263,11 @@ def final_look(sweep: Sweep, gan: GAN, density: Density, states: TrainState, see
 
 
 def mean_std(values: np.ndarray) -> dict[str, float | None]:
-    """Mean and standard deviation (n - 1) over runs, JSON's null where a run is not finite; deviation 0 for one."""
+    """Mean and standard deviation (n - 1) over runs, JSON's null where a run is not finite; so the deviation of one."""
     values = np.asarray(values, np.float64)
     if not np.isfinite(values).all():
         return {'mean': None, 'std': None}
-    return {'mean': float(values.mean()), 'std': float(values.std(ddof=1)) if len(values) > 1 else 0.0}
+    return {'mean': float(values.mean()), 'std': float(values.std(ddof=1)) if len(values) > 1 else None}
 
 
 def column(history: History, name: str) -> np.ndarray:

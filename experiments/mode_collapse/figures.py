@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from wgan_jax.data import synthetic
 
 from ..common.figures import save
+from ..common.tables import over_seeds
 
 COLUMNS = 5  # moments shown of each density
 
@@ -72,4 +73,4 @@ def curves(
     axes[0, -1].legend(fontsize=8)
     seeds = len(next(iter(arrays.values()))[f'{data[0]}_captured'])
     figure.suptitle('Mode coverage over training')
-    save(figure, path, f'Mean and deviation over {seeds} seeds. Dashed: a perfect sampler.')
+    save(figure, path, f'{over_seeds(seeds)} Dashed: a perfect sampler.')
