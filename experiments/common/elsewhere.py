@@ -197,7 +197,7 @@ def _locally(place: Place) -> int:
             running[0].send_signal(number)  # a signal to one stops all of them, saved
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as the runs themselves do
             signal.signal(number, pass_on)
     try:
         for command, share in zip(commands, shares, strict=True):

@@ -1,5 +1,6 @@
 """Where a launcher runs when not here: processes as one run, and what Slurm and a TPU pod are told, with stand-ins."""
 
+import functools
 import json
 import os
 import re
@@ -19,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ('--width=2', '--image_size=16', '--batch_size=8', '--sample_every=1000', '--log_every=1')
 
 
-def _begin(*arguments, start_new_session=False, **environment):
+def _begin(*arguments, options=None, **environment):
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu', **environment}
     command = [sys.executable, '-P', '-m', 'experiments', *arguments]
     pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
-    return subprocess.Popen(command, env=env, start_new_session=start_new_session, **pipes)
+    return subprocess.Popen(command, env=env, **pipes, **(options or {}))
 
 
 def _call(*arguments, **environment):
@@ -168,11 +169,15 @@ def test_every_worker_of_a_pod_is_told_the_same(tmp_path):
 
 @pytest.fixture
 def started():
-    """Starts ``python -m experiments`` in a session of its own, as a terminal's shell does, and ends what is left."""
+    """Starts ``python -m experiments`` in a session of its own, as a terminal's shell does, and ends what is left.
+
+    SIGINT is ignored there at first, as in what a script starts in the background.
+    """
     processes = []
 
     def start(*arguments):
-        processes.append(_begin(*arguments, start_new_session=True))
+        ignored = functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        processes.append(_begin(*arguments, options={'start_new_session': True, 'preexec_fn': ignored}))
         return processes[-1]
 
     yield start
@@ -183,7 +188,7 @@ def started():
 @pytest.mark.slow
 def test_processes_of_this_machine_train_as_one_and_stop_together(tmp_path, started):
     # Fails if they do not meet, if Ctrl-C, which goes to the whole group of the terminal, reaches one of them twice,
-    # which would lose what it has not saved, or if the status is not theirs.
+    # which would lose what it has not saved, if it is ignored by who passes it on, or if the status is not theirs.
     flags = ('--local_processes=2', 'train', *TINY, f'--workdir={tmp_path}', '--devices=1')
     code, out, err = _call(*flags, '--steps=3')
     assert code == 0 and 'process 1 of 2: done, 3 steps' in out, err
