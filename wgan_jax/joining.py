@@ -30,6 +30,7 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _TOO_LITTLE, _ROOM = 16_384, 1_048_576  # bytes to send in: less than Linux begins with, and what is asked for
 _on_lost: list[Callable[[str], None]] = []  # of ``join``; at most one
 _lines: dict[int, socket.socket] = {}  # to whom, over which the roll was called; they break when a process is gone
+_given_up: list[socket.socket] = []  # those that this process has broken itself
 
 
 def join(
@@ -112,8 +113,9 @@ def part() -> None:
     Raises:
         RuntimeError: when they have not come in time.
     """
-    others = [*_lines.values()]
+    others = [*_lines.values(), *_given_up]
     _lines.clear()
+    _given_up.clear()
     try:
         if jax.distributed.is_initialized():
             jax.distributed.shutdown()
@@ -124,12 +126,12 @@ def part() -> None:
 
 def give_up(why: str) -> None:
     """Says to the other processes why this one, process 0, leaves without them."""
-    for number, line in _lines.items():
-        if not number:  # where this is not process 0, after all
-            continue
-        with contextlib.suppress(OSError):
-            line.sendall(why.encode()[:_LINE])
-            line.shutdown(socket.SHUT_RDWR)
+    for number, line in [*_lines.items()]:
+        if number and _is_open(line):  # 0 is where this is not process 0, after all
+            _given_up.append(_lines.pop(number))  # who is told is not gone
+            with contextlib.suppress(OSError):
+                line.sendall(why.encode()[:_LINE])
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def lose(why: str) -> None:
@@ -152,12 +154,13 @@ def is_gone(process_id: int) -> bool:
 
 
 def widen() -> None:
-    """Gives connections that have shrunk room to send in: those by which processes on CPUs sum over one another.
+    """Gives connections of this process that have shrunk room to send in, for the sake of those that devices sum over.
 
-    Linux (6.18) has been seen to take Gloo's down to 4,608 bytes after some exchanges. What is sent then waits until
-    what was sent before is acknowledged, which the other end puts off by 40 milliseconds. What has got its room by a
-    call keeps it. Nothing on systems that have no list of what a process has open, and while Python gives new sockets a
-    time limit, which would be theirs too.
+    Linux (6.18) has been seen to take Gloo's, of processes on CPUs, down to 4,608 bytes after some exchanges. What is
+    sent then waits until what was sent before is acknowledged, which the other end puts off by 40 milliseconds. Which
+    are Gloo's cannot be told, so all TCP connections with less than Linux begins with get it; what has got its room by
+    a call keeps it. Nothing on systems that have no list of what a process has open, and while Python gives new sockets
+    a time limit, which would be theirs too.
     """
     if socket.getdefaulttimeout() is not None:
         return
@@ -178,7 +181,7 @@ def _watch(line: socket.socket) -> None:
     why = b''
     with contextlib.suppress(OSError):
         why = line.recv(_LINE)
-    if line in _lines.values():
+    if line in [*_lines.values()]:
         for on_lost in _on_lost:
             on_lost(printable(why.decode(errors='replace'), 500))
 
@@ -253,8 +256,8 @@ def _call_roll(coordinator: str, count: int, patience: float) -> dict[int, socke
 
 def _is_open(connection: socket.socket) -> bool:
     """Whether the other end, which has nothing more to say, is still there."""
-    connection.setblocking(False)
     try:
+        connection.setblocking(False)
         return connection.recv(1, socket.MSG_PEEK) != b''
     except BlockingIOError:
         return True

@@ -21,9 +21,9 @@ import jax
 
 import wgan_jax
 from wgan_jax.joining import give_up, part
-from wgan_jax.text import printable, reason
+from wgan_jax.text import reason
 from wgan_jax.training.loop import NotFinite
-from wgan_jax.training.process_group import Lost
+from wgan_jax.training.process_group import Lost, again, last_words
 from wgan_jax.training.settings import Settings, record
 from wgan_jax.training.signals import Interrupted
 
@@ -48,8 +48,7 @@ def main() -> int:
         _part()
         raise
     except Exception as error:  # of this one: the others do not come to part
-        why = printable(str(error) or type(error).__name__, 300)
-        give_up(f'process 0 ended: {why}; the same command continues from the last checkpoint')
+        give_up(again(f'process 0 ended: {last_words(error)}'))
         raise
     _part()
     return status
@@ -168,11 +167,17 @@ def _join() -> None:
 
 def _stop_at_once(why: str) -> NoReturn:
     """Ends this process with a word: in a moment JAX would end it without one that helps."""
-    line = f'train: stopped: {why or "process 0 is gone; the same commands continue from the last checkpoint"}\n'
+    line = f'train: stopped: {why or again("process 0 is gone")}\n'
+    os.write(sys.stderr.fileno(), line.encode())  # at once, whatever another thread writes
+    rest = threading.Thread(target=_flush, daemon=True)  # nobody may read it, or a thread hold it
+    rest.start()
+    rest.join(1)
+    os._exit(1)
+
+
+def _flush() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    os.write(sys.stderr.fileno(), line.encode())  # at once, whatever another thread writes
-    os._exit(1)
 
 
 def _part() -> None:

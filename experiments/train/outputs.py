@@ -173,7 +173,10 @@ _LABELS = {
     'evaluation': 'patch distance of\nmany samples',
     'gap': 'score of real less\nthat of samples',
 }
-_BESIDE = {'gap': ('held_out_gap', 'held out'), 'w1': ('w1_of_data', 'of two halves of those images')}  # in one panel
+_BESIDE = {  # in one panel: which is drawn with it, and what the two are called
+    'gap': ('held_out_gap', 'of images trained on', 'of images held out'),
+    'w1': ('w1_of_data', 'of the samples', 'of two halves of those images'),
+}
 _CAPTION = {  # what a curve asks for to be said
     'step': 'Each metric is of one step: the mean over its critic updates. What matters is that the curves stay '
     'bounded and settle.',
@@ -210,9 +213,10 @@ def write_figures(workdir: Path) -> None:
         window = max(1, len(rows) // 50)
         for axis, (name, values) in zip(axes[len(shown) :], looks.items(), strict=True):
             seen = np.isfinite(values)
-            axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3, label='of the samples')
+            _, own, others = _BESIDE.get(name, ('', '', ''))
+            axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3, label=own)
             if (other := beside.get(name)) is not None:
-                axis.plot(curves['step'][seen], other[seen], 'o--', color='C2', markersize=3, label=_BESIDE[name][1])
+                axis.plot(curves['step'][seen], other[seen], 'o--', color='C2', markersize=3, label=others)
                 axis.legend(loc='best', fontsize='small')
             least, most = min(0, *axis.dataLim.intervaly), max(0, *axis.dataLim.intervaly)
             axis.set_ylim(least, most + 0.1 * (most - least) or 1)

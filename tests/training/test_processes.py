@@ -169,7 +169,9 @@ def test_followers_end_as_process_0_does(meet, error):
         assert getattr(end, 'signal', None) == getattr(error, 'signal', None)
 
 
-def test_other_errors_of_process_0_are_said_by_the_others(meet):
+def test_other_errors_of_process_0_are_said_by_the_others(meet, monkeypatch):
+    # Fails, too, if they wait for it to say who is lost, while it leaves: JAX would abort them.
+    monkeypatch.setattr(processes, '_LAST_WORDS', 60.0)
     ends = meet(_leader([1], _raises(OSError('the disk is full'))), _follower())
     assert isinstance(ends[0], OSError) and isinstance(ends[1], Lost)
     assert str(ends[1]) == 'process 0 ended: the disk is full; the same command continues from the last checkpoint'
@@ -190,8 +192,28 @@ def test_who_is_lost_is_named_by_all_others(meet):
     assert [str(end) for end in ends[:2]] == [line] * 2 and all(isinstance(end, Lost) for end in ends[:2])
 
 
-def test_a_failure_of_its_own_is_not_said_to_be_another_s(meet):
-    # Process 0 is still in its call, and says nothing.
+def test_of_several_the_one_that_says_why_it_fails_is_named(meet):
+    # Fails if one that only waits for it, in a call from which it does not return, is said to be gone in its place.
+    waits = threading.Event()
+
+    def out_of_memory():
+        raise MemoryError('no more is given')
+
+    def breaks():
+        assert meet.over[2].wait(20)
+        raise jax.errors.JaxRuntimeError('Gloo: connection closed by peer')
+
+    ends = meet(
+        _leader([1], lambda group: waits.set(), _runner(breaks)), _follower(_runner(lambda: waits.wait(10))),
+        _follower(_runner(out_of_memory)),
+    )  # fmt: skip
+    assert str(ends[0]) == 'process 2 ended: no more is given; the same command continues from the last checkpoint'
+
+
+def test_a_failure_of_its_own_is_not_said_to_be_another_s(meet, monkeypatch):
+    # Process 0 is still in its call, and says nothing. Fails, too, if it is waited for: it ends its call by ending all.
+    monkeypatch.setattr(processes, '_LAST_WORDS', 60.0)
+
     def out_of_memory():
         raise MemoryError('no more is given')
 

@@ -41,7 +41,7 @@ REFUSED = [
         {'constraint': 'spectral'},
         'a normalisation between them would stretch what they bound: use critic_norm=none',
     ),
-    ('wgan_gp', {'constraint': 'orthonormal', 'width': 9}, 'width=9 is odd, but orthonormal layers sort pairs'),
+    ('wgan_gp', {'constraint': 'orthonormal', 'width': 9}, 'width=9 is odd, but MaxMin sorts pairs'),
     ('wgan', {'arch': 'mlp'}, 'critic_norm=batch is not built for arch=mlp'),
     ('sngan', {'constraint': 'orthonormal'}, 'constraint=orthonormal does not hold for arch=resnet'),
     ('sngan', {'resnet_variant': 'large'}, 'resnet_variant=large is unknown; there are: auto, cifar, good'),

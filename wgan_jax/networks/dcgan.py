@@ -21,7 +21,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.activations import max_min
+from wgan_jax.networks.activations import check_pairs, max_min
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.conditional import check_num_classes, score
 from wgan_jax.networks.convolution import CHANNEL_AXIS, from_layout, to_layout
@@ -122,7 +122,7 @@ def critic(
     check_image_shape(image_shape)
     if norm not in NORMS:
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
-    check_parametrization(parametrization, width)
+    _check_parametrization(parametrization, width)
     check_num_classes(num_classes, parametrization)
     count = _count(image_shape[:2], num_doublings)
     bias = bias and norm == 'none'
@@ -226,10 +226,16 @@ def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
     )
 
 
+def _check_parametrization(parametrization, width):
+    check_parametrization(parametrization)
+    if parametrization == 'orthonormal':
+        check_pairs(width)
+
+
 def _check(settings, parametrization):
     if settings.upsampling not in UPSAMPLINGS:
         raise ValueError(f'upsampling={settings.upsampling} is unknown; there are: {", ".join(UPSAMPLINGS)}')
-    check_parametrization(parametrization, settings.critic_width or settings.width)
+    _check_parametrization(parametrization, settings.critic_width or settings.width)
     try:
         _count(settings.height_width, settings.doublings)
     except ValueError as error:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from wgan_jax.networks.activations import full_sort, max_min
+from wgan_jax.networks.activations import check_pairs, full_sort, max_min
 from wgan_jax.networks.architecture import Architecture
 from wgan_jax.networks.conditional import check_num_classes, one_hot, score
 from wgan_jax.networks.layers import Dense, flat
@@ -100,9 +100,9 @@ def critic(
     activation = activation or ('max_min' if parametrization == 'orthonormal' else 'relu')
     if activation not in _ACTIVATIONS:
         raise ValueError(f'activation={activation!r} is unknown; there are: {", ".join(_ACTIVATIONS)}')
-    check_parametrization(parametrization, width)
-    if activation == 'max_min' and width % 2:
-        raise ValueError(f'width={width} is odd, but max_min sorts pairs of units: use {width + 1}')
+    check_parametrization(parametrization)
+    if activation == 'max_min':
+        check_pairs(width)
     check_num_classes(num_classes, parametrization)
     module = _Critic(width, depth, init, parametrization, activation, dtype, resolve_conv_impl(conv_impl), num_classes)
     return from_linen(module, tuple(image_shape), uses_batch_statistics=False, reports=True, num_classes=num_classes)
@@ -194,7 +194,9 @@ def _build(settings, image_shape, parametrization, conv_impl, num_classes=0):
 
 
 def _check(settings, parametrization):
-    check_parametrization(parametrization, settings.critic_width or settings.width)
+    check_parametrization(parametrization)
+    if parametrization == 'orthonormal':
+        check_pairs(settings.critic_width or settings.width)
     if settings.critic_norm != 'none':
         raise ValueError(f'critic_norm={settings.critic_norm} is not built for arch=mlp; use none')
 

@@ -33,22 +33,12 @@ PARAMETRIZATIONS = ('spectral', 'spectral_operator', 'orthonormal')
 WARM_UP = 100
 
 
-def check_parametrization(parametrization: str | None, width: int) -> None:
-    """Refuses an unknown parametrization, and channels that ``activations.max_min`` cannot pair.
-
-    Args:
-        parametrization: one of ``PARAMETRIZATIONS``, or None.
-        width: of the critic's layers, in channels.
-
-    Raises:
-        ValueError: for another name, or an odd width where pairs are sorted.
-    """
+def check_parametrization(parametrization: str | None) -> None:
+    """Raises ValueError for what is neither one of ``PARAMETRIZATIONS`` nor None."""
     if parametrization is not None and parametrization not in PARAMETRIZATIONS:
         raise ValueError(
             f'parametrization must be None or one of {", ".join(PARAMETRIZATIONS)}, not {parametrization!r}.'
         )
-    if parametrization == 'orthonormal' and width % 2:
-        raise ValueError(f'width={width} is odd, but orthonormal layers sort pairs of channels: use {width + 1}.')
 
 
 def spectral(

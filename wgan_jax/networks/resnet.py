@@ -122,7 +122,7 @@ def critic(
         raise ValueError(f'norm must be one of {", ".join(NORMS)}, not {norm!r}.')
     if pooling not in POOLINGS:
         raise ValueError(f'pooling must be one of {", ".join(POOLINGS)}, not {pooling!r}.')
-    check_parametrization(parametrization, width)
+    check_parametrization(parametrization)
     check_num_classes(num_classes)
     if parametrization == 'orthonormal':
         raise ValueError(
@@ -364,7 +364,7 @@ def _check(settings, parametrization):
     known = ('auto', *VARIANTS)
     if settings.resnet_variant not in known:
         raise ValueError(f'resnet_variant={settings.resnet_variant} is unknown; there are: {", ".join(known)}')
-    check_parametrization(parametrization, settings.critic_width or settings.width)
+    check_parametrization(parametrization)
     if parametrization == 'orthonormal':
         raise ValueError(
             'constraint=orthonormal does not hold for arch=resnet, whose blocks add two branches: use mlp or dcgan'

@@ -154,7 +154,7 @@ def run_loop(
         with trace() if trace else contextlib.nullcontext():
             state, rows = runner.run(state, count)
             if trace:
-                jax.block_until_ready(rows)
+                runner.fetch(rows)  # which waits
                 tracer = None
         if pending is not None:
             reports.hand_over(pending)

@@ -7,9 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from wgan_jax.text import printable
 from wgan_jax.training.parallel import Runner
 from wgan_jax.training.state import TrainState
 from wgan_jax.types import Variables
+
+
+def last_words(error: BaseException) -> str:
+    """What a process says to the others of why it ends, in one line."""
+    return printable(str(error) or type(error).__name__, 300)
+
+
+def again(what: str) -> str:
+    """What has happened, and what to do."""
+    return f'{what}; the same command continues from the last checkpoint'
 
 
 class Lost(RuntimeError):

@@ -13,7 +13,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ from wgan_jax.text import printable
 from wgan_jax.training.gan import Hyperparameters
 from wgan_jax.training.loop import NotFinite
 from wgan_jax.training.parallel import Runner
-from wgan_jax.training.process_group import Group, Lost
+from wgan_jax.training.process_group import Group, Lost, again, last_words
 from wgan_jax.training.signals import Interrupted
 from wgan_jax.training.state import TrainState
 from wgan_jax.types import PyTree, Variables
@@ -35,6 +35,7 @@ PATIENCE = 300.0  # seconds in which all have to be there at the start, and to e
 _NOTICE = 2.0  # seconds in which what the devices do together fails, mostly, once a process is gone
 _LAST_WORDS = 3.0  # seconds to answer in once something went wrong, less than the shortest heartbeat is long
 _POLL = 500  # milliseconds between looks at the signals
+_A_LOOK = 100  # milliseconds, of which an answer that is there needs few
 _KEPT = 64  # words that are not removed yet; nobody is more than a few calls behind
 
 _meetings = itertools.count()  # a process's n-th is everybody's n-th
@@ -91,13 +92,13 @@ class _Several(Group):
                 self._say('stop', int(received[0]))
             try:
                 left = end - time.monotonic()
-                wait = _POLL if left > 1 else max(1, int(1_000 * left))
+                wait = _POLL if left > 1 else max(_A_LOOK, int(1_000 * left))
                 return json.loads(_client().blocking_key_value_get(f'{self._folder}/{name}', wait))
             except jax.errors.JaxRuntimeError as error:
                 if 'DEADLINE_EXCEEDED' not in str(error):
                     if not self.follows:
                         raise
-                    raise Lost(_again('process 0 is gone')) from error
+                    raise Lost(again('process 0 is gone')) from error
             if last or time.monotonic() > end:
                 return None
 
@@ -111,7 +112,7 @@ class _Several(Group):
     def _word(self, patience: float, received: list[signal.Signals] | None = None) -> dict[str, Any]:
         word = self._heard(f'word/{self._next}', patience, received)
         if word is None:
-            raise Lost(_again('process 0 does not answer any more'))
+            raise Lost(again('process 0 does not answer any more'))
         self._next += 1
         self._over = self._over or word['do'] == 'end'
         return word
@@ -149,17 +150,19 @@ class _Several(Group):
             noticed = min(noticed, time.monotonic()) if lost else float('inf')
             since = self._waits_since  # while it writes, it does not
             if since is not None and time.monotonic() - max(since, noticed) > _NOTICE:
-                lose(_again('; '.join(lost)))
+                lose(again('; '.join(lost)))
                 return
 
     def _lost(self, client: Any) -> list[str]:
         """Who is gone, else who has failed and said so, a line each."""
-        said = {}
+        said, gone = {}, self._gone()  # in this order: what is said before one goes counts
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             told = client.key_value_dir_get(f'{self._folder}/bye')
             said = {int(key.rpartition('/')[2]): json.loads(what)[0] for key, what in told}
-        gone = [f'process {i} is gone' for i in self._others if is_gone(i) and not said.get(i)]
-        return gone or [f'process {i} ended: {why}' for i, why in said.items() if why]
+        return _causes(gone, said)
+
+    def _gone(self) -> list[int]:
+        return [i for i in self._others if is_gone(i)]
 
     @contextlib.contextmanager
     def _waits(self) -> Iterator[None]:
@@ -257,22 +260,19 @@ class _Several(Group):
             answers = self._answers('bye', PATIENCE if error is None else _LAST_WORDS)
             if not self._agreed:  # the error says who was not there
                 return
-            silent = [i for i, answer in answers.items() if answer is None]
-            gone = [i for i in silent if is_gone(i)] or silent  # who waits for one that is gone may be silent, too
-            lost = [f'process {i} {"is gone" if i in gone else "does not answer"}' for i in silent]
-            if not lost:  # else what the others have to say is its consequence
-                lost = [f'process {i} ended: {answer[0]}' for i, answer in answers.items() if answer and answer[0]]
-            if lost:
-                self._tell('lost', text=_again('; '.join(lost)))
-                raise Lost(_again('; '.join(lost))) from error
-        elif self._over:
+            said = {i: answer[0] for i, answer in answers.items() if answer is not None}
+            if lost := _causes(self._gone(), said, [i for i in self._others if i not in said]):
+                self._tell('lost', text=again('; '.join(lost)))
+                raise Lost(again('; '.join(lost))) from error
+        elif self._over or error is None:
             self._say('bye', None)
         elif not self._agreed:
             self._say('hello', str(error))
             self._say('bye', None)
         else:  # of itself, or because another one is gone, which process 0 finds out
-            self._say('bye', printable(str(error) or type(error).__name__, 300))
-            if (text := self._who_is_lost()) is not None:
+            own = not _may_be_another_s(error)
+            self._say('bye', [last_words(error), own])
+            if not own and (text := self._who_is_lost()) is not None:
                 raise Lost(text) from error
 
     def _who_is_lost(self) -> str | None:
@@ -296,7 +296,8 @@ class _Several(Group):
             case 'NotFinite':
                 raise NotFinite(word['text'])
         self._say('bye', None)
-        raise Lost(self._who_is_lost() or _again(f'process 0 ended: {word["text"] or word["kind"]}'))
+        lost = self._who_is_lost() if word['waits'] else None
+        raise Lost(lost or again(f'process 0 ended: {word["text"] or word["kind"]}'))
 
 
 def _client() -> Any:
@@ -306,13 +307,29 @@ def _client() -> Any:
     return distributed.global_state.client
 
 
-def _again(what: str) -> str:
-    return f'{what}; the same command continues from the last checkpoint'
-
-
 def _differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     names = sorted({*mine, *theirs})
     return [f'{n}: {theirs.get(n)} instead of {mine.get(n)}' for n in names if theirs.get(n) != mine.get(n)]
+
+
+def _causes(gone: Sequence[int], said: Mapping[int, Any], silent: Sequence[int] = ()) -> list[str]:
+    """Why a run has come to its end, a line each: the likeliest that there is.
+
+    That is who is gone without a word; who has failed by itself, for which others may wait in silence; who is silent;
+    whose failure may come of another's.
+    """
+    failed = {i: last for i, last in said.items() if last}
+    return (
+        [f'process {i} is gone' for i in gone if i not in said]
+        or [f'process {i} ended: {why}' for i, (why, own) in failed.items() if own]
+        or [f'process {i} is gone' for i in silent]
+        or [f'process {i} ended: {why}' for i, (why, _) in failed.items()]
+    )
+
+
+def _may_be_another_s(error: BaseException) -> bool:
+    """Whether an error may come of another process, which JAX's do where they are not of memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError | Lost) and 'RESOURCE_EXHAUSTED' not in str(error)
 
 
 def _words_of(error: BaseException | None) -> dict[str, Any]:
@@ -321,7 +338,9 @@ def _words_of(error: BaseException | None) -> dict[str, Any]:
         return {'kind': 'Interrupted', 'signal': int(error.signal), 'step': error.step, 'done': error.done}
     kinds = {'ValueError': ValueError, 'NotFinite': NotFinite}
     kind = next((name for name, type_ in kinds.items() if isinstance(error, type_)), type(error).__name__)
-    return {'kind': kind if error is not None else None, 'text': printable(str(error), 2_000)}
+    text = printable(str(error), 2_000)
+    waits = error is not None and _may_be_another_s(error)  # for who is lost to be named
+    return {'kind': kind if error is not None else None, 'text': text, 'waits': waits}
 
 
 def _of_process_0(tree: PyTree) -> PyTree:
