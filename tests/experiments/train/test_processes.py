@@ -105,7 +105,8 @@ def test_more_layouts_train_as_one(tmp_path, count, devices, options):
 
 @pytest.mark.slow
 def test_a_signal_to_both_stops_both_once(tmp_path):
-    # Fails if the signal of another process makes the first one of this process the second, which does not wait.
+    # Fails if the signal of another process makes the first one of this process the second, which does not wait. Which
+    # of the two process 0 learns of first is left open here; the tests of what processes say have the other one's.
     processes = _start(2, 1, '--steps=4000', f'--workdir={tmp_path / "run"}', '--checkpoint_every=5')
     _wait_for(tmp_path / 'run' / 'checkpoints' / '5')
     for process in reversed(processes):
