@@ -132,7 +132,7 @@ environment_exists() {
   [[ -f "$venv/pyvenv.cfg" || -d "$venv/conda-meta" ]] \
     || fail 2 "$venv is no environment of Python, and not empty: name another folder in WGAN_JAX_VENV"
   anew="delete it (rm -rf $(printf %q "$venv")) and run the same command to make it anew"
-  [[ -e "$python" ]] || fail 2 "$venv has lost its Python, $(follow "$python") does not exist: $anew"
+  [[ -e "$python" ]] || fail 2 "$venv has lost its Python, $(follow "$python") does not exist, or you may not reach it: name another folder in WGAN_JAX_VENV, or, where it is yours, $anew"
   version="$(version_of "$python")"
   [[ -n "$version" ]] || fail 2 "the Python of $venv, $(follow "$python"), does not run: $anew"
   [[ "$version" == 3.1[1-9]* ]] || fail 2 "$venv has Python $version, and 3.11 or newer is needed: $anew"

@@ -28,6 +28,7 @@ _NOTICE = 120  # seconds before the end of its time at which Slurm sends SIGTERM
 _SHORTEST = 600  # seconds: of less, little would be left to train in, or nothing, again and again
 _TURNS = 100  # of a job at most
 _CPUS = 8  # for each GPU, and without any
+_PATIENT = 1.0  # seconds in which processes that end together have all ended
 _SOON = 5.0  # seconds after which processes that another one, which failed, has left are told to end
 _LEFT_BEHIND = 120.0  # seconds after which they are killed
 _TOGETHER = (
@@ -207,12 +208,16 @@ def _locally(place: Place) -> int:
         for child in children:
             child.kill()  # nothing, of one that has ended
     statuses = [status_of(child) for child in children]
+    if len(received) > 1:
+        print(f'interrupted by {signal.Signals(received[0]).name}: the processes were not let save', file=sys.stderr)
+        return 128 + received[0]
     for i, status in enumerate(statuses):
         if status != statuses[0]:
             print(f'process {i} of {count} ended with status {status}, process 0 with {statuses[0]}', file=sys.stderr)
-    if any(statuses):
+    if set(statuses) != {statuses[0]}:
         print('the same command goes on from the last checkpoint, if there is one', file=sys.stderr)
-    return next((status for status in statuses if status), 0)
+        return next((status for status in statuses if 0 < status < 128), 1)  # what a lost one ended with says nothing
+    return statuses[0]
 
 
 def _wait(children: Sequence[subprocess.Popen], told: set[subprocess.Popen]) -> None:
@@ -220,7 +225,7 @@ def _wait(children: Sequence[subprocess.Popen], told: set[subprocess.Popen]) -> 
 
     A second signal would keep it from saving; so would killing it too soon.
     """
-    failed = None
+    failed, said = None, False
     while any(child.poll() is None for child in children):
         time.sleep(0.1)
         number = next((i for i, child in enumerate(children) if child.poll()), None)
@@ -228,8 +233,13 @@ def _wait(children: Sequence[subprocess.Popen], told: set[subprocess.Popen]) -> 
             continue
         if failed is None:
             failed = time.monotonic()
-            print(f'process {number} of {len(children)} has ended; so will the others, soon', file=sys.stderr)
         since = time.monotonic() - failed
+        if since > _PATIENT and not said and not told:
+            said = True
+            print(
+                f'process {number} of {len(children)} has ended; so will the others, within {_LEFT_BEHIND:.0f} seconds',
+                file=sys.stderr,
+            )
         if since > _LEFT_BEHIND:
             return
         if since > _SOON:
@@ -270,6 +280,7 @@ def job_script(place: Place) -> str:
             '',
             '# One process on each node; process 0 on the first of them.',
             'first="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+            f'export SRUN_CPUS_PER_TASK={cpus}',  # since 22.05 srun does not take over that of the job
             'export COORDINATOR="$first:$((10000 + SLURM_JOB_ID % 20000))"',
             'srun --kill-on-bad-exit=0 bash -c \'exec "$0" "$@" --coordinator="$COORDINATOR" '
             f'--num_processes="$SLURM_NNODES" --process_id="$SLURM_NODEID"\' {command}',

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import pyplot as plt
-from tqdm import tqdm
 
 from wgan_jax.data.synthetic import DENSITIES
 from wgan_jax.files import atomic_path
@@ -21,6 +20,7 @@ from . import launcher
 from .choices import datasets
 from .figures import save
 from .flagtypes import define_number, define_text
+from .progress import progress
 from .study_data import OnDensity, OnImages, Outcome
 from .tables import mean_and_std, over_seeds, text_table
 from .toy_run import mean_std
@@ -89,7 +89,7 @@ def run_study(name: str, variants: Sequence[Variant], axis_label: str) -> int:
         launcher.require_ours(workdir, outputs)
         outcomes = []
         total = sum(one.steps for one in settings) * (1 if isinstance(ground, OnDensity) else len(seeds))
-        with tqdm(total=total, unit=' steps', mininterval=1, disable=None) as bar:
+        with progress(total, 'steps') as bar:
             for variant, own in zip(variants, settings, strict=True):
                 title = f'{variant.line}, {variant.place}'
                 bar.set_description(title)
@@ -171,10 +171,10 @@ def _figure(
     for line in lines:
         own = [row for row in rows if row['line'] == line]
         values, bars = (
-            [blank if row[name][key] is None else row[name][key] for row in own]
-            for key, blank in (('mean', np.nan), ('std', 0.0))
+            [np.nan if row[name][key] is None else row[name][key] for row in own] for key in ('mean', 'std')
         )
-        axes[-1].errorbar([row['place'] for row in own], values, bars, fmt='o-', capsize=3, label=line)
+        spread = {'yerr': bars, 'capsize': 3} if np.isfinite(bars).any() else {}  # none of one seed
+        axes[-1].errorbar([row['place'] for row in own], values, fmt='o-', label=line, **spread)
     axes[-1].set_xlabel(label)
     axes[-1].set_ylabel(f'{ground.label},\nlast quarter of the training')
     if len(lines) == 1:

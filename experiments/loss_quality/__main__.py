@@ -28,6 +28,7 @@ from ..common import kept, launcher, pictures
 from ..common.choices import datasets
 from ..common.flagtypes import by_size, define_choice, define_choices, define_number, define_text
 from ..common.image_runs import Budget, Reference, compiled, largest_estimate, reference, require_memory, train
+from ..common.progress import progress
 from ..common.tables import shown, text_table
 from .figures import draw
 from .runs import RUNS, build, recorded, settings_of
@@ -92,7 +93,7 @@ def main() -> int:
         features = {'name': network.name, 'digest': hashlib.sha256(real.features.tobytes()).hexdigest()[:12]}
         record = {'budget': budget, 'features': features, 'dataset': images.fingerprint}
         arrays = {}
-        with tqdm(total=len(names) * len(seeds) * budget.steps, unit=' steps', mininterval=1, disable=None) as bar:
+        with progress(len(names) * len(seeds) * budget.steps, 'steps') as bar:
             for name in names:
                 bar.set_description(RUNS[name].title)
                 own = {**record, 'settings': recorded(RUNS[name], given)}

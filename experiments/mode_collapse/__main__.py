@@ -29,6 +29,7 @@ from wgan_jax.training.toy import TOY_PRESETS, build_toy
 
 from ..common import kept, launcher
 from ..common.flagtypes import define_choice, define_choices, define_number
+from ..common.progress import progress
 from ..common.tables import mean_and_std, shown, text_table
 from ..common.toy_run import Clock, eval_steps, mean_std, require_memory
 from . import figures
@@ -107,7 +108,7 @@ def _run(workdir: Path, seeds: range) -> None:
     steps, _, _ = SIZES[SIZE.value]
     results, arrays = {}, {}
     kept.prepare(workdir, KEPT)
-    with tqdm(total=steps * len(CHOSEN.value), unit=' steps') as bar:
+    with progress(steps * len(CHOSEN.value), 'steps') as bar:
         for name in CHOSEN.value:
             bar.set_description(name)
             results[name], arrays[name] = _method(workdir, name, seeds, bar)

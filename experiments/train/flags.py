@@ -169,7 +169,7 @@ def settings_from_flags(chosen: Mapping[str, float] = MappingProxyType({})) -> S
         changes['seed'] = launcher.seed()
     found = read_json(CONFIG.value, dict)
     if 'settings' in found:
-        if launcher.WORKDIR.value is None:
+        if launcher.WORKDIR.value is None and not SHOW_SETTINGS.value:
             raise ValueError(f'config={CONFIG.value} is that of a run: name another folder by --workdir')
         return override(_by_size(settings_of(completed(found, CONFIG.value))), changes)
     if found.keys() == {field.name for field in dataclasses.fields(Settings)}:  # of which not all need have an effect

@@ -169,9 +169,9 @@ _LABELS = {
     'duplicates': 'share of\nnear-duplicates',
     'diversity': 'diversity over\nthat of the data',
     'patch_distance': 'patch distance',
-    'w1': 'exact W1 to as\nmany real images',
+    'w1': 'w1: exact W1 to\nas many real images',
     'evaluation': 'patch distance of\nmany samples',
-    'gap': 'score of real less\nthat of samples',
+    'gap': 'gap: score of real\nless that of samples',
 }
 _BESIDE = {  # in one panel: which is drawn with it, and what the two are called
     'gap': ('held_out_gap', 'of images trained on', 'of images held out'),

@@ -12,7 +12,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from wgan_jax import data
 from wgan_jax.data.images import Images
@@ -27,6 +26,7 @@ from wgan_jax.training.settings import Settings, override, record
 from ..common import kept, launcher
 from ..common.choices import datasets
 from ..common.flagtypes import by_size, define_choice, define_number, define_numbers, define_text
+from ..common.progress import progress
 from ..common.tables import shown, text_table
 from .figures import draw
 from .measure import KEPT, PROBES, freeze, probe
@@ -156,7 +156,7 @@ def _measure(
     moments = _moments(iterations)
     arrays = {'iterations': np.array(moments)}
     total = horizons[-1] + sum(map(len, seeds.values())) * len(horizons) * iterations
-    with tqdm(total=total, unit=' updates', mininterval=1, disable=None) as bar:
+    with progress(total, 'updates') as bar:
         bar.set_description('training the generator')
         with launcher.usage_errors():  # what a run's folder may refuse
             generators = freeze(workdir, settings['standard'], images, horizons, lambda step: bar.update(step - bar.n))

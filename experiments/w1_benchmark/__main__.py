@@ -25,6 +25,7 @@ from wgan_jax.text import listed, printable
 from ..common import kept, launcher
 from ..common.calls import parse_calls
 from ..common.flagtypes import define_number, define_text
+from ..common.progress import progress
 from ..common.tables import shown, text_table
 from . import figures
 from .cells import judge, surface_of, train, true_surface
@@ -65,7 +66,7 @@ def main() -> int:
         )  # fmt: skip
         kept.prepare(workdir, KEPT)
         found = []
-        with tqdm(total=len(cells) * sum(m.updates for m in methods.values()), unit=' updates', disable=None) as bar:
+        with progress(len(cells) * sum(m.updates for m in methods.values()), 'updates') as bar:
             for name, method in methods.items():
                 for cell in cells:
                     bar.set_description(f'{name} {_name(cell)}')
@@ -216,15 +217,30 @@ def _text(results: list[dict[str, Any]]) -> str:
                 *beside,
             ]
         )  # fmt: skip
-    header = ['method, cell', 'cos', 'L2', 'W1', 'true', 'error', 'K', 'seconds', 'published', 'cos', 'error']
+    header = [
+        'method, cell',
+        'cos',
+        'L2',
+        'W1',
+        'true',
+        'error',
+        'K',
+        'seconds',
+        'best published',
+        'its cos',
+        'its error',
+    ]
     lines = [text_table(header, rows)]
     for name, mean in _means(results).items():
         lines.append(
             f'{name}: mean cosine {mean["cosine"]:.3f}, |error of W1| {100 * mean["w1_error"]:.1f}% on average and '
-            f'{100 * mean["largest_w1_error"]:.1f}% at most; above the best published cosine'
-            f'{"" if PAIRS.value else ", which is of other pairs of this law,"} in {mean["above_published"]} of '
-            f'{mean["compared"]} cells'
+            f'{100 * mean["largest_w1_error"]:.1f}% at most'
         )
+        if mean['compared']:
+            other = '' if PAIRS.value else ' (of other pairs of this law)'
+            lines[-1] += (
+                f'; cosine above the best published{other} in {mean["above_published"]} of {mean["compared"]} cells'
+            )
     return '\n'.join(lines)
 
 

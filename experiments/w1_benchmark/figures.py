@@ -48,7 +48,7 @@ def draw_table(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
                     text = f'{value:.2f}' if part == 0 else f'{100 * value:+.{digits}f}'
                     colour = 'black' if 0.2 < shown.norm(good[row, column]) < 0.85 else 'white'
                     axis.text(column, row, text, ha='center', va='center', fontsize=9, color=colour)
-            axis.set(title=f'{name}: {title}', xlabel='dimension', ylabel='funnels')
+            axis.set(title=f'{name}:\n{title}', xlabel='dimension', ylabel='funnels')
             axis.set_xticks(range(len(dims)), dims)
             axis.set_yticks(range(len(funnels)), funnels)
             bar = figure.colorbar(shown, ax=axis)

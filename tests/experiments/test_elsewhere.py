@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -202,23 +203,60 @@ def test_processes_of_this_machine_train_as_one_and_stop_together(tmp_path, star
     assert process.returncode == 130 and 'which is saved' in err, err
 
 
-@pytest.mark.parametrize('soon, handler', [(0.5, 'SIG_DFL'), (0.5, 'SIG_IGN')])
-def test_a_process_that_fails_leaves_none_behind(monkeypatch, soon, handler):
-    # Fails if the other one is waited for as long as it waits itself.
-    monkeypatch.setattr(elsewhere, '_SOON', soon)
-    monkeypatch.setattr(elsewhere, '_LEFT_BEHIND', 3.0)
-    monkeypatch.setattr(elsewhere, '_require_usable', lambda place: None)
-    long = [sys.executable, '-c', f'import signal, time; signal.signal(15, signal.{handler}); time.sleep(300)']
-    short = [sys.executable, '-c', 'raise SystemExit(7)']
-    monkeypatch.setattr(elsewhere.subprocess, 'Popen', _scripted([short, long]))
-    place = Place({'local_processes': '2'}, 'train', [])
+@pytest.fixture
+def run_locally(monkeypatch):
+    """``run_locally(*codes)``: the status of a run of two processes that do these instead, lines of Python."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        began = time.monotonic()
-        assert elsewhere.run(place) == 7 and time.monotonic() - began < 60
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+
+    def run(*codes):
+        commands = [[sys.executable, '-c', f'import os, signal, time; {code}'] for code in codes]
+        monkeypatch.setattr(elsewhere.subprocess, 'Popen', _scripted(commands))
+        monkeypatch.setattr(elsewhere, '_require_usable', lambda place: None)
+        return elsewhere.run(Place({'local_processes': '2'}, 'train', []))
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize('handler', ['SIG_DFL', 'SIG_IGN'])
+def test_a_process_that_fails_leaves_none_behind(monkeypatch, run_locally, handler):
+    # Fails if the other one is waited for as long as it waits itself.
+    monkeypatch.setattr(elsewhere, '_SOON', 0.5)
+    monkeypatch.setattr(elsewhere, '_LEFT_BEHIND', 3.0)
+    began = time.monotonic()
+    assert run_locally('raise SystemExit(7)', f'signal.signal(15, signal.{handler}); time.sleep(300)') == 7
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    'codes, status, said',
+    [
+        (('os.kill(os.getpid(), 9)', 'os._exit(1)'), 1, True),
+        (('os._exit(1)', 'os.kill(os.getpid(), 9)'), 1, True),
+        (('os._exit(1)', 'os.abort()'), 1, True),
+        (('os.kill(os.getpid(), 9)', 'os.kill(os.getpid(), 15)'), 1, True),
+        (('os._exit(2)', 'os._exit(2)'), 2, False),
+        (('os._exit(143)', 'os._exit(143)'), 143, False),
+    ],
+)
+def test_the_status_does_not_depend_on_which_process_was_lost(capsys, run_locally, codes, status, said):
+    # Fails, too, if a command that all have refused is said to go on.
+    assert run_locally(*codes) == status
+    assert ('the same command goes on' in capsys.readouterr().err) == said
+
+
+def test_a_second_signal_ends_all_at_once_with_its_status(capsys, run_locally):
+    def press():
+        for _ in range(2):
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    assert run_locally(*['signal.signal(2, signal.SIG_IGN); time.sleep(300)'] * 2) == 130
+    thread.join()
+    assert 'interrupted by SIGINT' in capsys.readouterr().err
 
 
 def _scripted(commands):
