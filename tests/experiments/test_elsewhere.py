@@ -134,7 +134,7 @@ def test_a_job_starts_one_process_a_node_and_comes_again_when_its_time_is_over(t
         'account=us',
         'requeue',
     }
-    assert wanted <= set(asked) and 'signal=TERM@120' in asked
+    assert wanted <= set(asked) and 'signal=TERM@120' in asked and 'SRUN_CPUS_PER_TASK=64\n' in script
     env = {**os.environ, 'PATH': f'{bin_folder}:{os.environ["PATH"]}', 'SLURM_JOB_ID': '41', 'SLURM_NNODES': '2'}
     env['SLURM_JOB_NODELIST'] = 'n[1-2]'
     done = subprocess.run(['bash'], input=script, env=env, text=True, check=False)
