@@ -211,7 +211,8 @@ def write_figures(workdir: Path) -> None:
         panels = len(shown) + len(looks)
         figure, axes = plt.subplots(panels, 1, figsize=(8, 2 * panels), sharex=True, layout='constrained')
         window = max(1, len(rows) // 50)
-        for axis, (name, values) in zip(axes[len(shown) :], looks.items(), strict=True):
+        # What samples are like comes first, and there the distance, which the critic only estimates.
+        for axis, (name, values) in zip(axes, sorted(looks.items(), key=lambda look: look[0] != 'w1'), strict=False):
             seen = np.isfinite(values)
             _, own, others = _BESIDE.get(name, ('', '', ''))
             axis.plot(curves['step'][seen], values[seen], 'o-', color='C1', markersize=3, label=own)
@@ -222,15 +223,16 @@ def write_figures(workdir: Path) -> None:
             axis.set_ylim(least, most + 0.1 * (most - least) or 1)
             axis.set_ylabel(_LABELS[name])
             axis.grid(alpha=0.3)
-        for axis, name in zip(axes, shown, strict=False):
-            axis.plot(curves['step'], curves[name], color='C0', alpha=0.3, linewidth=0.8, label='each logged step')
+        for axis, name in zip(axes[len(looks) :], shown, strict=True):
+            pale = 0.3 if window > 1 else 1.0
+            axis.plot(curves['step'], curves[name], color='C0', alpha=pale, linewidth=0.8, label='each logged step')
             if window > 1:
                 smooth = np.convolve(curves[name], np.ones(window) / window, 'valid')
                 axis.plot(curves['step'][window - 1 :], smooth, color='C0', label=f'mean of the last {window} logged')
             axis.set_ylabel(name.replace('_', ' '))
             axis.grid(alpha=0.3)
-        axes[0].legend(loc='best', fontsize='small')
-        axes[0].set_title(f'Training of {workdir.name}: losses, gradients and samples over generator updates')
+        axes[len(looks)].legend(loc='best', fontsize='small')
+        axes[0].set_title(f'Training of {workdir.name}: samples, losses and gradients over generator updates')
         axes[-1].set_xlabel('generator updates')
         caption = ' '.join(text for name, text in _CAPTION.items() if name in drawn)
         save(figure, workdir / 'curves.png', caption)
