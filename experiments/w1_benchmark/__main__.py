@@ -218,18 +218,8 @@ def _text(results: list[dict[str, Any]]) -> str:
             ]
         )  # fmt: skip
     header = [
-        'method, cell',
-        'cos',
-        'L2',
-        'W1',
-        'true',
-        'error',
-        'K',
-        'seconds',
-        'best published',
-        'its cos',
-        'its error',
-    ]
+        'method, cell', 'cos', 'L2', 'W1', 'true', 'error', 'K', 'seconds', 'best published', 'its cos', 'its error',
+    ]  # fmt: skip
     lines = [text_table(header, rows)]
     for name, mean in _means(results).items():
         lines.append(

@@ -118,11 +118,7 @@ INITIALISERS = {
 }
 
 
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    'relu': nn.relu,
-    'max_min': max_min,
-    'full_sort': full_sort,
-}
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {'relu': nn.relu, 'max_min': max_min, 'full_sort': full_sort}
 
 
 class _Generator(nn.Module):
